@@ -1,0 +1,65 @@
+/** Every error that Holdfast itself makes has one of these; they are stable. */
+export type ErrorCode =
+  | 'ERR_CIRCUIT_OPEN'
+  | 'ERR_ATTEMPT_TIMEOUT'
+  | 'ERR_TOTAL_TIMEOUT'
+  | 'ERR_BODY_IDLE_TIMEOUT'
+  | 'ERR_INVALID_OPTION'
+
+/** The base of all errors of the client half. A transport's own error and a caller's abort reason are never wrapped. */
+export class HoldfastError extends Error {
+  override readonly name: string = 'HoldfastError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  /** The brand: a property, not `instanceof`, so that two copies of the package know each other's errors. */
+  get isHoldfastError(): true {
+    return true
+  }
+}
+
+/** Rejected without an attempt, since the circuit is open (or isolated by hand). */
+export class CircuitOpenError extends HoldfastError {
+  override readonly name = 'CircuitOpenError'
+  /** The circuit's key: for `createFetch` the origin, unless `circuitBreaker.key` says otherwise. */
+  readonly key: string
+  /** When to come again: milliseconds until a test request is due. */
+  readonly retryAfterMs: number
+
+  constructor(key: string, retryAfterMs: number, options?: ErrorOptions) {
+    super(
+      'ERR_CIRCUIT_OPEN',
+      `circuit "${key}" is open, a test request is due in ${Math.ceil(retryAfterMs)} ms`,
+      options,
+    )
+    this.key = key
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+type TimeoutCode = 'ERR_ATTEMPT_TIMEOUT' | 'ERR_TOTAL_TIMEOUT' | 'ERR_BODY_IDLE_TIMEOUT'
+
+/** Named as the platform names its own (`AbortSignal.timeout`), so existing checks of `error.name` keep working. */
+export class TimeoutError extends HoldfastError {
+  override readonly name = 'TimeoutError'
+  readonly timeoutMs: number
+
+  constructor(code: TimeoutCode, message: string, timeoutMs: number, options?: ErrorOptions) {
+    super(code, message, options)
+    this.timeoutMs = timeoutMs
+  }
+}
+
+/** Whether `value` is an error of Holdfast, whichever copy or realm made it. */
+export function isHoldfastError(value: unknown): value is HoldfastError {
+  return typeof value === 'object' && value !== null && 'isHoldfastError' in value
+}
+
+/** Whether `value` says that a circuit is open, whichever copy or realm made it. */
+export function isCircuitOpen(value: unknown): value is CircuitOpenError {
+  return isHoldfastError(value) && value.code === 'ERR_CIRCUIT_OPEN'
+}

@@ -1,0 +1,115 @@
+import type { Context } from './policy.ts'
+
+/** Which call an event belongs to. Never a query string, a header or a body: those may hold secrets. */
+export interface CallInfo {
+  /** Unique within the process. */
+  readonly id: number
+  readonly method: string
+  /** Origin and path. */
+  readonly url: string
+}
+
+export type GiveUpReason = 'exhausted' | 'deadline' | 'retry-after' | 'budget' | 'body' | 'final'
+
+/** How an attempt or a call ended, as far as an event tells it. */
+export interface EventResult {
+  /** The response's status, where there was one. */
+  readonly status?: number
+  readonly error?: unknown
+}
+
+interface AttemptStart {
+  readonly type: 'attempt-start'
+  readonly attempt: number
+}
+interface AttemptEnd extends EventResult {
+  readonly type: 'attempt-end'
+  readonly attempt: number
+  readonly durationMs: number
+}
+interface Retry extends EventResult {
+  readonly type: 'retry'
+  /** The attempt that failed. */
+  readonly attempt: number
+  readonly delayMs: number
+}
+interface GiveUp extends EventResult {
+  readonly type: 'give-up'
+  readonly attempt: number
+  readonly reason: GiveUpReason
+}
+interface Timeout {
+  readonly type: 'timeout'
+  readonly kind: 'attempt' | 'total' | 'body-idle'
+  readonly timeoutMs: number
+}
+interface CircuitOpen {
+  readonly type: 'circuit-open'
+  readonly key: string
+  /** Until the next test request; the same value that rejections carry. */
+  readonly retryAfterMs: number
+  readonly isolated: boolean
+}
+interface CircuitHalfOpen {
+  readonly type: 'circuit-half-open'
+  readonly key: string
+}
+interface CircuitClose {
+  readonly type: 'circuit-close'
+  readonly key: string
+}
+interface Fallback {
+  readonly type: 'fallback'
+  readonly reason: FallbackReason
+}
+interface CallStart {
+  readonly type: 'call-start'
+}
+interface BodyNotReplayable {
+  readonly type: 'body-not-replayable'
+  readonly reason: 'stream' | 'too-large'
+}
+interface UnconfirmedIdempotency {
+  readonly type: 'unconfirmed-idempotency'
+  readonly origin: string
+}
+interface CallEnd extends EventResult {
+  readonly type: 'call-end'
+  readonly attempts: number
+  readonly durationMs: number
+  readonly source: 'network' | 'fallback'
+  readonly uncertain: boolean
+}
+
+export type FallbackReason = 'circuit-open' | 'exhausted' | 'timeout'
+
+/** Everything a policy or a client can tell. `call` is set on what happens inside a `createFetch` call. */
+export type HoldfastEvent = (
+  | CallStart
+  | AttemptStart
+  | AttemptEnd
+  | Retry
+  | GiveUp
+  | Timeout
+  | CircuitOpen
+  | CircuitHalfOpen
+  | CircuitClose
+  | Fallback
+  | BodyNotReplayable
+  | UnconfirmedIdempotency
+  | CallEnd
+) & { readonly call?: CallInfo }
+
+/** A listener. What it throws is swallowed: watching a call never changes it. */
+export type OnEvent = (event: HoldfastEvent, context?: Context) => void
+
+/** Calls `onEvent` so that neither a throw nor a rejected promise gets out. */
+export function emit(onEvent: OnEvent | undefined, event: HoldfastEvent, context?: Context): void {
+  if (onEvent === undefined) return
+  try {
+    const result: unknown = onEvent(event, context)
+    if (result instanceof Promise) result.catch(() => {})
+  } catch {
+    // Deliberately nothing: a listener is an observer.
+  }
+}

@@ -1,0 +1,1 @@
+export { type Clock, type ScheduleOptions, type Timer } from './clock.ts'

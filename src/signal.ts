@@ -1,0 +1,197 @@
+import { createStamp } from './stamp.ts'
+
+/** Who ended the work: the caller says nothing of a service's health, a timeout does. */
+export type AbortedBy = 'caller' | 'timeout'
+
+export interface AbortListener {
+  onAbort(scope: Scope): void
+}
+
+/**
+ * A span of work that can be called off: a call, or one attempt inside it. Scopes form a tree: aborting one aborts all
+ * below. It costs an `AbortController` (3 us on Node 20) only when somebody reads `signal`.
+ */
+export class Scope implements AbortListener {
+  aborted = false
+  reason: unknown
+  abortedBy: AbortedBy | undefined
+  readonly #parent: Scope | undefined
+  #controller: AbortController | undefined
+  #listeners: Set<AbortListener> | undefined
+
+  constructor(parent?: Scope) {
+    this.#parent = parent
+    if (parent === undefined) return
+    if (parent.aborted) this.onAbort(parent)
+    else parent.add(this)
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.aborted) this.#controller.abort(this.reason)
+    }
+    return this.#controller.signal
+  }
+
+  /** The signal, if anybody asked for it: only then can an abort still matter to a transport. */
+  get signalInUse(): AbortSignal | undefined {
+    return this.#controller?.signal
+  }
+
+  abort(reason: unknown, by: AbortedBy): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.reason = reason
+    this.abortedBy = by
+    this.#controller?.abort(reason)
+    const listeners = this.#listeners
+    this.#listeners = undefined
+    if (listeners !== undefined) for (const listener of listeners) listener.onAbort(this)
+  }
+
+  onAbort(parent: Scope): void {
+    this.abort(parent.reason, parent.abortedBy ?? 'caller')
+  }
+
+  add(listener: AbortListener): void {
+    this.#listeners ??= new Set()
+    this.#listeners.add(listener)
+  }
+
+  remove(listener: AbortListener): void {
+    this.#listeners?.delete(listener)
+  }
+
+  /** Cut from the tree: what happens above no longer reaches it. */
+  detach(): void {
+    this.#parent?.remove(this)
+  }
+}
+
+/** Signals of older engines (React Native) carry no reason. */
+export function reasonOf(signal: AbortSignal): unknown {
+  if (signal.reason !== undefined) return signal.reason
+  return Object.assign(new Error('This operation was aborted'), { name: 'AbortError' })
+}
+
+/** Ties a scope's life to an object: whoever holds the object holds the scope, and so the way to abort it. */
+const heldScope = createStamp<Scope>()
+
+/**
+ * All scopes that follow one caller's signal, behind one listener on it: thousands of calls on a long-lived signal
+ * leave no trail (nodejs/node#55351).
+ */
+class SignalHub implements EventListenerObject {
+  readonly #signal: AbortSignal
+  readonly #running = new Set<Scope>()
+  readonly #streaming = new Set<WeakRef<Scope>>()
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+  }
+
+  follow(scope: Scope): void {
+    if (this.#size === 0) this.#signal.addEventListener('abort', this)
+    this.#running.add(scope)
+  }
+
+  leave(scope: Scope): void {
+    this.#running.delete(scope)
+    this.#stopListeningIfIdle()
+  }
+
+  loosen(scope: Scope): void {
+    const ref = new WeakRef(scope)
+    this.#running.delete(scope)
+    this.#streaming.add(ref)
+    forgotten?.register(scope, { hub: this, ref })
+  }
+
+  drop(ref: WeakRef<Scope>): void {
+    this.#streaming.delete(ref)
+    this.#stopListeningIfIdle()
+  }
+
+  handleEvent(): void {
+    const reason = reasonOf(this.#signal)
+    const scopes = [...this.#running, ...[...this.#streaming].map((ref) => ref.deref())]
+    this.#running.clear()
+    this.#streaming.clear()
+    this.#stopListeningIfIdle()
+    for (const scope of scopes) scope?.abort(reason, 'caller')
+  }
+
+  get #size(): number {
+    return this.#running.size + this.#streaming.size
+  }
+
+  #stopListeningIfIdle(): void {
+    if (this.#size === 0) this.#signal.removeEventListener('abort', this)
+  }
+}
+
+interface Forgotten {
+  hub: SignalHub
+  ref: WeakRef<Scope>
+}
+
+/** Made on first use: workers allow no such object at start-up, and older engines have none. */
+let registry: FinalizationRegistry<Forgotten> | undefined
+const forgotten = {
+  register(scope: Scope, entry: Forgotten): void {
+    if (typeof FinalizationRegistry === 'undefined') return
+    registry ??= new FinalizationRegistry(({ hub, ref }) => hub.drop(ref))
+    registry.register(scope, entry)
+  },
+}
+
+const hubs = new WeakMap<AbortSignal, SignalHub>()
+
+/** A scope that ends with the caller's signal. */
+export interface SignalLink {
+  readonly scope: Scope
+  /** Whether there is a signal that may still abort, or has aborted already. */
+  readonly linked: boolean
+  /** The work has ended, nothing is left to abort. */
+  readonly release: () => void
+  /** The call has ended but `holders` (a response, its body) still stream: the abort works until they are gone. */
+  readonly keepFor: (holders: readonly (object | null | undefined)[], inner: Scope) => void
+}
+
+const noop = (): void => {}
+
+export function followSignal(signal: AbortSignal | null | undefined): SignalLink {
+  const scope = new Scope()
+  if (signal === null || signal === undefined) return { scope, linked: false, release: noop, keepFor: noop }
+  if (signal.aborted) {
+    scope.abort(reasonOf(signal), 'caller')
+    return { scope, linked: true, release: noop, keepFor: noop }
+  }
+  const hub = hubs.get(signal) ?? new SignalHub(signal)
+  hubs.set(signal, hub)
+  hub.follow(scope)
+  return {
+    scope,
+    linked: true,
+    release: () => hub.leave(scope),
+    keepFor(holders, inner) {
+      if (typeof WeakRef === 'undefined') return
+      // `inner` refers to `scope` through its parents, so holding it holds the whole chain.
+      for (const holder of [...holders, inner.signalInUse]) {
+        if (holder !== null && holder !== undefined) heldScope.set(holder, inner)
+      }
+      hub.loosen(scope)
+    },
+  }
+}
+
+/** Settles as `work` does, or rejects with the scope's reason as soon as that is aborted, whatever `work` does then. */
+export function raceAbort<T>(scope: Scope, work: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const listener: AbortListener = { onAbort: () => reject(scope.reason) }
+    if (scope.aborted) reject(scope.reason)
+    else scope.add(listener)
+    work.then(resolve, reject).finally(() => scope.remove(listener))
+  })
+}

@@ -1,0 +1,65 @@
+import { HoldfastError } from './errors.ts'
+
+/** Shows a value in an error message: short, on one line, and unmistakable about its type. */
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value)
+      ? `an array of ${value.length}`
+      : `an object with ${Object.keys(value).join(', ') || 'no keys'}`
+  }
+  return String(value)
+}
+
+export function invalidOption(name: string, expected: string, got: unknown): HoldfastError {
+  return new HoldfastError('ERR_INVALID_OPTION', `${name} should be ${expected}, got ${show(got)}`)
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number'
+
+/** A finite number of at least `minimum`. */
+export function checkNumber(name: string, value: unknown, minimum = 0): void {
+  if (!isNumber(value) || !Number.isFinite(value) || value < minimum) {
+    throw invalidOption(name, `a number >= ${minimum}`, value)
+  }
+}
+
+/** A finite number above zero. */
+export function checkPositive(name: string, value: unknown): void {
+  if (!isNumber(value) || !Number.isFinite(value) || value <= 0)
+    throw invalidOption(name, 'a number > 0', value)
+}
+
+export function checkInteger(name: string, value: unknown, minimum = 0): void {
+  if (!isNumber(value) || !Number.isInteger(value) || value < minimum) {
+    throw invalidOption(name, `an integer >= ${minimum}`, value)
+  }
+}
+
+/** A share of a whole, zero excluded. */
+export function checkFraction(name: string, value: unknown): void {
+  if (!isNumber(value) || !(value > 0 && value <= 1)) throw invalidOption(name, 'in (0, 1]', value)
+}
+
+export function checkOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
+  if (!allowed.includes(value)) throw invalidOption(name, `one of ${allowed.map(show).join(', ')}`, value)
+}
+
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw invalidOption(name, 'a function', value)
+}
+
+/** Refuses what is no object and what has a key nobody reads: a misspelt option is a silent default. */
+export function checkKeys(name: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalidOption(name, 'an object', options)
+  }
+  const unknown = Object.keys(options).find((key) => !known.includes(key))
+  if (unknown !== undefined) {
+    throw new HoldfastError(
+      'ERR_INVALID_OPTION',
+      `${name} has no option "${unknown}"; it has ${known.join(', ')}`,
+    )
+  }
+}
