@@ -1,4 +1,4 @@
-import { Context, type Next, type Policy } from './policy.ts'
+import { Context, Execution, type Next, type Policy } from './policy.ts'
 import { followSignal, raceAbort } from './signal.ts'
 
 export interface ExecuteOptions {
@@ -14,8 +14,7 @@ export interface Pipeline<Value = unknown> {
   ): Promise<T>
 }
 
-/** An `async` function, so that an operation that throws before it returns its promise rejects like any other. */
-const runOperation = async (context: Context): Promise<unknown> => context.operation(context)
+const runOperation = (context: Context): Promise<unknown> => context.execution.operation(context)
 
 /** Puts policies around whatever operation a context carries. */
 export function compose<Value>(policies: readonly Policy<Value>[]): Next<Value> {
@@ -38,7 +37,7 @@ export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipelin
       options?: ExecuteOptions,
     ): Promise<T> {
       const link = followSignal(options?.signal)
-      const context = new Context(operation as (context: Context) => Promise<T>, link.scope)
+      const context = new Context(new Execution(async (inner) => operation(inner)), link.scope)
       // What comes out is what `operation` or a policy typed for `Value` made, so it is a T.
       const work = handler(context) as Promise<T>
       return link.linked ? raceAbort(link.scope, work).finally(link.release) : work

@@ -21,42 +21,68 @@ export interface AttemptBudget {
   succeeded(extraAttempts: number): void
 }
 
+/** The value or the error: what a `cause` shows of an outcome. */
+export function resultOf(outcome: Outcome): unknown {
+  return outcome.ok ? outcome.value : outcome.error
+}
+
+/** Waits for how `work` ends, without throwing. */
+export async function settled<T>(work: Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await work }
+  } catch (error) {
+    return { ok: false, error }
+  }
+}
+
+/** Gives the value or throws the error: an outcome turned back into what made it. */
+export function unwrap<T>(outcome: Outcome<T>): T {
+  if (outcome.ok) return outcome.value
+  throw outcome.error
+}
+
 /** The function at the heart of a pipeline. */
 export type Operation = (context: Context) => Promise<unknown>
+
+/** One run of a pipeline: what all of its attempts share. */
+export class Execution {
+  readonly operation: Operation
+  /** What an embedding client knows of the call; policies pass it on unread. */
+  readonly data: unknown
+  /** The newest failed attempt: what a timeout or an open circuit that ends the call gives as its cause. */
+  lastFailure: Outcome | undefined
+
+  constructor(operation: Operation, data?: unknown) {
+    this.operation = operation
+    this.data = data
+  }
+}
 
 /**
  * What a policy hands to the next one. It is immutable: a policy that changes something passes on a derived context.
  */
 export class Context {
-  readonly operation: Operation
+  readonly execution: Execution
   /** The span of work this belongs to; `scope.aborted` is the cheap way to ask whether it should stop. */
   readonly scope: Scope
-  /** What an embedding client knows of the call; policies pass it on unread. */
-  readonly data: unknown
   /** When the strictest timeout outside ends this, in `clock.now()` terms; `Infinity` without one. */
   readonly deadline: number
   readonly budget: AttemptBudget | undefined
   /** 1 for the first attempt, 2 for the first retry. */
   readonly attempt: number
-  /** How the attempt before this one ended. */
-  readonly previous: Outcome | undefined
 
   constructor(
-    operation: Operation,
+    execution: Execution,
     scope: Scope,
-    data?: unknown,
     deadline: number = Infinity,
     budget?: AttemptBudget,
     attempt: number = 1,
-    previous?: Outcome,
   ) {
-    this.operation = operation
+    this.execution = execution
     this.scope = scope
-    this.data = data
     this.deadline = deadline
     this.budget = budget
     this.attempt = attempt
-    this.previous = previous
   }
 
   /** Aborts when this work should stop. Reading it creates an `AbortController`. */
@@ -65,23 +91,15 @@ export class Context {
   }
 
   within(scope: Scope, deadline: number): Context {
-    return new Context(this.operation, scope, this.data, deadline, this.budget, this.attempt, this.previous)
+    return new Context(this.execution, scope, deadline, this.budget, this.attempt)
   }
 
   paidFrom(budget: AttemptBudget): Context {
-    return new Context(
-      this.operation,
-      this.scope,
-      this.data,
-      this.deadline,
-      budget,
-      this.attempt,
-      this.previous,
-    )
+    return new Context(this.execution, this.scope, this.deadline, budget, this.attempt)
   }
 
-  forAttempt(attempt: number, previous: Outcome | undefined): Context {
-    return new Context(this.operation, this.scope, this.data, this.deadline, this.budget, attempt, previous)
+  forAttempt(attempt: number): Context {
+    return new Context(this.execution, this.scope, this.deadline, this.budget, attempt)
   }
 }
 

@@ -1,0 +1,91 @@
+import { DEFAULTS } from '../defaults.ts'
+import { withDefaults } from '../options.ts'
+import { uniform, type Random } from '../random.ts'
+import { checkFunction, checkNumber, checkOneOf, checkPositive, invalidOption } from '../validate.ts'
+
+/** What a custom jitter decides from. */
+export interface JitterInput {
+  /** The exponential delay, capped: what 'none' would wait. */
+  readonly delayMs: number
+  /** What the call waited last time; `undefined` before the first retry. */
+  readonly previousDelayMs: number | undefined
+  /** 1 for the first retry. */
+  readonly retry: number
+  readonly random: Random
+}
+
+/**
+ * How chance spreads the retries of many clients. A number j is ±j around the delay, kept above the cap.
+ *
+ * Named ones: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+ */
+export type Jitter = number | 'full' | 'equal' | 'decorrelated' | 'none' | ((input: JitterInput) => number)
+
+export interface BackoffOptions {
+  /** The first delay. Default 1000. */
+  baseDelayMs?: number
+  /** What each further delay is multiplied by. Default 2. */
+  factor?: number
+  /** The cap of the exponential delay; jitter comes after it. Default 30,000. */
+  maxDelayMs?: number
+  /** Default 0.25: ±25 %. */
+  jitter?: Jitter
+}
+
+/** Gives the delay before a retry. `retry` is 1 for the first one. */
+export type Backoff = (retry: number, previousDelayMs?: number) => number
+
+interface Limits {
+  readonly baseDelayMs: number
+  readonly maxDelayMs: number
+}
+
+type JitterStrategy = (input: JitterInput, limits: Limits) => number
+
+const NAMED: Record<'full' | 'equal' | 'decorrelated' | 'none', JitterStrategy> = {
+  none: ({ delayMs }) => delayMs,
+  full: ({ delayMs, random }) => uniform(random, 0, delayMs),
+  equal: ({ delayMs, random }) => delayMs / 2 + uniform(random, 0, delayMs / 2),
+  decorrelated: ({ previousDelayMs, random }, { baseDelayMs, maxDelayMs }) =>
+    Math.min(maxDelayMs, uniform(random, baseDelayMs, 3 * Math.max(baseDelayMs, previousDelayMs ?? 0))),
+}
+
+function strategyOf(jitter: Jitter): JitterStrategy {
+  if (typeof jitter === 'function') return (input) => checkedDelay(jitter(input))
+  if (typeof jitter === 'string') return NAMED[jitter]
+  return ({ delayMs, random }) => uniform(random, delayMs * (1 - jitter), delayMs * (1 + jitter))
+}
+
+/** A custom jitter is foreign code: a NaN from it must not become an instant retry. */
+function checkedDelay(delayMs: number): number {
+  checkNumber('the delay that jitter() returned', delayMs)
+  return delayMs
+}
+
+export function checkBackoff(name: string, options: BackoffOptions): void {
+  if (options.baseDelayMs !== undefined) checkNumber(`${name}.baseDelayMs`, options.baseDelayMs)
+  if (options.factor !== undefined) checkNumber(`${name}.factor`, options.factor, 1)
+  if (options.maxDelayMs !== undefined) checkPositive(`${name}.maxDelayMs`, options.maxDelayMs)
+  const { jitter } = options
+  if (jitter === undefined) return
+  if (typeof jitter === 'number') {
+    if (!(jitter >= 0 && jitter <= 1)) throw invalidOption(`${name}.jitter`, 'in [0, 1]', jitter)
+  } else if (typeof jitter === 'string') checkOneOf(`${name}.jitter`, jitter, Object.keys(NAMED))
+  else checkFunction(`${name}.jitter`, jitter)
+}
+
+/** Exponential backoff: `min(maxDelayMs, baseDelayMs * factor ** (retry - 1))`, then jitter. */
+export function backoff(options: BackoffOptions, random: Random): Backoff {
+  const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Required<BackoffOptions>>(
+    DEFAULTS.retry,
+    options,
+  )
+  const spread = strategyOf(jitter)
+  const limits = { baseDelayMs, maxDelayMs }
+  return (retry, previousDelayMs) => {
+    // The power is clamped first: it overflows to Infinity at high counts, and 0 * Infinity is NaN.
+    const growth = Math.min(factor ** (retry - 1), Number.MAX_VALUE)
+    const delayMs = Math.min(maxDelayMs, baseDelayMs * growth)
+    return spread({ delayMs, previousDelayMs, retry, random }, limits)
+  }
+}

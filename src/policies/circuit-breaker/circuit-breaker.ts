@@ -1,0 +1,182 @@
+import { systemClock, type Clock } from '../../clock.ts'
+import { DEFAULTS } from '../../defaults.ts'
+import { CircuitOpenError } from '../../errors.ts'
+import { emit, type OnEvent } from '../../events.ts'
+import { withDefaults } from '../../options.ts'
+import { settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
+import { systemRandom, type Random } from '../../random.ts'
+import {
+  checkFraction,
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkOneOf,
+  checkPositive,
+  invalidOption,
+} from '../../validate.ts'
+import { REFUSED, type Circuit, type Permit, type Verdict } from './circuit.ts'
+import { CircuitMap, type Circuits } from './circuits.ts'
+import { WaitingRoom } from './waiting-room.ts'
+
+export interface CircuitBreakerSettings {
+  /** The sliding window. Default 30,000. */
+  windowMs?: number
+  /** The share of failed attempts in the window that opens the circuit, in (0, 1]. Default 0.5. */
+  failureRate?: number
+  /** Attempts in the window below which it never opens. Default 10. */
+  minimumCalls?: number
+  /** How long it stays open; doubles with every failed test request. Default 5000, ±25 %. */
+  openMs?: number
+  /** The cap of that doubling. Default 30,000. */
+  maxOpenMs?: number
+  /** 'reject' with a `CircuitOpenError` at once (default), or 'wait' until the circuit lets the call through. */
+  whenOpen?: 'reject' | 'wait'
+  /** How many circuits are kept; only closed, idle ones are forgotten. Default 1000. */
+  maxCircuits?: number
+}
+
+export interface CircuitBreakerOptions<Value = unknown> extends CircuitBreakerSettings {
+  /** Calls with the same key share a circuit. Default: all calls share one. */
+  key?: (context: Context) => string
+  /** Whether an outcome is a failure, or says nothing ('ignored'). Default: any throw is one. */
+  isFailure?: (outcome: Outcome<Value>, context: Context) => boolean | 'ignored'
+  /** The circuit that an outcome belongs to, where that is another one: a redirect led elsewhere. */
+  settledKey?: (outcome: Outcome<Value>, context: Context) => string | undefined
+  /** How long a test request may take before it counts as failed. Default `openMs`. */
+  leaseMs?: number
+  clock?: Clock
+  random?: Random
+  onEvent?: OnEvent
+}
+
+export interface CircuitBreaker<Value = unknown> extends Policy<Value> {
+  readonly circuits: Circuits
+}
+
+const SETTINGS = ['windowMs', 'failureRate', 'minimumCalls', 'openMs', 'maxOpenMs', 'whenOpen', 'maxCircuits']
+const KEYS = [...SETTINGS, 'key', 'isFailure', 'settledKey', 'leaseMs', 'clock', 'random', 'onEvent']
+
+export function checkCircuitBreaker(name: string, settings: CircuitBreakerSettings): void {
+  for (const key of ['windowMs', 'openMs', 'maxOpenMs'] as const) {
+    if (settings[key] !== undefined) checkPositive(`${name}.${key}`, settings[key])
+  }
+  if (settings.failureRate !== undefined) checkFraction(`${name}.failureRate`, settings.failureRate)
+  for (const key of ['minimumCalls', 'maxCircuits'] as const) {
+    if (settings[key] !== undefined) checkInteger(`${name}.${key}`, settings[key], 1)
+  }
+  if (settings.whenOpen !== undefined) checkOneOf(`${name}.whenOpen`, settings.whenOpen, ['reject', 'wait'])
+  const { openMs, maxOpenMs } = complete(settings)
+  if (maxOpenMs < openMs) throw invalidOption(`${name}.maxOpenMs`, `>= openMs (${openMs})`, maxOpenMs)
+}
+
+/** An open time above the default cap lifts the cap: only a cap that was asked for can contradict it. */
+function complete(settings: CircuitBreakerSettings): Required<CircuitBreakerSettings> {
+  const all = withDefaults<Required<CircuitBreakerSettings>>(DEFAULTS.circuitBreaker, settings)
+  return { ...all, maxOpenMs: settings.maxOpenMs ?? Math.max(all.maxOpenMs, all.openMs) }
+}
+
+/**
+ * Stops calling what keeps failing: opens when half of at least ten attempts within 30 s have failed, rejects at once
+ * for 5 s, then lets a single test request find out whether the service has recovered. Stands inside `retry`, so that
+ * it samples attempts, and outside the attempt timeout, so that timeouts count.
+ *
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function circuitBreaker<Value = unknown>(
+  options: CircuitBreakerOptions<Value> = {},
+): CircuitBreaker<Value> {
+  checkKeys('circuitBreaker', options, KEYS)
+  checkCircuitBreaker('circuitBreaker', options)
+  if (options.key !== undefined) checkFunction('circuitBreaker.key', options.key)
+  if (options.isFailure !== undefined) checkFunction('circuitBreaker.isFailure', options.isFailure)
+  if (options.leaseMs !== undefined) checkPositive('circuitBreaker.leaseMs', options.leaseMs)
+  return guard(new CircuitStore(options), options)
+}
+
+/** The part that holds state: circuits, and who waits for them. Policies of one client share it. */
+export class CircuitStore {
+  readonly circuits: CircuitMap
+  readonly waiting: WaitingRoom
+
+  constructor(
+    options: CircuitBreakerSettings & Pick<CircuitBreakerOptions, 'leaseMs' | 'clock' | 'random' | 'onEvent'>,
+  ) {
+    const settings = complete(options)
+    const clock = options.clock ?? systemClock
+    this.waiting = new WaitingRoom(clock)
+    this.circuits = new CircuitMap(settings.maxCircuits, {
+      settings: { ...settings, leaseMs: options.leaseMs ?? settings.openMs },
+      clock,
+      random: options.random ?? systemRandom,
+      onChange: (event) => {
+        emit(options.onEvent, event)
+        this.waiting.wakeAll()
+      },
+    })
+  }
+}
+
+type GuardOptions<Value> = Pick<CircuitBreakerOptions<Value>, 'key' | 'isFailure' | 'settledKey' | 'whenOpen'>
+
+/** The policy over a store of circuits. */
+export function guard<Value>(store: CircuitStore, options: GuardOptions<Value>): CircuitBreaker<Value> {
+  return {
+    name: 'circuit-breaker',
+    circuits: store.circuits,
+    wrap:
+      <T extends Value>(next: Next<T>) =>
+      async (context: Context): Promise<T> => {
+        const circuit = store.circuits.get(options.key?.(context) ?? 'default')
+        let permit = circuit.tryAcquire()
+        if (permit === REFUSED) permit = await whenRefused(store, circuit, context, options.whenOpen)
+        const outcome = await settled(next(context))
+        settle(store, circuit, permit, outcome, context, options)
+        return unwrap(outcome)
+      },
+  }
+}
+
+async function whenRefused(
+  { waiting }: CircuitStore,
+  circuit: Circuit,
+  context: Context,
+  whenOpen: 'reject' | 'wait' = DEFAULTS.circuitBreaker.whenOpen,
+): Promise<Permit> {
+  let permit: Permit = REFUSED
+  while (permit === REFUSED) {
+    if (whenOpen === 'reject' || waiting.isFull) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
+    await waiting.wait(circuit, context.scope)
+    permit = circuit.tryAcquire()
+  }
+  return permit
+}
+
+function judge<Value>(
+  outcome: Outcome<Value>,
+  context: Context,
+  { isFailure }: GuardOptions<Value>,
+): Verdict {
+  if (!outcome.ok && context.scope.abortedBy === 'caller') return 'ignored'
+  const failed = isFailure === undefined ? !outcome.ok : isFailure(outcome, context)
+  if (failed === 'ignored') return 'ignored'
+  return failed ? 'failure' : 'success'
+}
+
+/** A redirect is a healthy answer of the circuit that was asked; what came of it belongs to where it led. */
+function settle<Value>(
+  { circuits }: CircuitStore,
+  circuit: Circuit,
+  permit: Permit,
+  outcome: Outcome<Value>,
+  context: Context,
+  options: GuardOptions<Value>,
+): void {
+  const verdict = judge(outcome, context, options)
+  const settledKey = options.settledKey?.(outcome, context) ?? circuit.key
+  if (settledKey === circuit.key) {
+    circuit.settle(permit, verdict)
+    return
+  }
+  circuit.settle(permit, 'success')
+  circuits.get(settledKey).record(verdict)
+}

@@ -1,0 +1,83 @@
+import { isCircuitOpen, isHoldfastError } from '../errors.ts'
+import { emit, type FallbackReason, type OnEvent } from '../events.ts'
+import { resultOf, settled, unwrap, type Context, type Outcome, type Policy } from '../policy.ts'
+import { checkFunction, checkKeys } from '../validate.ts'
+
+/** What a fallback answers to. */
+export interface FailureInfo<Value> {
+  readonly reason: FallbackReason
+  readonly outcome: Outcome<Value>
+}
+
+export interface FallbackOptions<Value> {
+  /** Gives the substitute, or `undefined` to let the failure stand. */
+  respond: (failure: FailureInfo<Value>, context: Context) => Value | undefined | Promise<Value | undefined>
+  /** Default: any throw. The caller's own abort never is one. */
+  isFailure?: (outcome: Outcome<Value>, context: Context) => boolean
+  /** Called with the result that the substitute replaces, to free what it holds. */
+  discard?: (value: Value) => void
+  onEvent?: OnEvent
+}
+
+function reasonOf(outcome: Outcome): FallbackReason {
+  if (outcome.ok || !isHoldfastError(outcome.error)) return 'exhausted'
+  if (isCircuitOpen(outcome.error)) return 'circuit-open'
+  return outcome.error.code.endsWith('_TIMEOUT') ? 'timeout' : 'exhausted'
+}
+
+/** The fallback's own error is the newest fact; what it was to help with stays on as the cause. */
+function blame(error: unknown, outcome: Outcome): unknown {
+  if (error instanceof Error && error.cause === undefined && Object.isExtensible(error)) {
+    error.cause = resultOf(outcome)
+  }
+  return error
+}
+
+/**
+ * Answers instead of a call that failed. What it throws is surfaced, with the original failure as the `cause`.
+ *
+ * @example
+ * pipeline(fallback(() => []), retry()).execute(loadRecommendations)
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function fallback<Value>(
+  options: FallbackOptions<Value> | FallbackOptions<Value>['respond'],
+): Policy<Value> {
+  const settings = typeof options === 'function' ? { respond: options } : options
+  checkKeys('fallback', settings, ['respond', 'isFailure', 'discard', 'onEvent'])
+  checkFunction('fallback.respond', settings.respond)
+  return {
+    name: 'fallback',
+    wrap:
+      <T extends Value>(next: (context: Context) => Promise<T>) =>
+      async (context: Context): Promise<T> => {
+        const outcome = await settled(next(context))
+        if (!needsFallback(outcome, context, settings)) return unwrap(outcome)
+        const substitute = await substituteFor(outcome, context, settings)
+        // The policy's type says that a fallback makes what the operation makes.
+        return substitute === undefined ? unwrap(outcome) : (substitute as T)
+      },
+  }
+}
+
+function needsFallback<V>(outcome: Outcome<V>, context: Context, { isFailure }: FallbackOptions<V>): boolean {
+  if (context.scope.abortedBy === 'caller') return false
+  return isFailure === undefined ? !outcome.ok : isFailure(outcome, context)
+}
+
+async function substituteFor<V>(
+  outcome: Outcome<V>,
+  context: Context,
+  { respond, discard, onEvent }: FallbackOptions<V>,
+): Promise<V | undefined> {
+  const reason = reasonOf(outcome)
+  try {
+    const substitute = await respond({ reason, outcome }, context)
+    if (substitute === undefined) return undefined
+    emit(onEvent, { type: 'fallback', reason }, context)
+    if (outcome.ok && outcome.value !== substitute) discard?.(outcome.value)
+    return substitute
+  } catch (error) {
+    throw blame(error, outcome)
+  }
+}

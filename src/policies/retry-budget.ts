@@ -1,0 +1,123 @@
+import { BoundedMap } from '../bounded-map.ts'
+import { systemClock, type Clock } from '../clock.ts'
+import { DEFAULTS } from '../defaults.ts'
+import { withDefaults } from '../options.ts'
+import type { AttemptBudget, Context, Policy } from '../policy.ts'
+import { checkKeys, checkNumber, checkPositive } from '../validate.ts'
+
+export interface RetryBudgetSettings {
+  /** Tokens that a successful call earns. Default 0.1. */
+  perSuccess?: number
+  /** Tokens that a retry or a hedge costs; given back when the call succeeds. Default 1. */
+  perRetry?: number
+  /** Tokens that come with time, so that a quiet client can retry at all. Default 1. */
+  perMinute?: number
+  /** The most tokens there can be, and how many there are at the start. Default 10. */
+  capacity?: number
+}
+
+export interface RetryBudgetOptions extends RetryBudgetSettings {
+  /** Calls with the same key share a budget. Default: all calls share one. */
+  key?: (context: Context) => string
+  /** How many budgets are kept; full ones are forgotten first. Default 1000. */
+  maxKeys?: number
+  clock?: Clock
+}
+
+const SETTINGS = ['perSuccess', 'perRetry', 'perMinute', 'capacity'] as const
+
+/** Sums of tenths are not exact in binary: ten successes must pay for a retry. */
+const ROUNDING = 1e-9
+const MINUTE_MS = 60_000
+
+/**
+ * Tokens that successes earn and extra attempts cost. Funded by successes it lets a dead service be: a budget funded
+ * by requests keeps multiplying the load of an outage (Bronson et al., "Metastable Failures in Distributed Systems",
+ * HotOS 2021).
+ */
+export class TokenBudget implements AttemptBudget {
+  readonly #settings: Required<RetryBudgetSettings>
+  readonly #clock: Clock
+  #tokens: number
+  #updatedMs: number
+
+  constructor(settings: Required<RetryBudgetSettings>, clock: Clock) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#tokens = settings.capacity
+    this.#updatedMs = clock.now()
+  }
+
+  get tokens(): number {
+    const nowMs = this.#clock.now()
+    this.#add(((nowMs - this.#updatedMs) / MINUTE_MS) * this.#settings.perMinute)
+    this.#updatedMs = nowMs
+    return this.#tokens
+  }
+
+  get isFull(): boolean {
+    return this.tokens + ROUNDING >= this.#settings.capacity
+  }
+
+  tryTake(): boolean {
+    if (this.tokens + ROUNDING < this.#settings.perRetry) return false
+    this.#tokens = Math.max(0, this.#tokens - this.#settings.perRetry)
+    return true
+  }
+
+  succeeded(extraAttempts: number): void {
+    this.#add(this.#settings.perSuccess + extraAttempts * this.#settings.perRetry)
+  }
+
+  #add(tokens: number): void {
+    this.#tokens = Math.min(this.#settings.capacity, this.#tokens + tokens)
+  }
+}
+
+export function checkRetryBudget(name: string, settings: RetryBudgetSettings): void {
+  for (const key of ['perSuccess', 'perMinute', 'capacity'] as const) {
+    if (settings[key] !== undefined) checkNumber(`${name}.${key}`, settings[key])
+  }
+  if (settings.perRetry !== undefined) checkPositive(`${name}.perRetry`, settings.perRetry)
+}
+
+/** Budgets by key; the oldest full ones are forgotten first, since a new one is full too. */
+export class RetryBudgets {
+  readonly #budgets: BoundedMap<TokenBudget>
+
+  constructor(settings: RetryBudgetSettings, maxKeys: number, clock: Clock) {
+    const complete = withDefaults<Required<RetryBudgetSettings>>(DEFAULTS.retryBudget, settings)
+    this.#budgets = new BoundedMap(
+      maxKeys,
+      () => new TokenBudget(complete, clock),
+      (budget) => budget.isFull,
+    )
+  }
+
+  get(key: string): TokenBudget {
+    return this.#budgets.get(key)
+  }
+}
+
+/**
+ * Lends a budget to the retries and hedges inside it: stands outside `retry`.
+ *
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function retryBudget(options: RetryBudgetOptions = {}): Policy {
+  checkKeys('retryBudget', options, [...SETTINGS, 'key', 'maxKeys', 'clock'])
+  checkRetryBudget('retryBudget', options)
+  const {
+    key = () => 'default',
+    maxKeys = DEFAULTS.circuitBreaker.maxCircuits,
+    clock = systemClock,
+  } = options
+  return lendBudget(new RetryBudgets(options, maxKeys, clock), key)
+}
+
+export function lendBudget(budgets: RetryBudgets, key: (context: Context) => string): Policy {
+  return {
+    name: 'retry-budget',
+    wrap: (next) => (context) => next(context.paidFrom(budgets.get(key(context)))),
+  }
+}

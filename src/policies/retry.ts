@@ -1,0 +1,191 @@
+import { systemClock, type Clock } from '../clock.ts'
+import { DEFAULTS } from '../defaults.ts'
+import { delay } from '../delay.ts'
+import { isCircuitOpen } from '../errors.ts'
+import { emit, type EventResult, type GiveUpReason, type OnEvent } from '../events.ts'
+import { resultOf, settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
+import { systemRandom, type Random } from '../random.ts'
+import { checkFunction, checkInteger, checkKeys } from '../validate.ts'
+import { backoff, checkBackoff, type Backoff, type BackoffOptions } from './backoff.ts'
+
+/** What to do with an outcome. */
+export type RetryDecision =
+  /** A success, or an answer that asking again cannot change: it earns for the budget. */
+  | { readonly kind: 'accept' }
+  /** A failure that must not be tried again. */
+  | { readonly kind: 'stop'; readonly reason: GiveUpReason }
+  | {
+      readonly kind: 'retry'
+      /** A lower bound of the delay, as from Retry-After. */
+      readonly minDelayMs?: number
+      /** A wait for an answer that is on its way: it costs neither a retry nor a token. */
+      readonly free?: boolean
+    }
+
+export interface RetryOptions<Value = unknown> extends BackoffOptions {
+  /** Further attempts after the first. Default 4. */
+  maxRetries?: number
+  /** Whether to try again. Default: after any throw. Never asked about the caller's abort or an open circuit. */
+  shouldRetry?: (
+    outcome: Outcome<Value>,
+    context: Context,
+  ) => boolean | RetryDecision | Promise<boolean | RetryDecision>
+  /** Called with a result that is tried again, to free what it holds. */
+  discard?: (value: Value) => void
+  /** Called once a delay is settled, before it begins. */
+  onDelay?: (delayMs: number, context: Context) => void
+  /** What an event may tell of an outcome. Default: its error. */
+  describe?: (outcome: Outcome<Value>) => EventResult
+  clock?: Clock
+  random?: Random
+  onEvent?: OnEvent
+}
+
+const KEYS = [
+  'maxRetries',
+  'baseDelayMs',
+  'factor',
+  'maxDelayMs',
+  'jitter',
+  'shouldRetry',
+  'discard',
+  'onDelay',
+  'describe',
+  'clock',
+  'random',
+  'onEvent',
+]
+
+const ACCEPT: RetryDecision = { kind: 'accept' }
+const STOP: RetryDecision = { kind: 'stop', reason: 'final' }
+const RETRY: RetryDecision = { kind: 'retry' }
+
+/**
+ * Tries again after exponentially growing, jittered delays: 1 s, 2 s, 4 s, 8 s. When it gives up, the last result is
+ * returned or the last error thrown, as it is.
+ *
+ * @example
+ * await pipeline(retry({ maxRetries: 2 })).execute(() => flakyCall())
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function retry<Value = unknown>(options: RetryOptions<Value> = {}): Policy<Value> {
+  checkKeys('retry', options, KEYS)
+  checkBackoff('retry', options)
+  if (options.maxRetries !== undefined) checkInteger('retry.maxRetries', options.maxRetries)
+  if (options.shouldRetry !== undefined) checkFunction('retry.shouldRetry', options.shouldRetry)
+  const settings: Settings<Value> = {
+    options,
+    maxRetries: options.maxRetries ?? DEFAULTS.retry.maxRetries,
+    clock: options.clock ?? systemClock,
+    backoff: backoff(options, options.random ?? systemRandom),
+  }
+  return {
+    name: 'retry',
+    wrap:
+      <T extends Value>(next: Next<T>) =>
+      (context: Context) =>
+        new RetryLoop(settings, next, context).run(),
+  }
+}
+
+interface Settings<Value> {
+  readonly options: RetryOptions<Value>
+  readonly maxRetries: number
+  readonly clock: Clock
+  readonly backoff: Backoff
+}
+
+/** One call's attempts. */
+class RetryLoop<Value, T extends Value> {
+  readonly #settings: Settings<Value>
+  readonly #next: Next<T>
+  readonly #context: Context
+  #retries = 0
+  /** Waits for an answer that is on its way; they count apart, since they cost nothing. */
+  #waits = 0
+  #previousDelayMs: number | undefined
+
+  constructor(settings: Settings<Value>, next: Next<T>, context: Context) {
+    this.#settings = settings
+    this.#next = next
+    this.#context = context
+  }
+
+  async run(): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const context = this.#context.forAttempt(attempt)
+      const outcome = await this.#try(context)
+      const decision = await this.#decide(outcome, context)
+      if (decision.kind === 'accept') {
+        context.budget?.succeeded(this.#retries)
+        return unwrap(outcome)
+      }
+      context.execution.lastFailure = outcome
+      const plan = this.#plan(decision)
+      if (typeof plan === 'string') {
+        this.#tell(outcome, context, { type: 'give-up', reason: plan })
+        return unwrap(outcome)
+      }
+      this.#tell(outcome, context, { type: 'retry', delayMs: plan })
+      await this.#wait(outcome, context, plan)
+    }
+  }
+
+  async #try(context: Context): Promise<Outcome<T>> {
+    const outcome = await settled(this.#next(context))
+    if (outcome.ok) return outcome
+    // The call's own end, by the caller or the deadline, is no failed attempt.
+    if (context.scope.aborted) throw context.scope.reason
+    if (isCircuitOpen(outcome.error)) throw withCause(outcome.error, context.execution.lastFailure)
+    return outcome
+  }
+
+  async #decide(outcome: Outcome<T>, context: Context): Promise<RetryDecision> {
+    const { shouldRetry } = this.#settings.options
+    if (shouldRetry === undefined) return outcome.ok ? ACCEPT : RETRY
+    const answer = await shouldRetry(outcome, context)
+    if (typeof answer !== 'boolean') return answer
+    if (answer) return RETRY
+    return outcome.ok ? ACCEPT : STOP
+  }
+
+  /**
+   * The delay before the next attempt, or why there is none. Everything that can be known is asked here, while the
+   * last result is still whole.
+   */
+  #plan(decision: Exclude<RetryDecision, { kind: 'accept' }>): number | GiveUpReason {
+    if (decision.kind === 'stop') return decision.reason
+    const free = decision.free === true
+    const { maxRetries, clock } = this.#settings
+    if (!free && this.#retries >= maxRetries) return 'exhausted'
+    const count = (free ? this.#waits : this.#retries) + 1
+    const delayMs = Math.max(this.#settings.backoff(count, this.#previousDelayMs), decision.minDelayMs ?? 0)
+    if (clock.now() + delayMs >= this.#context.deadline) return 'deadline'
+    if (!free && this.#context.budget?.tryTake() === false) return 'budget'
+    if (free) this.#waits++
+    else this.#retries++
+    return delayMs
+  }
+
+  async #wait(outcome: Outcome<T>, context: Context, delayMs: number): Promise<void> {
+    const { discard, onDelay } = this.#settings.options
+    this.#previousDelayMs = delayMs
+    if (outcome.ok) discard?.(outcome.value)
+    onDelay?.(delayMs, context)
+    await delay(this.#settings.clock, delayMs, context.scope)
+  }
+
+  #tell(outcome: Outcome<T>, context: Context, event: RetryEvent): void {
+    const { onEvent, describe } = this.#settings.options
+    if (onEvent === undefined) return
+    const result = describe?.(outcome) ?? (outcome.ok ? {} : { error: outcome.error })
+    emit(onEvent, { ...event, ...result, attempt: context.attempt }, context)
+  }
+}
+
+type RetryEvent = { type: 'retry'; delayMs: number } | { type: 'give-up'; reason: GiveUpReason }
+
+function withCause(error: Error, failure: Outcome | undefined): Error {
+  if (failure !== undefined && error.cause === undefined) error.cause = resultOf(failure)
+  return error
+}

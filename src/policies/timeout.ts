@@ -1,0 +1,110 @@
+import { systemClock, type Clock } from '../clock.ts'
+import { TimeoutError } from '../errors.ts'
+import { emit, type OnEvent } from '../events.ts'
+import { resultOf, type Context, type Policy } from '../policy.ts'
+import { Scope, type AbortListener } from '../signal.ts'
+import { checkKeys, checkPositive, invalidOption } from '../validate.ts'
+
+export interface TimeoutOptions {
+  /** Ends one attempt; stands inside `retry`, whose next attempt gets the full time again. */
+  attemptMs?: number
+  /** Ends the whole call, retries and waits included; stands outside `retry`. */
+  totalMs?: number
+  clock?: Clock
+  onEvent?: OnEvent
+}
+
+/** What tells the two timeouts apart. */
+interface Kind {
+  readonly kind: 'attempt' | 'total'
+  readonly code: 'ERR_ATTEMPT_TIMEOUT' | 'ERR_TOTAL_TIMEOUT'
+  readonly what: string
+}
+
+const ATTEMPT: Kind = { kind: 'attempt', code: 'ERR_ATTEMPT_TIMEOUT', what: 'the attempt' }
+const TOTAL: Kind = { kind: 'total', code: 'ERR_TOTAL_TIMEOUT', what: 'the call, its retries included,' }
+
+/**
+ * Ends what takes too long: aborts `signal` and rejects with a `TimeoutError` at once, even where the function ignores
+ * the signal. Exactly one of `attemptMs` and `totalMs`.
+ *
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function timeout(options: TimeoutOptions): Policy {
+  checkKeys('timeout', options, ['attemptMs', 'totalMs', 'clock', 'onEvent'])
+  const { attemptMs, totalMs } = options
+  if ((attemptMs === undefined) === (totalMs === undefined)) {
+    throw invalidOption(
+      'timeout',
+      'given either attemptMs (inside retry) or totalMs (outside retry)',
+      options,
+    )
+  }
+  const kind = attemptMs === undefined ? TOTAL : ATTEMPT
+  const timeoutMs = attemptMs ?? totalMs
+  checkPositive(`timeout.${kind.kind}Ms`, timeoutMs)
+  return new TimeoutPolicy(kind, timeoutMs as number, options)
+}
+
+class TimeoutPolicy implements Policy {
+  readonly name: string
+  readonly #kind: Kind
+  readonly #timeoutMs: number
+  readonly #clock: Clock
+  readonly #options: TimeoutOptions
+
+  constructor(kind: Kind, timeoutMs: number, options: TimeoutOptions) {
+    this.name = `${kind.kind}-timeout`
+    this.#kind = kind
+    this.#timeoutMs = timeoutMs
+    this.#clock = options.clock ?? systemClock
+    this.#options = options
+  }
+
+  wrap<T>(next: (context: Context) => Promise<T>): (context: Context) => Promise<T> {
+    return (context) => {
+      const endMs = this.#clock.now() + this.#timeoutMs
+      // An outer timeout that ends no later wins: no second timer, and never an attempt timeout in its place.
+      if (endMs >= context.deadline) return next(context)
+      return this.#run(next, context, endMs)
+    }
+  }
+
+  #run<T>(next: (context: Context) => Promise<T>, context: Context, endMs: number): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const scope = new Scope(context.scope)
+      const timer = this.#clock.schedule(() => scope.abort(this.#timeUp(context), 'timeout'), this.#timeoutMs)
+      const listener: AbortListener = {
+        onAbort() {
+          timer.cancel()
+          reject(scope.reason)
+        },
+      }
+      if (scope.aborted) listener.onAbort(scope)
+      else scope.add(listener)
+      const ended = (): void => {
+        timer.cancel()
+        scope.remove(listener)
+      }
+      next(context.within(scope, endMs)).then(
+        (value) => {
+          ended()
+          return resolve(value)
+        },
+        (error: unknown) => {
+          ended()
+          // oxlint-disable-next-line promise/prefer-promise-reject-errors -- passed on as it came
+          reject(error)
+        },
+      )
+    })
+  }
+
+  #timeUp(context: Context): TimeoutError {
+    const { kind, code, what } = this.#kind
+    emit(this.#options.onEvent, { type: 'timeout', kind, timeoutMs: this.#timeoutMs }, context)
+    const { lastFailure } = context.execution
+    const options = lastFailure === undefined ? undefined : { cause: resultOf(lastFailure) }
+    return new TimeoutError(code, `${what} took longer than ${this.#timeoutMs} ms`, this.#timeoutMs, options)
+  }
+}
