@@ -3,4 +3,7 @@
  *
  * @module
  */
+export * from './fault-server/index.ts'
+export { noBackoff } from './no-backoff.ts'
+export { seededRandom } from './seeded-random.ts'
 export { virtualClock, type VirtualClock, type VirtualClockOptions } from './virtual-clock.ts'
