@@ -1,1 +1,44 @@
-export { type Clock, type ScheduleOptions, type Timer } from './clock.ts'
+/**
+ * HTTP calls that survive failure: a drop-in fetch, and the policies it is made of for any async function.
+ *
+ * @module
+ */
+export { createFetch } from './client/create-fetch.ts'
+export { outcomeOf, type FetchOutcome } from './client/outcome.ts'
+export type {
+  AttemptResult,
+  BeforeAttemptInput,
+  CallOptions,
+  DerivedOptions,
+  Fallback,
+  FallbackByMethod,
+  FallbackContext,
+  FetchCircuitBreakerOptions,
+  FetchOptions,
+  FetchRetryOptions,
+  FetchTimeoutOptions,
+  HoldfastFetch,
+  HoldfastInit,
+  IdempotencyOptions,
+  RetryInput,
+  Transport,
+} from './client/options.ts'
+export type { Clock, ScheduleOptions, Timer } from './clock.ts'
+export { DEFAULTS } from './defaults.ts'
+export { CircuitOpenError, HoldfastError, isHoldfastError, TimeoutError, type ErrorCode } from './errors.ts'
+export type { CallInfo, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
+export { pipeline, type ExecuteOptions, type Pipeline } from './pipeline.ts'
+export type { BackoffOptions, Jitter, JitterInput } from './policies/backoff.ts'
+export {
+  circuitBreaker,
+  type CircuitBreaker,
+  type CircuitBreakerOptions,
+} from './policies/circuit-breaker/circuit-breaker.ts'
+export type { CircuitState } from './policies/circuit-breaker/circuit.ts'
+export type { CircuitControl, Circuits } from './policies/circuit-breaker/circuits.ts'
+export { fallback, type FallbackOptions } from './policies/fallback.ts'
+export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'
+export { retryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'
+export { timeout, type TimeoutOptions } from './policies/timeout.ts'
+export type { Context, Outcome, Policy } from './policy.ts'
+export type { Random } from './random.ts'

@@ -4,6 +4,9 @@ export interface Stamp<T> {
   set(target: object, value: T): void
 }
 
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function'
+
 /** A constructor that returns another object makes a subclass install its private fields on that one. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- only a constructor can do this
 class Returned {
@@ -26,7 +29,7 @@ export function createStamp<T>(): Stamp<T> {
     }
 
     static get(target: unknown): T | undefined {
-      return typeof target === 'object' && target !== null && #value in target ? target.#value : undefined
+      return isObject(target) && #value in target ? target.#value : undefined
     }
 
     static set(target: object, value: T): void {

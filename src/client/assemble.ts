@@ -1,0 +1,131 @@
+import type { Clock } from '../clock.ts'
+import type { HoldfastEvent, OnEvent } from '../events.ts'
+import { discard } from '../http/discard.ts'
+import { compose } from '../pipeline.ts'
+import { guard, type CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
+import { fallback, type FailureInfo } from '../policies/fallback.ts'
+import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
+import { retry } from '../policies/retry.ts'
+import { timeout } from '../policies/timeout.ts'
+import type { Context, Next, Outcome, Policy } from '../policy.ts'
+import type { Random } from '../random.ts'
+import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
+import { decide } from './decide.ts'
+import type { FallbackByMethod, FetchCircuitBreakerOptions } from './options.ts'
+import type { RetrySettings, Settings } from './settings.ts'
+
+/** What the policies of a client are made from, besides its settings; fetches derived from each other share it. */
+export interface SharedParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly circuits: CircuitStore
+  readonly budgets: RetryBudgets
+  /** Told before the first delay of a call. */
+  readonly onFirstDelay: (call: FetchCall) => void
+}
+
+/**
+ * A client's pipeline. Each place has its reason: the fallback sees every failure; the total timeout covers retries and
+ * waits; the breaker samples attempts and can end a retry; timeouts of attempts count as failures.
+ */
+export function assemble(settings: Settings, shared: SharedParts): Next<Response> {
+  const { totalMs, attemptMs, circuitBreaker, policies } = settings
+  const { clock } = shared
+  const onEvent = tagged(settings.onEvent)
+  const listen = onEvent === undefined ? {} : { onEvent }
+  return compose<Response>([
+    ...optional(settings.fallback, (by) => fallbackPolicy(by, onEvent)),
+    ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, ...listen })),
+    ...(settings.usesBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
+    ...optional(settings.retry, (by) => retryPolicy(by, shared, onEvent)),
+    ...policies,
+    ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
+    ...optional(attemptMs, (ms) => timeout({ attemptMs: ms, clock, ...listen })),
+  ])
+}
+
+function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>): Policy<Response>[] {
+  return value === undefined ? [] : [make(value)]
+}
+
+/** Says which call an event belongs to. */
+function tagged(onEvent: ((event: HoldfastEvent) => void) | undefined): OnEvent | undefined {
+  if (onEvent === undefined) return undefined
+  return (event, context) => onEvent(context === undefined ? event : { ...event, call: callOf(context).info })
+}
+
+function retryPolicy(
+  { options }: RetrySettings,
+  shared: SharedParts,
+  onEvent: OnEvent | undefined,
+): Policy<Response> {
+  const { maxRetries, baseDelayMs, factor, maxDelayMs, jitter } = options
+  const given = Object.entries({ maxRetries, baseDelayMs, factor, maxDelayMs, jitter, onEvent })
+  return retry<Response>({
+    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+    shouldRetry: (outcome, context) => decide(outcome, context, shared),
+    discard,
+    describe: eventResult,
+    onDelay(delayMs, context) {
+      const call = callOf(context)
+      if (call.delaysMs.length === 0) shared.onFirstDelay(call)
+      call.delaysMs.push(delayMs)
+    },
+    clock: shared.clock,
+    random: shared.random,
+  })
+}
+
+function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: SharedParts): Policy<Response> {
+  const { whenOpen, isFailure, key } = options
+  return guard<Response>(circuits, {
+    ...(whenOpen === undefined ? {} : { whenOpen }),
+    key: (context) => callOf(context).circuitKey,
+    isFailure(outcome, context) {
+      const call = callOf(context)
+      if (call.isLocal(outcome)) return 'ignored'
+      const overruled = isFailure?.({ request: call.request, ...resultFields(outcome) })
+      if (overruled !== undefined) return overruled
+      const { health } = call.verdictOf(outcome)
+      return health === 'ignored' ? health : health === 'failure'
+    },
+    ...(key === undefined ? { settledKey: originOfAnswer } : {}),
+  })
+}
+
+/** Whom a response came from in the end, after redirects. */
+function originOfAnswer(outcome: Outcome<Response>): string | undefined {
+  if (!outcome.ok || !outcome.value.redirected || !URL.canParse(outcome.value.url)) return undefined
+  return new URL(outcome.value.url).origin
+}
+
+function fallbackPolicy(
+  { methods, respond }: FallbackByMethod,
+  onEvent: OnEvent | undefined,
+): Policy<Response> {
+  return fallback<Response>({
+    isFailure: (outcome, context) =>
+      methods.includes(callOf(context).method) && hasFailed(outcome, callOf(context)),
+    discard,
+    ...(onEvent === undefined ? {} : { onEvent }),
+    async respond({ reason, outcome }: FailureInfo<Response>, context: Context) {
+      const call = callOf(context)
+      const { request, key, uncertain } = call
+      const substitute = await respond({
+        request,
+        reason,
+        ...resultFields(outcome),
+        idempotencyKey: key,
+        uncertain,
+      })
+      if (substitute !== undefined) call.source = 'fallback'
+      return substitute
+    },
+  })
+}
+
+function hasFailed(outcome: Outcome<Response>, call: FetchCall): boolean {
+  if (!outcome.ok) return !call.isLocal(outcome)
+  const { next, health } = call.verdictOf(outcome)
+  return next === 'retry' || health === 'failure'
+}

@@ -1,0 +1,123 @@
+import type { CallInfo, EventResult } from '../events.ts'
+import type { RequestBody } from '../http/body.ts'
+import { isIdempotent, isSafe } from '../http/methods.ts'
+import { verdictOf, type Verdict } from '../http/verdict.ts'
+import type { Context, Outcome } from '../policy.ts'
+import type { Scope } from '../signal.ts'
+import type { AttemptResult, RequestInfoOf } from './options.ts'
+import type { FetchOutcome } from './outcome.ts'
+import type { CallerRequest } from './request.ts'
+import type { Settings } from './settings.ts'
+
+interface CallFields {
+  readonly id: number
+  readonly settings: Settings
+  readonly caller: CallerRequest
+  readonly circuitKey: string
+  readonly key: string | undefined
+  readonly body: RequestBody | undefined
+  readonly startedMs: number
+  readonly startedWallMs: number
+}
+
+/** One logical call: what its attempts share. */
+export class FetchCall {
+  readonly id: number
+  readonly settings: Settings
+  readonly caller: CallerRequest
+  readonly circuitKey: string
+  /** The idempotency key. */
+  readonly key: string | undefined
+  /** The body where it is sent again; otherwise the caller's own is left where it is. */
+  readonly body: RequestBody | undefined
+  readonly startedMs: number
+  readonly startedWallMs: number
+  attempts = 0
+  readonly delaysMs: number[] = []
+  /** Whether bytes may have left without a definite answer. */
+  uncertain = false
+  source: 'network' | 'fallback' = 'network'
+  /** The scope of the attempt whose response is returned: its abort still ends the body. */
+  lastScope: Scope | undefined
+  /** An error made on this side, by a hook or a request that cannot be built: no news of the service. */
+  #localError: { readonly error: unknown } | undefined
+
+  constructor(fields: CallFields) {
+    this.id = fields.id
+    this.settings = fields.settings
+    this.caller = fields.caller
+    this.circuitKey = fields.circuitKey
+    this.key = fields.key
+    this.body = fields.body
+    this.startedMs = fields.startedMs
+    this.startedWallMs = fields.startedWallMs
+  }
+
+  get method(): string {
+    return this.caller.method
+  }
+
+  get request(): RequestInfoOf {
+    return { method: this.method, url: this.caller.url.href }
+  }
+
+  get info(): CallInfo {
+    const { origin, pathname } = this.caller.url
+    return { id: this.id, method: this.method, url: origin + pathname }
+  }
+
+  get keyed(): boolean {
+    return this.key !== undefined
+  }
+
+  /** Whether sending it twice means the same as once. */
+  get repeatable(): boolean {
+    return this.keyed || isIdempotent(this.method)
+  }
+
+  get changesState(): boolean {
+    return !isSafe(this.method)
+  }
+
+  get outcome(): FetchOutcome {
+    return {
+      attempts: this.attempts,
+      source: this.source,
+      uncertain: this.uncertain,
+      idempotencyKey: this.key,
+      circuit: this.circuitKey,
+      delaysMs: this.delaysMs,
+    }
+  }
+
+  verdictOf(outcome: Outcome<Response>): Verdict {
+    return verdictOf(outcome, { keyed: this.keyed, isTransient: this.settings.isTransient })
+  }
+
+  /** Marks an error as made here, and gives it back. */
+  local(error: unknown): unknown {
+    this.#localError = { error }
+    return error
+  }
+
+  isLocal(outcome: Outcome): boolean {
+    return !outcome.ok && this.#localError !== undefined && this.#localError.error === outcome.error
+  }
+
+  /** Whether the key has grown so old that the server may have forgotten it. */
+  keyHasExpired(nowMs: number, wallNowMs: number): boolean {
+    const { idempotency } = this.settings
+    if (!this.keyed || idempotency === undefined) return false
+    return Math.max(nowMs - this.startedMs, wallNowMs - this.startedWallMs) >= idempotency.windowMs
+  }
+}
+
+export const callOf = (context: Context): FetchCall => context.execution.data as FetchCall
+
+export function resultFields(outcome: Outcome<Response>): AttemptResult {
+  return outcome.ok ? { response: outcome.value } : { error: outcome.error }
+}
+
+export function eventResult(outcome: Outcome<Response>): EventResult {
+  return outcome.ok ? { status: outcome.value.status } : { error: outcome.error }
+}

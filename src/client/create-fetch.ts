@@ -1,0 +1,147 @@
+import { emit } from '../events.ts'
+import { discard } from '../http/discard.ts'
+import type { FetchInput } from '../http/fetch-types.ts'
+import { Context, Execution, settled, unwrap, type Next, type Outcome } from '../policy.ts'
+import { followSignal, raceAbort, type SignalLink } from '../signal.ts'
+import { checkFunction, checkString } from '../validate.ts'
+import { assemble } from './assemble.ts'
+import { attempt } from './attempt.ts'
+import { watchBody } from './body-idle.ts'
+import { eventResult, type FetchCall } from './call.ts'
+import type { CallOptions, DerivedOptions, FetchOptions, HoldfastFetch, HoldfastInit } from './options.ts'
+import { setOutcome } from './outcome.ts'
+import { prepareCall } from './prepare.ts'
+import { readRequest } from './request.ts'
+import { checkDerived, DERIVED_KEYS, isOff, merge, settingsOf, type Settings } from './settings.ts'
+import { ClientState } from './state.ts'
+import { markAsHoldfast } from './transport.ts'
+
+/**
+ * Makes a fetch that survives failure: retries with exponential backoff, a circuit breaker per origin, an idempotency
+ * key on every write, timeouts and a retry budget, all on by default (`DEFAULTS`). Every part also takes `false`.
+ *
+ * @example
+ * const fetch = createFetch()
+ * const response = await fetch('https://api.example.com/orders', { method: 'POST', body })
+ * @throws {HoldfastError} ERR_INVALID_OPTION, naming the option and showing its value
+ */
+export function createFetch(options: FetchOptions = {}): HoldfastFetch {
+  const settings = settingsOf(options)
+  return fetchFor(options, settings, new ClientState(options, settings))
+}
+
+function fetchFor(options: FetchOptions, settings: Settings, state: ClientState): HoldfastFetch {
+  const client = new Client(options, settings, state)
+  const fetch = (input: FetchInput, init?: HoldfastInit): Promise<Response> => client.fetch(input, init)
+  markAsHoldfast(fetch, state.sender)
+  return Object.assign(fetch, {
+    circuits: state.circuits.circuits,
+    with(changes: DerivedOptions): HoldfastFetch {
+      checkDerived('fetch.with', changes, DERIVED_KEYS)
+      const merged = merge(options, changes)
+      return fetchFor(merged, settingsOf(merged), state)
+    },
+  })
+}
+
+const PER_CALL_KEYS = [
+  ...DERIVED_KEYS.filter((key) => !['onEvent', 'policies', 'beforeAttempt'].includes(key)),
+  'idempotencyKey',
+  'body',
+]
+
+const NOTHING: CallOptions = {}
+
+/** Settings, and the pipeline that was built from them. */
+interface Plan {
+  readonly settings: Settings
+  readonly handler: Next<Response>
+}
+
+class Client {
+  readonly #options: FetchOptions
+  readonly #state: ClientState
+  readonly #plan: Plan
+  readonly #isOff: boolean
+
+  constructor(options: FetchOptions, settings: Settings, state: ClientState) {
+    this.#options = options
+    this.#state = state
+    this.#plan = { settings, handler: assemble(settings, state) }
+    this.#isOff = isOff(settings)
+  }
+
+  async fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
+    const own = init?.holdfast
+    const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
+    if (caller === undefined) return this.#pass(input, init)
+    const plan = own === undefined ? this.#plan : this.#planFor(own)
+    const call = await prepareCall(caller, plan.settings, own ?? NOTHING, this.#state)
+    return this.#run(call, plan.handler)
+  }
+
+  /** What is none of the pipeline's business goes to the transport as it came. */
+  #pass(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
+    const request = typeof input === 'object' && 'method' in input ? input : undefined
+    if (init?.holdfast === undefined) return this.#state.sender.send(input, init, request)
+    const { holdfast: _own, ...rest } = init
+    return this.#state.sender.send(input, rest, request)
+  }
+
+  #planFor(own: CallOptions): Plan {
+    checkDerived('holdfast', own, PER_CALL_KEYS)
+    const { idempotencyKey, body, ...changes } = own
+    if (idempotencyKey !== undefined) checkString('holdfast.idempotencyKey', idempotencyKey)
+    if (body !== undefined) checkFunction('holdfast.body', body)
+    if (Object.keys(changes).length === 0) return this.#plan
+    const settings = settingsOf(merge(this.#options, changes))
+    return { settings, handler: assemble(settings, this.#state) }
+  }
+
+  async #run(call: FetchCall, handler: Next<Response>): Promise<Response> {
+    const link = followSignal(call.caller.signal)
+    const operation = (context: Context): Promise<Response> => attempt(context, this.#state)
+    const work = handler(new Context(new Execution(operation, call), link.scope))
+    const outcome = await settled(link.linked ? raceAbort(link.scope, work) : work)
+    const finished = this.#finish(call, outcome, link)
+    emit(call.settings.onEvent, {
+      type: 'call-end',
+      attempts: call.attempts,
+      durationMs: this.#state.clock.now() - call.startedMs,
+      source: call.source,
+      uncertain: call.uncertain,
+      ...eventResult(finished),
+      call: call.info,
+    })
+    // The caller has left; what may still come has nobody to read it.
+    if (link.scope.aborted) work.then(discard, () => {})
+    return unwrap(finished)
+  }
+
+  #finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): Outcome<Response> {
+    if (!outcome.ok) {
+      link.release()
+      // The reason of an abort is the caller's own object: it is handed back as it is.
+      if (link.scope.abortedBy !== 'caller') setOutcome(outcome.error, call.outcome)
+      return outcome
+    }
+    const response = this.#watched(call, outcome.value)
+    if (response.body === null) link.release()
+    else link.keepFor([response, response.body], call.lastScope ?? link.scope)
+    setOutcome(response, call.outcome)
+    return { ok: true, value: response }
+  }
+
+  #watched(call: FetchCall, response: Response): Response {
+    const { bodyIdleMs, onEvent } = call.settings
+    if (bodyIdleMs === undefined || call.source !== 'network') return response
+    return watchBody(response, {
+      idleMs: bodyIdleMs,
+      clock: this.#state.clock,
+      onIdle(error) {
+        emit(onEvent, { type: 'timeout', kind: 'body-idle', timeoutMs: bodyIdleMs, call: call.info })
+        call.lastScope?.abort(error, 'timeout')
+      },
+    })
+  }
+}

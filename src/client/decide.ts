@@ -1,0 +1,88 @@
+import type { Clock } from '../clock.ts'
+import { retryAfterMs } from '../http/retry-after.ts'
+import type { Verdict } from '../http/verdict.ts'
+import type { RetryDecision } from '../policies/retry.ts'
+import type { Context, Outcome } from '../policy.ts'
+import { uniform, type Random } from '../random.ts'
+import { callOf, resultFields, type FetchCall } from './call.ts'
+import type { RetrySettings } from './settings.ts'
+
+export interface DecideParts {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const ACCEPT: RetryDecision = { kind: 'accept' }
+const FINAL: RetryDecision = { kind: 'stop', reason: 'final' }
+
+/** A server's Retry-After is a lower bound: jitter only delays further, so that its clients come back spread out. */
+const RETRY_AFTER_JITTER = 0.25
+
+/** What to do after an attempt, by HTTP's rules and the caller's. */
+export async function decide(
+  outcome: Outcome<Response>,
+  context: Context,
+  parts: DecideParts,
+): Promise<RetryDecision> {
+  const call = callOf(context)
+  const { retry } = call.settings
+  if (retry === undefined || call.isLocal(outcome)) return refuse(call, outcome, parts)
+  const verdict = call.verdictOf(outcome)
+  const wanted = await retry.options.shouldRetry?.({
+    request: call.request,
+    attempt: context.attempt,
+    ...resultFields(outcome),
+  })
+  const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
+  if (!again) return endOf(outcome, verdict)
+  return obstacle(call, parts) ?? resend(outcome, verdict, retry, parts)
+}
+
+/** An error of this side ends the call; a key that has run out does so because of time. */
+function refuse(call: FetchCall, outcome: Outcome, { clock }: DecideParts): RetryDecision {
+  if (outcome.ok) return ACCEPT
+  return call.keyHasExpired(clock.now(), clock.wallNow()) ? { kind: 'stop', reason: 'deadline' } : FINAL
+}
+
+/** Accepting earns for the budget: only an answer that is no failure does. */
+function endOf(outcome: Outcome, verdict: Verdict): RetryDecision {
+  return outcome.ok && verdict.next === 'accept' && verdict.health !== 'failure' ? ACCEPT : FINAL
+}
+
+/** RFC 9110, 9.2.2: what may have been done must not be done again, unless the server can tell. */
+function isPermitted(
+  call: FetchCall,
+  outcome: Outcome<Response>,
+  { effect }: Verdict,
+  { methods }: RetrySettings,
+): boolean {
+  if (!methods.has(call.method)) return false
+  return call.repeatable || effect === 'untouched' || isAdvised(outcome)
+}
+
+/** The server itself said that trying again is right. */
+function isAdvised(outcome: Outcome<Response>): boolean {
+  if (!outcome.ok) return false
+  const { headers } = outcome.value
+  return (headers.get('x-should-retry') ?? headers.get('stripe-should-retry')) === 'true'
+}
+
+/** What nobody's wish can overcome. */
+function obstacle(call: FetchCall, { clock }: DecideParts): RetryDecision | undefined {
+  if (call.body?.sentOnce !== undefined) return { kind: 'stop', reason: 'body' }
+  if (call.keyHasExpired(clock.now(), clock.wallNow())) return { kind: 'stop', reason: 'deadline' }
+  return undefined
+}
+
+function resend(
+  outcome: Outcome<Response>,
+  verdict: Verdict,
+  { maxRetryAfterMs }: RetrySettings,
+  { clock, random }: DecideParts,
+): RetryDecision {
+  const free = verdict.next === 'wait'
+  const askedMs = outcome.ok ? retryAfterMs(outcome.value.headers, clock.wallNow()) : undefined
+  if (askedMs === undefined) return { kind: 'retry', free }
+  if (askedMs > maxRetryAfterMs) return { kind: 'stop', reason: 'retry-after' }
+  return { kind: 'retry', free, minDelayMs: askedMs * uniform(random, 1, 1 + RETRY_AFTER_JITTER) }
+}

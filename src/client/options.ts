@@ -1,0 +1,148 @@
+import type { Clock } from '../clock.ts'
+import type { FallbackReason, HoldfastEvent } from '../events.ts'
+import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
+import type { KeyFormat } from '../http/idempotency-key.ts'
+import type { StatusPattern } from '../http/statuses.ts'
+import type { BackoffOptions } from '../policies/backoff.ts'
+import type { CircuitBreakerSettings } from '../policies/circuit-breaker/circuit-breaker.ts'
+import type { Circuits } from '../policies/circuit-breaker/circuits.ts'
+import type { RetryBudgetSettings } from '../policies/retry-budget.ts'
+import type { Policy } from '../policy.ts'
+import type { Random } from '../random.ts'
+
+/** The request as options see it. The URL is whole: mind its query string when logging. */
+export interface RequestInfoOf {
+  readonly method: string
+  readonly url: string
+}
+
+/** How an attempt ended: one of the two is set. */
+export interface AttemptResult {
+  readonly response?: Response
+  readonly error?: unknown
+}
+
+export interface RetryInput extends AttemptResult {
+  readonly request: RequestInfoOf
+  /** The attempt that has ended, 1 for the first. */
+  readonly attempt: number
+}
+
+export interface FetchRetryOptions extends BackoffOptions {
+  /** Further attempts after the first. Default 4. */
+  maxRetries?: number
+  /** A Retry-After beyond it ends the call at once. Default 60,000. */
+  maxRetryAfterMs?: number
+  /** How much of a `Request`'s body is kept to be sent again; a longer one is sent once. Default 1 MiB. */
+  maxBufferBytes?: number
+  /** The statuses that are tried again. Default `['5xx', 408, 425, 429]`. */
+  statuses?: readonly StatusPattern[]
+  /** The methods that may be tried again; POST and PATCH still need a key. Default: all. */
+  methods?: readonly string[]
+  /** Overrules whether to try again; `undefined` leaves it to the rules. A body that is gone is never sent again. */
+  shouldRetry?: (input: RetryInput) => boolean | undefined | Promise<boolean | undefined>
+}
+
+export interface FetchCircuitBreakerOptions extends CircuitBreakerSettings {
+  /** Requests with the same key share a circuit and a retry budget. Default: the origin. */
+  key?: string | ((request: RequestInfoOf) => string)
+  /** Overrules whether an attempt is a failure; `undefined` leaves it to the rules. */
+  isFailure?: (result: AttemptResult & { readonly request: RequestInfoOf }) => boolean | undefined
+}
+
+export interface IdempotencyOptions {
+  /** The header's name. Default `Idempotency-Key`. */
+  header?: string
+  /** Methods that carry a key. Default POST, PUT, PATCH, DELETE. */
+  methods?: readonly string[]
+  /**
+   * The origins that recognize keys: only they get one. Default 'all'; in a browser that means the page's own origin,
+   * since the header makes a foreign one need a preflight.
+   */
+  honoredBy?: 'all' | readonly string[]
+  /** Default: a random UUID (RFC 9562). */
+  generateKey?: () => string
+  /** Default 'bare'; 'sf-string' puts it in quotes. */
+  format?: KeyFormat
+  /** For how long after the first attempt a key may be sent again. Default 23 h. */
+  windowMs?: number
+}
+
+export interface FetchTimeoutOptions {
+  /** Until the headers of one attempt. Default 30,000. */
+  attemptMs?: number | false
+  /** Until the headers of the response that is returned, retries and waits included. Default 120,000. */
+  totalMs?: number | false
+  /** The longest silence while the returned body is read. Default off. */
+  bodyIdleMs?: number | false
+}
+
+export interface FallbackContext extends AttemptResult {
+  readonly request: RequestInfoOf
+  readonly reason: FallbackReason
+  readonly idempotencyKey: string | undefined
+  readonly uncertain: boolean
+}
+
+export type Fallback = (context: FallbackContext) => Response | undefined | Promise<Response | undefined>
+
+export interface FallbackByMethod {
+  readonly methods: readonly string[]
+  readonly respond: Fallback
+}
+
+export interface BeforeAttemptInput {
+  readonly attempt: number
+  /** This attempt's own copy: change it to sign, to refresh a token, to trace. */
+  readonly headers: Headers
+  readonly signal: AbortSignal
+  /** How the attempt before ended; its body has been discarded. */
+  readonly previous: AttemptResult | undefined
+}
+
+/** What `fetch.with` can change: everything but what its circuits and budgets are made of. */
+export interface DerivedOptions {
+  retry?: FetchRetryOptions | false
+  circuitBreaker?: Pick<FetchCircuitBreakerOptions, 'key' | 'isFailure' | 'whenOpen'> | false
+  idempotency?: IdempotencyOptions | false
+  timeout?: FetchTimeoutOptions | false
+  retryBudget?: false
+  /** A substitute when a GET or HEAD has failed for good; other methods by `{ methods, respond }`. */
+  fallback?: Fallback | FallbackByMethod | false
+  beforeAttempt?: ((input: BeforeAttemptInput) => void | Promise<void>) | false
+  /** Own policies, between retry and breaker. */
+  policies?: readonly Policy<Response>[] | false
+  onEvent?: ((event: HoldfastEvent) => void) | false
+}
+
+export interface FetchOptions extends Omit<DerivedOptions, 'circuitBreaker' | 'retryBudget'> {
+  /** The transport. Default: `globalThis.fetch`, looked up at each call. */
+  fetch?: Transport
+  circuitBreaker?: FetchCircuitBreakerOptions | false
+  retryBudget?: RetryBudgetSettings | false
+  clock?: Clock
+  random?: Random
+}
+
+/** Anything that answers as fetch does. It is called with a URL string and an init. */
+export type Transport = (url: string, init?: RequestInit) => Promise<Response>
+
+/** What a single call can change. */
+export interface CallOptions extends Omit<DerivedOptions, 'onEvent' | 'policies' | 'beforeAttempt'> {
+  /** The key of this operation. Default: one is made. */
+  idempotencyKey?: string
+  /** Makes the body for each attempt: how a stream can be sent again. */
+  body?: () => BodyLike
+}
+
+export interface HoldfastInit extends RequestInit {
+  holdfast?: CallOptions
+}
+
+/** A fetch that survives failure. */
+export interface HoldfastFetch {
+  (input: FetchInput, init?: HoldfastInit): Promise<Response>
+  /** The same fetch with other settings; circuits and budgets are shared. */
+  with(options: DerivedOptions): HoldfastFetch
+  readonly circuits: Circuits
+}

@@ -1,0 +1,60 @@
+import { systemClock, type Clock } from '../clock.ts'
+import { DEFAULTS } from '../defaults.ts'
+import { emit } from '../events.ts'
+import { showsSupport } from '../http/idempotency-key.ts'
+import { CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
+import { RetryBudgets } from '../policies/retry-budget.ts'
+import { systemRandom, type Random } from '../random.ts'
+import type { SharedParts } from './assemble.ts'
+import type { AttemptParts } from './attempt.ts'
+import type { FetchCall } from './call.ts'
+import type { FetchOptions } from './options.ts'
+import type { Settings } from './settings.ts'
+import { senderOf, type Sender } from './transport.ts'
+
+/** Unique within the process, whichever client makes a call. */
+let calls = 0
+export const nextCallId = (): number => ++calls
+
+/** What all fetches derived from one `createFetch` share. */
+export class ClientState implements SharedParts, AttemptParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly sender: Sender
+  readonly circuits: CircuitStore
+  readonly budgets: RetryBudgets
+  /** Origins that have shown that they know keys. */
+  readonly #supporting = new Set<string>()
+  readonly #capacity: number
+
+  constructor(options: FetchOptions, settings: Settings) {
+    this.clock = options.clock ?? systemClock
+    this.random = options.random ?? systemRandom
+    this.sender = senderOf(settings.transport)
+    const { maxCircuits = DEFAULTS.circuitBreaker.maxCircuits, ...breaker } = settings.circuitBreaker ?? {}
+    this.#capacity = maxCircuits
+    this.circuits = new CircuitStore({
+      ...breaker,
+      maxCircuits,
+      clock: this.clock,
+      random: this.random,
+      // A test request that outlives its attempt timeout has failed; without one, its open time is the bound.
+      ...(settings.attemptMs === undefined ? {} : { leaseMs: settings.attemptMs }),
+      onEvent: (event) => emit(settings.onEvent, event),
+    })
+    this.budgets = new RetryBudgets(options.retryBudget || {}, maxCircuits, this.clock)
+  }
+
+  readonly onResponse = (call: FetchCall, response: Response): void => {
+    const { origin } = call.caller.url
+    if (!call.keyed || this.#supporting.has(origin) || !showsSupport(response.headers)) return
+    if (this.#supporting.size >= this.#capacity) this.#supporting.clear()
+    this.#supporting.add(origin)
+  }
+
+  readonly onFirstDelay = (call: FetchCall): void => {
+    const { origin } = call.caller.url
+    if (!call.keyed || this.#supporting.has(origin)) return
+    emit(call.settings.onEvent, { type: 'unconfirmed-idempotency', origin, call: call.info })
+  }
+}

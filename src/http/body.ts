@@ -1,0 +1,97 @@
+import type { BodyLike } from './fetch-types.ts'
+
+/** A request body, attempt after attempt. */
+export interface RequestBody {
+  /** The bytes for the next attempt. */
+  next(): BodyLike | null
+  /** The media type that belongs to those bytes, where the platform would derive another one each time. */
+  readonly contentType?: string
+  /** Why there is only one attempt. */
+  readonly sentOnce?: 'stream' | 'too-large'
+}
+
+/** The same bytes can be handed over again and again. */
+const replayable = (body: BodyLike): RequestBody => ({ next: () => body })
+
+const once = (body: BodyLike, sentOnce: 'stream' | 'too-large'): RequestBody => ({
+  next: () => body,
+  sentOnce,
+})
+
+/** By tag, not class: a polyfill's or another realm's object is as good. */
+const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
+
+/** What can be read only once: a web stream, a Node stream, an async iterable. */
+export function isStream(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false
+  return tagOf(body) === 'ReadableStream' || Symbol.asyncIterator in body || 'pipe' in body
+}
+
+/**
+ * Takes a body as it is now, so that every attempt sends the same bytes whatever the caller does with it meanwhile.
+ * Immutable kinds are kept, mutable ones copied; only a stream cannot be kept.
+ */
+export function snapshotBody(body: BodyLike): RequestBody | Promise<RequestBody> {
+  if (typeof body !== 'object') return replayable(body)
+  if (ArrayBuffer.isView(body)) {
+    return replayable(new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice())
+  }
+  if (body instanceof ArrayBuffer) return replayable(body.slice(0))
+  if (body instanceof FormData) return freezeForm(body)
+  if (body instanceof URLSearchParams) return replayable(new URLSearchParams(body))
+  return isStream(body) ? once(body, 'stream') : replayable(body)
+}
+
+/** A form is given a new boundary each time it is sent: written out once, every attempt has the same bytes. */
+async function freezeForm(form: FormData): Promise<RequestBody> {
+  const written = new Response(form)
+  const contentType = written.headers.get('content-type') ?? 'multipart/form-data'
+  const blob = await written.blob()
+  return { next: () => blob, contentType }
+}
+
+/** Reads the body of a `Request` up to `maxBytes`; a longer one is streamed on, once. */
+export async function readBody(request: Request, maxBytes: number): Promise<RequestBody | undefined> {
+  const stream = request.body as ReadableStream<Uint8Array> | null | undefined
+  if (stream === null) return undefined
+  // Firefox has no `Request.body`: there a request can only be read whole, and `bodyUsed` tells if there was one.
+  if (stream === undefined) {
+    const bytes = await request.arrayBuffer()
+    return request.bodyUsed ? replayable(bytes) : undefined
+  }
+  const reader = stream.getReader()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    chunks.push(read.value)
+    size += read.value.byteLength
+    if (size > maxBytes) return once(resumed(chunks, reader), 'too-large')
+  }
+  return replayable(concat(chunks, size))
+}
+
+function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.byteLength
+  }
+  return bytes
+}
+
+/** A stream of what has been read already, then of the rest. */
+function resumed(
+  chunks: Uint8Array[],
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const kept = chunks.shift()
+      const { done, value } = kept === undefined ? await reader.read() : { done: false, value: kept }
+      if (done || value === undefined) controller.close()
+      else controller.enqueue(value)
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+}

@@ -1,0 +1,32 @@
+/**
+ * The client's side of draft-ietf-httpapi-idempotency-key-header-07: the key's form on the wire, and the markers by
+ * which a server tells that it knows keys.
+ */
+
+/** How a key is written: as it is, or as a structured-field string (RFC 9651), in quotes. */
+export type KeyFormat = 'bare' | 'sf-string'
+
+export function formatKey(key: string, format: KeyFormat): string {
+  return format === 'bare' ? key : `"${key.replaceAll(/["\\]/g, '\\$&')}"`
+}
+
+/** The key of a header value; both forms of writing it are the same key. */
+export function parseKey(value: string): string {
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(value)
+  return quoted?.[1] === undefined ? value : quoted[1].replaceAll(/\\(["\\])/g, '$1')
+}
+
+/** The answer is on record: the same key brings the same one, so asking again cannot change it. */
+export function isRecorded(headers: Headers): boolean {
+  return headers.get('idempotent-replayed') === 'true' || headers.get('idempotency-status') === 'stored'
+}
+
+/** The first request with this key is still being worked on. */
+export function isInFlight(headers: Headers): boolean {
+  return headers.get('idempotency-status') === 'in-flight'
+}
+
+/** Whether a response shows that its origin knows idempotency keys at all. */
+export function showsSupport(headers: Headers): boolean {
+  return headers.has('idempotent-replayed') || headers.has('idempotency-status')
+}

@@ -1,0 +1,29 @@
+/** `Retry-After: 120` (RFC 9110, 10.2.3). */
+const SECONDS = /^\d+$/
+
+/** Azure's and OpenAI's finer header. */
+const MILLISECONDS = /^\d+(\.\d+)?$/
+
+/** An HTTP-date names its month, a malformed number does not: `Date.parse` alone would read "-1" as a year. */
+const HTTP_DATE = /^[A-Za-z]{3,9},? .*\d{2}:\d{2}:\d{2}/
+
+/**
+ * How long a response asks to wait, in ms; `undefined` when it does not say, or says nothing well-formed. A date is
+ * read against the response's own `Date`, so that a wrong clock on either side does not matter.
+ */
+export function retryAfterMs(headers: Headers, wallNowMs: number): number | undefined {
+  const fine = headers.get('retry-after-ms')?.trim()
+  if (fine !== undefined && MILLISECONDS.test(fine)) return Number(fine)
+  const value = headers.get('retry-after')?.trim()
+  if (value === undefined) return undefined
+  if (SECONDS.test(value)) return Number(value) * 1000
+  const dateMs = httpDate(value)
+  if (dateMs === undefined) return undefined
+  return Math.max(0, dateMs - (httpDate(headers.get('date')) ?? wallNowMs))
+}
+
+function httpDate(value: string | null): number | undefined {
+  if (value === null || !HTTP_DATE.test(value)) return undefined
+  const ms = Date.parse(value)
+  return Number.isNaN(ms) ? undefined : ms
+}

@@ -1,0 +1,34 @@
+import { invalidOption } from '../validate.ts'
+
+/** A status, or a whole class of them. */
+export type StatusPattern = number | '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
+
+/** Refused by definition: the server says that it has not processed the request (RFC 8470, RFC 6585). */
+const REFUSED = new Set([425, 429])
+
+/** Says nothing of the service's health: the client was slow, early or too frequent. */
+const NEUTRAL = new Set([408, ...REFUSED])
+
+export const isRefused = (status: number): boolean => REFUSED.has(status)
+
+export const isNeutral = (status: number): boolean => NEUTRAL.has(status)
+
+export function checkStatuses(name: string, patterns: unknown): void {
+  if (!Array.isArray(patterns))
+    throw invalidOption(name, 'an array of statuses and classes like "5xx"', patterns)
+  for (const pattern of patterns) {
+    const isStatus = Number.isInteger(pattern) && Number(pattern) >= 100 && Number(pattern) <= 599
+    if (!isStatus && !/^[1-5]xx$/.test(String(pattern))) {
+      throw invalidOption(`each of ${name}`, 'a status from 100 to 599 or a class like "5xx"', pattern)
+    }
+  }
+}
+
+/** A test for the statuses of a list. */
+export function statusMatcher(patterns: readonly StatusPattern[]): (status: number) => boolean {
+  const exact = new Set(patterns.filter((pattern) => typeof pattern === 'number'))
+  const classes = new Set(
+    patterns.filter((pattern) => typeof pattern === 'string').map((name) => Number(name[0])),
+  )
+  return (status) => exact.has(status) || classes.has(Math.floor(status / 100))
+}

@@ -1,0 +1,74 @@
+import { isHoldfastError } from '../errors.ts'
+import type { Outcome } from '../policy.ts'
+import { isInFlight, isRecorded } from './idempotency-key.ts'
+import { provablyNeverLeft } from './network-error.ts'
+import { isNeutral, isRefused } from './statuses.ts'
+
+/** What an attempt's outcome means, in HTTP's terms. */
+export interface Verdict {
+  /** What the retry does: leave it, try again, or wait for the answer that is on its way. */
+  readonly next: 'accept' | 'retry' | 'wait'
+  /** What the breaker counts. */
+  readonly health: 'success' | 'failure' | 'ignored'
+  /**
+   * What is known of the operation afterwards: 'answered' by a definite response; 'untouched' by this attempt, which
+   * the server refused or never saw; or 'unknown', since bytes may have left and no definite answer came.
+   */
+  readonly effect: 'answered' | 'untouched' | 'unknown'
+}
+
+const ANSWERED: Verdict = { next: 'accept', health: 'success', effect: 'answered' }
+const RECORDED: Verdict = { next: 'accept', health: 'ignored', effect: 'answered' }
+const IN_FLIGHT: Verdict = { next: 'wait', health: 'success', effect: 'unknown' }
+const REFUSED: Verdict = { next: 'retry', health: 'ignored', effect: 'untouched' }
+const SLOW_CLIENT: Verdict = { next: 'retry', health: 'ignored', effect: 'unknown' }
+const FAILED: Verdict = { next: 'retry', health: 'failure', effect: 'unknown' }
+const FAILED_FOR_GOOD: Verdict = { next: 'accept', health: 'failure', effect: 'unknown' }
+const NEVER_LEFT: Verdict = { next: 'retry', health: 'failure', effect: 'untouched' }
+const REJECTED_HERE: Verdict = { next: 'accept', health: 'ignored', effect: 'untouched' }
+const ABANDONED: Verdict = { next: 'accept', health: 'ignored', effect: 'unknown' }
+
+export interface VerdictRules {
+  /** Whether the call carries an idempotency key. */
+  readonly keyed: boolean
+  /** Whether a status is one that is tried again. */
+  readonly isTransient: (status: number) => boolean
+}
+
+export function verdictOf(outcome: Outcome<Response>, rules: VerdictRules): Verdict {
+  return outcome.ok ? verdictOfResponse(outcome.value, rules) : verdictOfError(outcome.error)
+}
+
+function verdictOfResponse({ status, headers }: Response, { keyed, isTransient }: VerdictRules): Verdict {
+  if (keyed && isRecorded(headers)) return RECORDED
+  // An opaque response has status 0: it is no failure, and nothing can be read of it.
+  if (status < 400 && !isTransient(status)) return ANSWERED
+  if (isRecorded(headers)) return RECORDED
+  if (status === 409 && keyed && (isInFlight(headers) || headers.has('retry-after'))) return IN_FLIGHT
+  return advised(headers, isTransient(status) ? transient(status) : ANSWERED)
+}
+
+function transient(status: number): Verdict {
+  if (isRefused(status)) return REFUSED
+  return isNeutral(status) ? SLOW_CLIENT : FAILED
+}
+
+/** Stripe's, OpenAI's and Anthropic's servers say themselves whether trying again makes sense. */
+function advised(headers: Headers, verdict: Verdict): Verdict {
+  const advice = headers.get('x-should-retry') ?? headers.get('stripe-should-retry')
+  if (advice === 'true') return { ...verdict, next: 'retry' }
+  if (advice === 'false') return verdict === FAILED ? FAILED_FOR_GOOD : { ...verdict, next: 'accept' }
+  return verdict
+}
+
+function verdictOfError(error: unknown): Verdict {
+  if (isHoldfastError(error) && error.code === 'ERR_CIRCUIT_OPEN') return REJECTED_HERE
+  if (provablyNeverLeft(error)) return NEVER_LEFT
+  // The caller's own abort never gets here; this one came from inside the transport.
+  return isAbort(error) ? ABANDONED : FAILED
+}
+
+/** By name, not class: aborts come as DOMException, Error or another realm's. */
+function isAbort(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'name' in error && error.name === 'AbortError'
+}
