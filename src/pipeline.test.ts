@@ -1,0 +1,66 @@
+import { getEventListeners } from 'node:events'
+import { describe, expect, test } from 'vitest'
+import { deferred, watch } from '../test/support/operations.ts'
+import { pipeline } from './pipeline.ts'
+import type { Policy } from './policy.ts'
+import { virtualClock } from './testing/virtual-clock.ts'
+
+const tracing = (name: string, trace: string[]): Policy => ({
+  name,
+  wrap: (next) => async (context) => {
+    trace.push(`${name} in`)
+    const result = await next(context)
+    trace.push(`${name} out`)
+    return result
+  },
+})
+
+describe('pipeline', () => {
+  test('runs policies outermost first', async () => {
+    const trace: string[] = []
+    const result = await pipeline(tracing('a', trace), tracing('b', trace)).execute(async () => {
+      trace.push('operation')
+      return 1
+    })
+    expect(result).toBe(1)
+    expect(trace).toEqual(['a in', 'b in', 'operation', 'b out', 'a out'])
+  })
+
+  test('without policies it is the operation', async () => {
+    expect(await pipeline().execute(() => 'plain')).toBe('plain')
+    await expect(
+      pipeline().execute(() => {
+        throw new Error('sync')
+      }),
+    ).rejects.toThrow('sync')
+  })
+
+  test('the signal is not aborted, and the first attempt is 1', async () => {
+    expect(await pipeline().execute(({ signal, attempt }) => [signal.aborted, attempt])).toEqual([false, 1])
+  })
+
+  test("the caller's abort rejects at once, whatever the operation does", async () => {
+    const controller = new AbortController()
+    const reason = new Error('left')
+    const result = watch(pipeline().execute(() => new Promise(() => {}), { signal: controller.signal }))
+    controller.abort(reason)
+    await virtualClock().settle()
+    expect(result.error).toBe(reason)
+  })
+
+  test('a signal that is aborted already rejects with its reason', async () => {
+    await expect(pipeline().execute(async () => 1, { signal: AbortSignal.abort('early') })).rejects.toBe(
+      'early',
+    )
+  })
+
+  test('however many calls run on one signal, it has one listener, and none afterwards', async () => {
+    const { signal } = new AbortController()
+    const gate = deferred()
+    const calls = Array.from({ length: 200 }, () => pipeline().execute(() => gate.promise, { signal }))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    gate.resolve()
+    await Promise.all(calls)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+})

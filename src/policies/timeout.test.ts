@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { deferred, watch } from '../../test/support/operations.ts'
+import { isHoldfastError, TimeoutError } from '../errors.ts'
+import type { HoldfastEvent } from '../events.ts'
+import { pipeline } from '../pipeline.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
+import { retry } from './retry.ts'
+import { timeout } from './timeout.ts'
+
+const random = (): number => 0.5
+const never = (): Promise<never> => new Promise(() => {})
+
+describe('timeout', () => {
+  test('rejects at once even where the function ignores the signal', async () => {
+    const clock = virtualClock()
+    const result = watch(pipeline(timeout({ attemptMs: 100, clock })).execute(never))
+    await clock.advance(99)
+    expect(result.settled).toBe(false)
+    await clock.advance(1)
+    expect(result.error).toBeInstanceOf(TimeoutError)
+    expect(result.error).toMatchObject({ name: 'TimeoutError', code: 'ERR_ATTEMPT_TIMEOUT', timeoutMs: 100 })
+    expect(String(result.error)).toBe('TimeoutError: the attempt took longer than 100 ms')
+    expect(isHoldfastError(result.error)).toBe(true)
+  })
+
+  test('aborts the signal with the very error', async () => {
+    const clock = virtualClock()
+    let seen: AbortSignal | undefined
+    const result = watch(
+      pipeline(timeout({ totalMs: 100, clock })).execute(({ signal }) => {
+        seen = signal
+        return never()
+      }),
+    )
+    await clock.advance(100)
+    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(seen?.reason).toBe(result.error)
+  })
+
+  test('does nothing to what is in time, and leaves no timer', async () => {
+    const clock = virtualClock()
+    let seen: AbortSignal | undefined
+    const result = await pipeline(timeout({ attemptMs: 100, clock })).execute(async ({ signal }) => {
+      seen = signal
+      return 'done'
+    })
+    expect(result).toBe('done')
+    expect(clock.pending).toBe(0)
+    await clock.advance(1000)
+    expect(seen?.aborted).toBe(false)
+  })
+
+  test("the caller's abort ends it with the caller's reason, and leaves no timer", async () => {
+    const clock = virtualClock()
+    const controller = new AbortController()
+    const result = watch(
+      pipeline(timeout({ attemptMs: 100, clock })).execute(never, { signal: controller.signal }),
+    )
+    controller.abort('left')
+    await clock.settle()
+    expect(result.error).toBe('left')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('a total timeout names the last failure as its cause', async () => {
+    const clock = virtualClock()
+    const failure = new Error('down')
+    const run = pipeline(timeout({ totalMs: 5000, clock }), retry({ clock, random })).execute(
+      ({ attempt }) => {
+        if (attempt === 1) throw failure
+        return never()
+      },
+    )
+    const result = watch(run)
+    await clock.advance(5000)
+    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT', cause: failure })
+  })
+
+  test('each attempt has the full time, and its own signal', async () => {
+    const clock = virtualClock()
+    const signals: AbortSignal[] = []
+    const gate = deferred<string>()
+    const result = watch(
+      pipeline(retry({ clock, random }), timeout({ attemptMs: 100, clock })).execute(
+        ({ signal, attempt }) => {
+          signals.push(signal)
+          return attempt === 1 ? never() : gate.promise
+        },
+      ),
+    )
+    await clock.advance(100 + 1000 + 99)
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false])
+    gate.resolve('done')
+    await clock.settle()
+    expect(result.value).toBe('done')
+  })
+
+  test('the total timeout wins where both end together', async () => {
+    const clock = virtualClock()
+    const result = watch(
+      pipeline(timeout({ totalMs: 100, clock }), timeout({ attemptMs: 100, clock })).execute(never),
+    )
+    expect(clock.pending).toBe(1)
+    await clock.advance(100)
+    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+  })
+
+  test('tells that it has fired', async () => {
+    const clock = virtualClock()
+    const events: HoldfastEvent[] = []
+    const onEvent = (event: HoldfastEvent): void => void events.push(event)
+    watch(pipeline(timeout({ attemptMs: 100, clock, onEvent })).execute(never))
+    await clock.advance(100)
+    expect(events).toEqual([{ type: 'timeout', kind: 'attempt', timeoutMs: 100 }])
+  })
+
+  test.each([
+    [{}, 'timeout should be given either attemptMs (inside retry) or totalMs (outside retry)'],
+    [{ attemptMs: 1, totalMs: 2 }, 'timeout should be given either attemptMs'],
+    [{ attemptMs: 0 }, 'timeout.attemptMs should be a number > 0, got 0'],
+    [{ totalMs: Number.NaN }, 'timeout.totalMs should be a number > 0, got NaN'],
+    [{ totalMs: Infinity }, 'timeout.totalMs should be a number > 0, got Infinity'],
+  ])('refuses %j', (options, message) => {
+    expect(() => timeout(options)).toThrow(message)
+  })
+})
