@@ -1,9 +1,25 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
+const tests = ['src/**/*.test.ts', 'test/**/*.test.ts']
+const built = ['src/**/*.built.test.ts', 'test/**/*.built.test.ts']
+
 const config: ViteUserConfig = defineConfig({
   test: {
     testTimeout: 10_000,
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'source', include: tests, exclude: built } },
+      {
+        extends: true,
+        // What needs the package as users get it. It is built once, and only when one of these tests runs.
+        test: {
+          name: 'built',
+          include: built,
+          globalSetup: './test/package/build.setup.ts',
+          testTimeout: 60_000,
+          maxConcurrency: 2,
+        },
+      },
+    ],
   },
 })
 
