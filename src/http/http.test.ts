@@ -1,0 +1,85 @@
+import { describe, expect, test, vi } from 'vitest'
+import { discard } from './discard.ts'
+import { formatKey, isInFlight, isRecorded, parseKey, showsSupport } from './idempotency-key.ts'
+import { isIdempotent, isSafe } from './methods.ts'
+import { checkStatuses, statusMatcher } from './statuses.ts'
+import { cannotBeBuilt } from './usage-error.ts'
+
+describe('methods', () => {
+  test('POST, PATCH and what nobody knows are not idempotent', () => {
+    const methods = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'POST', 'PATCH', 'PURGE']
+    expect(methods.filter(isSafe)).toEqual(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+    expect(methods.filter(isIdempotent)).toEqual(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+  })
+})
+
+describe('statuses', () => {
+  test('numbers and classes', () => {
+    const matches = statusMatcher(['5xx', 404])
+    expect([200, 404, 405, 499, 500, 599].filter(matches)).toEqual([404, 500, 599])
+  })
+
+  test.each([[[99]], [[600]], [['6xx']], [['5x']], ['5xx'], [[503.5]]])('refuses %j', (patterns) => {
+    expect(() => checkStatuses('retry.statuses', patterns)).toThrow(/retry\.statuses should be/)
+  })
+})
+
+describe('idempotency keys on the wire', () => {
+  test.each([
+    ['8e03978e-40d5-43dd-bc93-6894a57f9324', '"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+    ['a"b\\c', '"a\\"b\\\\c"'],
+  ])('%s is the same key bare and quoted', (key, quoted) => {
+    expect(formatKey(key, 'bare')).toBe(key)
+    expect(formatKey(key, 'sf-string')).toBe(quoted)
+    expect(parseKey(quoted)).toBe(key)
+    expect(parseKey(key)).toBe(key)
+  })
+
+  test('half a quotation is part of the key', () => {
+    expect(parseKey('"half')).toBe('"half')
+  })
+
+  test('markers', () => {
+    const stored = new Headers({ 'idempotency-status': 'stored' })
+    const replayed = new Headers({ 'idempotent-replayed': 'true' })
+    const running = new Headers({ 'idempotency-status': 'in-flight' })
+    const none = new Headers()
+    expect([stored, replayed, running, none].map(isRecorded)).toEqual([true, true, false, false])
+    expect([stored, replayed, running, none].map(isInFlight)).toEqual([false, false, true, false])
+    expect([stored, replayed, running, none].map(showsSupport)).toEqual([true, true, true, false])
+  })
+})
+
+describe('cannotBeBuilt', () => {
+  test.each<[string, string, RequestInit]>([
+    ['a GET with a body', 'http://localhost/', { body: 'x' }],
+    ['a URL with credentials', 'http://user:secret@localhost/', {}],
+    ['a header that is none', 'http://localhost/', { headers: { 'bad header': '1' } }],
+    ['a method that is none', 'http://localhost/', { method: 'GE T' }],
+  ])('%s', (_, url, init) => {
+    expect(cannotBeBuilt(url, init)).toBe(true)
+  })
+
+  test('a good request can, and its stream is not touched', () => {
+    const body = new ReadableStream()
+    expect(cannotBeBuilt('http://localhost/', { method: 'POST', body, signal: AbortSignal.abort() })).toBe(
+      false,
+    )
+    expect(body.locked).toBe(false)
+  })
+})
+
+describe('discard', () => {
+  test('cancels the body without waiting, and swallows its failure', async () => {
+    const cancel = vi.fn<() => Promise<void>>().mockRejectedValue(new Error('gone'))
+    discard(new Response(new ReadableStream({ cancel })))
+    expect(cancel).toHaveBeenCalledOnce()
+  })
+
+  test('leaves no body, and a body in use, alone', () => {
+    discard(new Response(null))
+    const used = new Response('data')
+    used.body?.getReader()
+    expect(() => discard(used)).not.toThrow()
+  })
+})

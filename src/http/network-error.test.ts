@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest'
+import { provablyNeverLeft } from './network-error.ts'
+
+const coded = (code: string): Error => Object.assign(new Error(code), { code })
+const fetchFailed = (cause: unknown): TypeError => new TypeError('fetch failed', { cause })
+
+describe('provablyNeverLeft', () => {
+  test.each([
+    ['connection refused on Node', fetchFailed(coded('ECONNREFUSED'))],
+    ['no such host', fetchFailed(coded('ENOTFOUND'))],
+    ['a connect timeout of undici', fetchFailed(coded('UND_ERR_CONNECT_TIMEOUT'))],
+    ['connection refused on Bun', coded('ConnectionRefused')],
+    ['every address refused', fetchFailed(new AggregateError([coded('ECONNREFUSED'), coded('ENETUNREACH')]))],
+  ])('%s', (_, error) => {
+    expect(provablyNeverLeft(error)).toBe(true)
+  })
+
+  test.each([
+    ['a reset: the server may have done the work', fetchFailed(coded('ECONNRESET'))],
+    [
+      'a reset whose own cause was a refusal',
+      fetchFailed(Object.assign(coded('ECONNRESET'), { cause: coded('ECONNREFUSED') })),
+    ],
+    ['a socket error of undici', fetchFailed(coded('UND_ERR_SOCKET'))],
+    ['an answer that did not come', fetchFailed(coded('UND_ERR_HEADERS_TIMEOUT'))],
+    [
+      'one address refused, one reset',
+      fetchFailed(new AggregateError([coded('ECONNREFUSED'), coded('ECONNRESET')])),
+    ],
+    ['no addresses at all', fetchFailed(new AggregateError([]))],
+    ['a browser, which tells nothing', new TypeError('Failed to fetch')],
+    ['a message that only sounds like it', new TypeError('ECONNREFUSED')],
+    ['no error', undefined],
+    [
+      'an error that is its own cause',
+      ((error: Error) => Object.assign(error, { cause: error }))(new Error('loop')),
+    ],
+  ])('not: %s', (_, error) => {
+    expect(provablyNeverLeft(error)).toBe(false)
+  })
+})

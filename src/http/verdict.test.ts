@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest'
+import { DEFAULTS } from '../defaults.ts'
+import { CircuitOpenError, TimeoutError } from '../errors.ts'
+import { statusMatcher } from './statuses.ts'
+import { verdictOf, type Verdict } from './verdict.ts'
+
+const isTransient = statusMatcher(DEFAULTS.retry.statuses)
+const plain = { keyed: false, isTransient }
+const keyed = { keyed: true, isTransient }
+
+const response = (status: number, headers: Record<string, string> = {}) =>
+  ({ ok: true, value: new Response(null, { status, headers }) }) as const
+const failure = (error: unknown) => ({ ok: false, error }) as const
+const short = ({ next, health, effect }: Verdict): string => `${next}, ${health}, ${effect}`
+
+describe('verdictOf a response', () => {
+  test.each([
+    [200, 'accept, success, answered'],
+    [304, 'accept, success, answered'],
+    [400, 'accept, success, answered'],
+    [404, 'accept, success, answered'],
+    [409, 'accept, success, answered'],
+    [422, 'accept, success, answered'],
+    [408, 'retry, ignored, unknown'],
+    [425, 'retry, ignored, untouched'],
+    [429, 'retry, ignored, untouched'],
+    [500, 'retry, failure, unknown'],
+    [501, 'retry, failure, unknown'],
+    [503, 'retry, failure, unknown'],
+    [599, 'retry, failure, unknown'],
+  ])('%d: %s', (status, expected) => {
+    expect(short(verdictOf(response(status), plain))).toBe(expected)
+  })
+
+  test('an opaque response is a success', () => {
+    const opaque = { ok: true, value: { status: 0, headers: new Headers() } as Response } as const
+    expect(short(verdictOf(opaque, plain))).toBe('accept, success, answered')
+  })
+
+  test.each([{ 'idempotent-replayed': 'true' }, { 'idempotency-status': 'stored' }])(
+    'what is on record is final, and no news of the service: %j',
+    (headers) => {
+      expect(short(verdictOf(response(500, headers), keyed))).toBe('accept, ignored, answered')
+      expect(short(verdictOf(response(201, headers), keyed))).toBe('accept, ignored, answered')
+    },
+  )
+
+  test.each([{ 'idempotency-status': 'in-flight' }, { 'retry-after': '1' }])(
+    'a 409 that says the first attempt is running is waited for, with a key: %j',
+    (headers) => {
+      expect(short(verdictOf(response(409, headers), keyed))).toBe('wait, success, unknown')
+      expect(short(verdictOf(response(409, headers), plain))).toBe('accept, success, answered')
+    },
+  )
+
+  test.each(['x-should-retry', 'stripe-should-retry'])('the server’s advice counts: %s', (name) => {
+    expect(short(verdictOf(response(503, { [name]: 'false' }), plain))).toBe('accept, failure, unknown')
+    expect(short(verdictOf(response(429, { [name]: 'false' }), plain))).toBe('accept, ignored, untouched')
+    expect(short(verdictOf(response(400, { [name]: 'true' }), plain))).toBe('retry, success, answered')
+    expect(short(verdictOf(response(503, { [name]: 'maybe' }), plain))).toBe('retry, failure, unknown')
+  })
+
+  test('a status that is not tried again is a success', () => {
+    const only503 = { keyed: false, isTransient: statusMatcher([503]) }
+    expect(short(verdictOf(response(500), only503))).toBe('accept, success, answered')
+    const also404 = { keyed: false, isTransient: statusMatcher(['5xx', 404]) }
+    expect(short(verdictOf(response(404), also404))).toBe('retry, failure, unknown')
+  })
+})
+
+describe('verdictOf an error', () => {
+  const refused = new TypeError('fetch failed', {
+    cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }),
+  })
+  test.each([
+    ['any rejection of a transport', new Error('odd'), 'retry, failure, unknown'],
+    ['no error object at all', 'text', 'retry, failure, unknown'],
+    ['a refused connection', refused, 'retry, failure, untouched'],
+    ['an attempt timeout', new TimeoutError('ERR_ATTEMPT_TIMEOUT', '', 1), 'retry, failure, unknown'],
+    ['an open circuit', new CircuitOpenError('key', 1), 'accept, ignored, untouched'],
+    ['an abort from inside the transport', new DOMException('', 'AbortError'), 'accept, ignored, unknown'],
+  ])('%s', (_, error, expected) => {
+    expect(short(verdictOf(failure(error), plain))).toBe(expected)
+  })
+})
