@@ -11,8 +11,9 @@ import type { Context, Next, Outcome, Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
 import { decide } from './decide.ts'
-import type { FallbackByMethod, FetchCircuitBreakerOptions } from './options.ts'
-import type { RetrySettings, Settings } from './settings.ts'
+import type { FetchCircuitBreakerOptions } from './options.ts'
+import type { RetrySettings } from './settings/retry.ts'
+import type { FallbackSettings, Settings } from './settings/settings.ts'
 
 /** What the policies of a client are made from, besides its settings; fetches derived from each other share it. */
 export interface SharedParts {
@@ -36,7 +37,7 @@ export function assemble(settings: Settings, shared: SharedParts): Next<Response
   return compose<Response>([
     ...optional(settings.fallback, (by) => fallbackPolicy(by, onEvent)),
     ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, ...listen })),
-    ...(settings.usesBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
+    ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared, onEvent)),
     ...policies,
     ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
@@ -100,12 +101,12 @@ function originOfAnswer(outcome: Outcome<Response>): string | undefined {
 }
 
 function fallbackPolicy(
-  { methods, respond }: FallbackByMethod,
+  { methods, respond }: FallbackSettings,
   onEvent: OnEvent | undefined,
 ): Policy<Response> {
   return fallback<Response>({
     isFailure: (outcome, context) =>
-      methods.includes(callOf(context).method) && hasFailed(outcome, callOf(context)),
+      methods.has(callOf(context).method) && hasFailed(outcome, callOf(context)),
     discard,
     ...(onEvent === undefined ? {} : { onEvent }),
     async respond({ reason, outcome }: FailureInfo<Response>, context: Context) {

@@ -7,7 +7,7 @@ import type { Scope } from '../signal.ts'
 import type { AttemptResult, RequestInfoOf } from './options.ts'
 import type { FetchOutcome } from './outcome.ts'
 import type { CallerRequest } from './request.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 interface CallFields {
   readonly id: number

@@ -12,7 +12,8 @@ import type { CallOptions, DerivedOptions, FetchOptions, HoldfastFetch, Holdfast
 import { setOutcome } from './outcome.ts'
 import { prepareCall } from './prepare.ts'
 import { readRequest } from './request.ts'
-import { checkDerived, DERIVED_KEYS, isOff, merge, settingsOf, type Settings } from './settings.ts'
+import { checkDerived, DERIVED_KEYS, merge } from './settings/merge.ts'
+import { isOff, settingsOf, type Settings } from './settings/settings.ts'
 import { ClientState } from './state.ts'
 import { markAsHoldfast } from './transport.ts'
 
@@ -76,8 +77,16 @@ class Client {
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
     if (caller === undefined) return this.#pass(input, init)
     const plan = own === undefined ? this.#plan : this.#planFor(own)
-    const call = await prepareCall(caller, plan.settings, own ?? NOTHING, this.#state)
-    return this.#run(call, plan.handler)
+    const link = followSignal(caller.signal)
+    try {
+      // Reading a Request's body can take long: the caller may leave meanwhile.
+      const prepared = prepareCall(caller, plan.settings, own ?? NOTHING, this.#state)
+      const call = await (link.linked ? raceAbort(link.scope, prepared) : prepared)
+      return await this.#run(call, plan.handler, link)
+    } catch (error) {
+      link.release()
+      throw error
+    }
   }
 
   /** What is none of the pipeline's business goes to the transport as it came. */
@@ -98,8 +107,7 @@ class Client {
     return { settings, handler: assemble(settings, this.#state) }
   }
 
-  async #run(call: FetchCall, handler: Next<Response>): Promise<Response> {
-    const link = followSignal(call.caller.signal)
+  async #run(call: FetchCall, handler: Next<Response>, link: SignalLink): Promise<Response> {
     const operation = (context: Context): Promise<Response> => attempt(context, this.#state)
     const work = handler(new Context(new Execution(operation, call), link.scope))
     const outcome = await settled(link.linked ? raceAbort(link.scope, work) : work)
@@ -120,7 +128,6 @@ class Client {
 
   #finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): Outcome<Response> {
     if (!outcome.ok) {
-      link.release()
       // The reason of an abort is the caller's own object: it is handed back as it is.
       if (link.scope.abortedBy !== 'caller') setOutcome(outcome.error, call.outcome)
       return outcome

@@ -5,7 +5,7 @@ import type { RetryDecision } from '../policies/retry.ts'
 import type { Context, Outcome } from '../policy.ts'
 import { uniform, type Random } from '../random.ts'
 import { callOf, resultFields, type FetchCall } from './call.ts'
-import type { RetrySettings } from './settings.ts'
+import type { RetrySettings } from './settings/retry.ts'
 
 export interface DecideParts {
   readonly clock: Clock

@@ -7,7 +7,7 @@ import { invalidOption } from '../validate.ts'
 import { FetchCall } from './call.ts'
 import type { CallOptions } from './options.ts'
 import { isNoCors, type CallerRequest } from './request.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 import { nextCallId, type ClientState } from './state.ts'
 
 /** Makes a call out of a request: its circuit, its idempotency key, its body. */

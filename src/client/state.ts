@@ -9,7 +9,7 @@ import type { SharedParts } from './assemble.ts'
 import type { AttemptParts } from './attempt.ts'
 import type { FetchCall } from './call.ts'
 import type { FetchOptions } from './options.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 import { senderOf, type Sender } from './transport.ts'
 
 /** Unique within the process, whichever client makes a call. */
@@ -42,7 +42,7 @@ export class ClientState implements SharedParts, AttemptParts {
       ...(settings.attemptMs === undefined ? {} : { leaseMs: settings.attemptMs }),
       onEvent: (event) => emit(settings.onEvent, event),
     })
-    this.budgets = new RetryBudgets(options.retryBudget || {}, maxCircuits, this.clock)
+    this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
   }
 
   readonly onResponse = (call: FetchCall, response: Response): void => {

@@ -1,0 +1,51 @@
+import { checkKeys, invalidOption } from '../../validate.ts'
+import type { DerivedOptions, FetchOptions } from '../options.ts'
+
+/** What `fetch.with` can change. */
+export const DERIVED_KEYS: readonly string[] = [
+  'retry',
+  'circuitBreaker',
+  'idempotency',
+  'timeout',
+  'retryBudget',
+  'fallback',
+  'beforeAttempt',
+  'policies',
+  'onEvent',
+]
+
+/** A part's options given later stand over those given before; `false` switches it off, `undefined` changes nothing. */
+export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions {
+  const merged: Record<string, unknown> = { ...base }
+  for (const [name, change] of Object.entries(changes)) {
+    if (change === undefined) continue
+    const before = merged[name]
+    merged[name] = isPlain(before) && isPlain(change) ? { ...before, ...change } : change
+  }
+  return merged
+}
+
+const isPlain = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Circuits and budgets are shared, so their own settings can only be given where they are made. */
+export function checkDerived(name: string, options: DerivedOptions, known: readonly string[]): void {
+  checkKeys(name, options, known)
+  if (options.retryBudget) {
+    throw invalidOption(
+      `${name} retryBudget`,
+      'false, since budgets are shared: set them in createFetch',
+      options.retryBudget,
+    )
+  }
+  const { circuitBreaker } = options
+  if (circuitBreaker === undefined || circuitBreaker === false) return
+  const fixed = Object.keys(circuitBreaker).find((key) => !['key', 'isFailure', 'whenOpen'].includes(key))
+  if (fixed !== undefined) {
+    throw invalidOption(
+      `${name} circuitBreaker.${fixed}`,
+      'set in createFetch, since circuits are shared',
+      Reflect.get(circuitBreaker, fixed),
+    )
+  }
+}

@@ -1,0 +1,123 @@
+import { DEFAULTS } from '../../defaults.ts'
+import { statusMatcher } from '../../http/statuses.ts'
+import { checkCircuitBreaker } from '../../policies/circuit-breaker/circuit-breaker.ts'
+import { checkRetryBudget, type RetryBudgetSettings } from '../../policies/retry-budget.ts'
+import type { Policy } from '../../policy.ts'
+import { checkFunction, checkKeys, checkOneOf, invalidOption } from '../../validate.ts'
+import type {
+  DerivedOptions,
+  FallbackByMethod,
+  FetchCircuitBreakerOptions,
+  FetchOptions,
+  Transport,
+} from '../options.ts'
+import { idempotencySettings, type IdempotencySettings } from './idempotency.ts'
+import { DERIVED_KEYS } from './merge.ts'
+import { checkMethods, upperCase } from './methods.ts'
+import { retrySettings, type RetrySettings } from './retry.ts'
+import { NO_TIMEOUTS, timeoutSettings, type TimeoutSettings } from './timeout.ts'
+
+/** Options, checked and complete: what a call runs by. A part that is switched off is `undefined`. */
+export interface Settings extends TimeoutSettings {
+  readonly transport: Transport | undefined
+  readonly retry: RetrySettings | undefined
+  /** Which statuses count as transient, also for breaker and fallback where retries are off. */
+  readonly isTransient: (status: number) => boolean
+  readonly circuitBreaker: FetchCircuitBreakerOptions | undefined
+  readonly retryBudget: RetryBudgetSettings | undefined
+  readonly idempotency: IdempotencySettings | undefined
+  readonly fallback: FallbackSettings | undefined
+  readonly beforeAttempt: Exclude<DerivedOptions['beforeAttempt'], false>
+  readonly policies: readonly Policy<Response>[]
+  readonly onEvent: Exclude<DerivedOptions['onEvent'], false>
+}
+
+export interface FallbackSettings {
+  readonly methods: ReadonlySet<string>
+  readonly respond: FallbackByMethod['respond']
+}
+
+/** Parts still to come: they can be named to be off, and not switched on. */
+const RESERVED = ['cache', 'hedge', 'bulkhead'] as const
+const KEYS = ['fetch', ...DERIVED_KEYS, 'clock', 'random', ...RESERVED]
+
+/**
+ * @throws {HoldfastError} ERR_INVALID_OPTION, with the name and the value of what is wrong
+ */
+export function settingsOf(options: FetchOptions): Settings {
+  checkKeys('createFetch', options, KEYS)
+  for (const name of RESERVED) checkOneOf(name, Reflect.get(options, name), [false, undefined])
+  const statuses = (options.retry !== false && options.retry?.statuses) || DEFAULTS.retry.statuses
+  return {
+    transport: checkedFunction('fetch', options.fetch),
+    retry: part(options.retry, retrySettings),
+    isTransient: statusMatcher(statuses),
+    circuitBreaker: part(options.circuitBreaker, checkedBreaker),
+    retryBudget: part(options.retryBudget, checkedBudget),
+    idempotency: part(options.idempotency, idempotencySettings),
+    ...(part(options.timeout, timeoutSettings) ?? NO_TIMEOUTS),
+    fallback: fallbackSettings(options.fallback),
+    beforeAttempt: checkedFunction('beforeAttempt', options.beforeAttempt),
+    policies: checkedPolicies(options.policies),
+    onEvent: checkedFunction('onEvent', options.onEvent),
+  }
+}
+
+/** The settings of a part that is on unless it is `false`. */
+function part<O extends object, S>(
+  options: O | false | undefined,
+  settings: (options: O) => S,
+): S | undefined {
+  return options === false ? undefined : settings(options ?? ({} as O))
+}
+
+function checkedFunction<T>(name: string, value: T | false | undefined): T | undefined {
+  if (value === undefined || value === false) return undefined
+  checkFunction(name, value)
+  return value
+}
+
+const BREAKER_KEYS = [...Object.keys(DEFAULTS.circuitBreaker), 'key', 'isFailure']
+
+function checkedBreaker(options: FetchCircuitBreakerOptions): FetchCircuitBreakerOptions {
+  checkKeys('circuitBreaker', options, BREAKER_KEYS)
+  checkCircuitBreaker('circuitBreaker', options)
+  const { key, isFailure } = options
+  if (key !== undefined && typeof key !== 'string') checkFunction('circuitBreaker.key', key)
+  if (isFailure !== undefined) checkFunction('circuitBreaker.isFailure', isFailure)
+  return options
+}
+
+function checkedBudget(options: RetryBudgetSettings): RetryBudgetSettings {
+  checkKeys('retryBudget', options, Object.keys(DEFAULTS.retryBudget))
+  checkRetryBudget('retryBudget', options)
+  return options
+}
+
+function fallbackSettings(fallback: DerivedOptions['fallback']): FallbackSettings | undefined {
+  if (fallback === undefined || fallback === false) return undefined
+  if (typeof fallback === 'function') return { methods: new Set(['GET', 'HEAD']), respond: fallback }
+  checkKeys('fallback', fallback, ['methods', 'respond'])
+  checkMethods('fallback.methods', fallback.methods)
+  checkFunction('fallback.respond', fallback.respond)
+  return { methods: upperCase(fallback.methods), respond: fallback.respond }
+}
+
+function checkedPolicies(policies: DerivedOptions['policies']): readonly Policy<Response>[] {
+  if (policies === undefined || policies === false) return []
+  if (!Array.isArray(policies)) throw invalidOption('policies', 'an array of policies', policies)
+  for (const policy of policies as readonly Partial<Policy<Response>>[]) {
+    if (typeof policy?.wrap !== 'function') {
+      throw invalidOption('each of policies', 'a policy with name and wrap', policy)
+    }
+  }
+  return policies
+}
+
+/** Whether nothing at all is switched on, so that the transport can be left to itself. */
+export function isOff(settings: Settings): boolean {
+  const { retry, circuitBreaker, idempotency, fallback, beforeAttempt, policies, onEvent } = settings
+  const parts = [retry, circuitBreaker, idempotency, fallback, beforeAttempt, onEvent]
+  const times = [settings.attemptMs, settings.totalMs, settings.bodyIdleMs]
+  return policies.length === 0 && [...parts, ...times].every((value) => value === undefined)
+}
