@@ -1,0 +1,23 @@
+export type HeaderLine = readonly [name: string, value: string]
+
+export interface ResponseHead {
+  readonly status: number
+  /** The reason phrase; empty where there is none. */
+  readonly statusText: string
+  readonly headers: readonly HeaderLine[]
+}
+
+/** A complete response, for a framework to send. */
+export interface Answer extends ResponseHead {
+  readonly body: Uint8Array
+}
+
+/** What a handler answered. Without a body it is a stream, which can't be replayed. */
+export interface HandlerResponse extends ResponseHead {
+  readonly body: Uint8Array | undefined
+}
+
+/** A response with one of these never has a body (Fetch standard, "null body status"). */
+export function hasNoBody(status: number): boolean {
+  return status === 101 || status === 103 || status === 204 || status === 205 || status === 304
+}

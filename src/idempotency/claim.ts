@@ -1,0 +1,108 @@
+import { emit, type RequestInfo, type StoreOperation } from './events.ts'
+import type { Settings } from './options.ts'
+import { bounded, persistently } from './patience.ts'
+import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
+
+/** One request's dealings with the store: every call is bounded in time, failures are told and, where safe, retried. */
+export class Claim {
+  readonly info: RequestInfo
+  readonly #settings: Settings
+  readonly #request: AcquireRequest
+
+  constructor(settings: Settings, info: RequestInfo, record: Pick<Lease, 'scope' | 'key' | 'fingerprint'>) {
+    this.info = info
+    this.#settings = settings
+    const { leaseMs, ttlMs, abandoned, maxKeysPerScope, randomUUID } = settings
+    this.#request = { ...record, owner: randomUUID(), leaseMs, ttlMs, abandoned, maxKeysPerScope }
+  }
+
+  get fingerprint(): string {
+    return this.#request.fingerprint
+  }
+
+  /**
+   * The owner token is the same on every try, so an acquire whose answer got lost is found again. One that arrives
+   * after everybody gave up would block the key for nothing: it is undone.
+   */
+  async acquire(): Promise<AcquireResult> {
+    const attempts: Promise<AcquireResult>[] = []
+    try {
+      return await this.#try('acquire', (store) => {
+        const attempt = store.acquire(this.#request)
+        attempts.push(attempt)
+        return attempt
+      })
+    } catch (error) {
+      for (const attempt of attempts)
+        attempt.then(
+          () => this.#forget(),
+          () => {},
+        )
+      this.#forget()
+      throw error
+    }
+  }
+
+  heartbeat(): Promise<'extended' | 'lost'> {
+    return this.once(() => this.#settings.store.heartbeat(this.#request))
+  }
+
+  complete(response: Uint8Array): Promise<'completed' | 'stale'> {
+    return this.#try('complete', (store) => store.complete(this.#request, response))
+  }
+
+  release(): Promise<'released' | 'stale'> {
+    return this.#try('release', (store) => store.release(this.#request))
+  }
+
+  read(): Promise<Uint8Array | undefined> {
+    return this.#try('read', (store) => store.read(this.#request))
+  }
+
+  begin(): Promise<StoreTransaction | 'stale'> {
+    return beginTransaction(this.#settings, this.#request)
+  }
+
+  /** Bounded in time, and never again: for what another attempt would not repeat. */
+  once<T>(work: () => Promise<T>): Promise<T> {
+    return bounded(this.#settings.clock, this.#settings.storeTimeoutMs, work)
+  }
+
+  failed(operation: StoreOperation, error: unknown): void {
+    emit(this.#settings.onEvent, { type: 'store-error', ...this.info, operation, error })
+  }
+
+  #try<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): Promise<T> {
+    const { clock, storeTimeoutMs, store } = this.#settings
+    return persistently(
+      clock,
+      storeTimeoutMs,
+      () => call(store),
+      (error) => this.failed(operation, error),
+    )
+  }
+
+  #forget(): void {
+    this.once(() => this.#settings.store.release(this.#request)).catch(() => {})
+  }
+}
+
+/**
+ * Opens a transaction within the time a request waits for the store. One that opens later is rolled back at once,
+ * since it keeps everybody else from the database.
+ */
+export async function beginTransaction(
+  { store, clock, storeTimeoutMs }: Settings,
+  lease: Lease | undefined,
+): Promise<StoreTransaction | 'stale'> {
+  if (store.begin === undefined) {
+    throw new TypeError(`transaction(fn) needs a store with transactions, and ${store.name} has none`)
+  }
+  const opening = store.begin(lease)
+  try {
+    return await bounded(clock, storeTimeoutMs, () => opening)
+  } catch (error) {
+    opening.then((late) => (late === 'stale' ? undefined : late.rollback())).catch(() => {})
+    throw error
+  }
+}

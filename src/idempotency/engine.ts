@@ -1,0 +1,148 @@
+import type { Answer } from './answer.ts'
+import { Claim } from './claim.ts'
+import type { Idempotency } from './context.ts'
+import { SERVER_DEFAULTS } from './defaults.ts'
+import { emit, type RequestInfo } from './events.ts'
+import { Execution, type FindResponse } from './execution.ts'
+import { defaultScope, fingerprint, usesBearer, type IdentitySource } from './identity.ts'
+import { parseKey } from './key.ts'
+import { resolveOptions, type IdempotencyOptions, type Settings } from './options.ts'
+import { problem, problemStatus, type ProblemCode } from './problem.ts'
+import { replay } from './replay.ts'
+import type { AcquireResult } from './store.ts'
+import { Unprotected } from './unprotected.ts'
+
+/** A request as the engine sees it, whatever framework it came through. */
+export interface RequestView<Req> extends IdentitySource {
+  /** The framework's own request, for the application's `scope`. */
+  readonly source: Req
+  /** Reads the raw body, up to `maxBytes`; whoever comes after has to find it unread. */
+  body(maxBytes: number): Promise<Uint8Array | 'too-large' | 'unavailable'>
+}
+
+/** What a request's method and key make of it, before anything is read or awaited. */
+export type Screening =
+  /** Not protected: the handler runs as if nobody stood between. `ignored`: there was a key, and the response says so. */
+  | { readonly type: 'unprotected'; readonly ignored: boolean; readonly context: Idempotency }
+  | { readonly type: 'refused'; readonly answer: Answer }
+  | { readonly type: 'keyed'; readonly key: string }
+
+export type Admission =
+  /** The handler must not run. */
+  | { readonly type: 'answer'; readonly answer: Answer }
+  /** The handler has to run, and the execution to learn how it ended. */
+  | { readonly type: 'run'; readonly execution: Execution }
+
+/** The name of the header that carries the key. */
+export const KEY_HEADER = 'idempotency-key'
+
+/**
+ * The whole layer without a framework: what to do with a request, and what with its response. A framework adapter
+ * translates its requests and responses, and decides nothing.
+ */
+export class Engine<Req> {
+  readonly settings: Settings
+  readonly #scope: IdempotencyOptions<Req>['scope']
+  #scopeDefaulted = false
+
+  /** @throws {HoldfastError} `ERR_INVALID_OPTION` */
+  constructor(options: IdempotencyOptions<Req>) {
+    this.settings = resolveOptions(options)
+    this.#scope = options.scope
+  }
+
+  /** @param keyLines - the lines of the Idempotency-Key header, one entry each */
+  screen(method: string, target: string, keyLines: readonly string[]): Screening {
+    const { methods, required, syntax, onEvent } = this.settings
+    const path = pathOf(target)
+    if (!methods.has(method)) {
+      const ignored = keyLines.length > 0
+      if (ignored) emit(onEvent, { type: 'ignored', method, path })
+      return { type: 'unprotected', ignored, context: new Unprotected(this.settings) }
+    }
+    if (keyLines.length === 0) {
+      if (required) return { type: 'refused', answer: this.#refuse('key-missing', { method, path }) }
+      return { type: 'unprotected', ignored: false, context: new Unprotected(this.settings) }
+    }
+    const key = parseKey(keyLines, syntax)
+    if (key === undefined) return { type: 'refused', answer: this.#refuse('key-malformed', { method, path }) }
+    return { type: 'keyed', key }
+  }
+
+  async admit(request: RequestView<Req>, key: string, findResponse?: FindResponse): Promise<Admission> {
+    const info: RequestInfo = { method: request.method, path: pathOf(request.target), key }
+    const scope = await this.#scopeOf(request)
+    const body = await request.body(this.settings.maxBodyBytes)
+    if (body === 'too-large') return this.#refused('body-too-large', info)
+    if (body === 'unavailable') return this.#refused('body-unavailable', info)
+    const identified = this.#scope !== undefined || request.header('authorization') !== undefined
+    const digest = await fingerprint(request, { scope, key }, identified, body)
+    const claim = new Claim(this.settings, info, { scope, key, fingerprint: digest })
+    const result = await claim.acquire().catch(() => undefined)
+    if (result === undefined) return this.#refused('store-unavailable', info, SERVER_DEFAULTS.retryAfterMs)
+    if (result.type !== 'acquired') return { type: 'answer', answer: this.#answerTo(result, claim) }
+    emit(this.settings.onEvent, { type: 'acquired', ...info, fence: result.fence })
+    return { type: 'run', execution: new Execution(this.settings, claim, result.fence, findResponse) }
+  }
+
+  #answerTo(result: Exclude<AcquireResult, { type: 'acquired' }>, claim: Claim): Answer {
+    const { info } = claim
+    if (result.type === 'done') return this.#replay(result.response, claim)
+    if (result.type === 'mismatch') return this.#refuse('key-reused', info)
+    if (result.type === 'abandoned') return this.#refuse('outcome-unknown', info)
+    if (result.type === 'full') {
+      const code = result.limit === 'scope' ? 'too-many-keys' : 'store-unavailable'
+      return this.#refuse(code, info, result.retryAfterMs)
+    }
+    // The lease may have long to go, but the first request has probably not.
+    const retryAfterMs = Math.min(result.retryAfterMs, SERVER_DEFAULTS.retryAfterMs)
+    return this.#refuse('request-in-flight', info, retryAfterMs)
+  }
+
+  #replay(recorded: Uint8Array, claim: Claim): Answer {
+    try {
+      const { answer, replayable } = replay(recorded, this.settings.policyUrl)
+      if (!replayable) return this.#refuse('response-not-replayable', claim.info)
+      emit(this.settings.onEvent, { type: 'replayed', ...claim.info, status: answer.status })
+      return answer
+    } catch (error) {
+      claim.failed('decode', error)
+      return this.#refuse('outcome-unknown', claim.info)
+    }
+  }
+
+  async #scopeOf(request: RequestView<Req>): Promise<string> {
+    const { onEvent } = this.settings
+    if (this.#scope !== undefined) return checkedScope(await this.#scope(request.source))
+    if (!this.#scopeDefaulted && usesBearer(request)) {
+      this.#scopeDefaulted = true
+      emit(onEvent, { type: 'scope-defaulted' })
+    }
+    return defaultScope(request)
+  }
+
+  #refused(code: ProblemCode, info: RequestInfo, retryAfterMs?: number): Admission {
+    return { type: 'answer', answer: this.#refuse(code, info, retryAfterMs) }
+  }
+
+  #refuse(
+    code: ProblemCode,
+    info: Omit<RequestInfo, 'key'> & { key?: string },
+    retryAfterMs?: number,
+  ): Answer {
+    const { onEvent, policyUrl } = this.settings
+    emit(onEvent, { type: 'rejected', ...info, code, status: problemStatus(code) })
+    return problem(code, { policyUrl, retryAfterMs })
+  }
+}
+
+function pathOf(target: string): string {
+  const query = target.indexOf('?')
+  return query < 0 ? target : target.slice(0, query)
+}
+
+/** A client that nobody named would share its keys with every other such client. */
+function checkedScope(scope: unknown): string {
+  if (typeof scope === 'string' && scope !== '') return scope
+  throw new TypeError('idempotency: scope(request) should return the name of the client, a non-empty string')
+}

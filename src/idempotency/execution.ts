@@ -1,0 +1,247 @@
+import { Scope } from '../signal.ts'
+import type { Answer, HandlerResponse } from './answer.ts'
+import type { Claim } from './claim.ts'
+import type { Idempotency } from './context.ts'
+import { SERVER_DEFAULTS } from './defaults.ts'
+import { downstreamKeyFrom } from './downstream-key.ts'
+import { emit } from './events.ts'
+import { storableHeaders } from './headers.ts'
+import { Heartbeat } from './heartbeat.ts'
+import type { Settings } from './options.ts'
+import { problem, type ProblemCode } from './problem.ts'
+import { encodeRecord } from './record.ts'
+import { releasesKey } from './release-rule.ts'
+import { replay } from './replay.ts'
+import { TransactionLostError, TransactionRun } from './transaction.ts'
+
+/** What a framework has to do with the response its handler made. */
+export type Verdict =
+  /** Send it, with this `Idempotency-Status` if there is one. */
+  | { readonly type: 'own'; readonly status: 'stored' | 'unsaved' | undefined }
+  /** Discard it and send this. */
+  | { readonly type: 'other'; readonly answer: Answer }
+  /** Discard it: the transaction it was made in has rolled back, and the handler may respond again. */
+  | { readonly type: 'void'; readonly error: unknown }
+
+/** A response found in what `transaction(fn)` resolved to, and what the handler gets in its place. */
+export interface EarlyResponse {
+  readonly response: HandlerResponse
+  readonly value: unknown
+}
+
+/** How a framework recognizes its own kind of response among values. */
+export type FindResponse = (value: unknown) => Promise<EarlyResponse | undefined>
+
+/** One run of a handler under a key that is its own: from the acquired key to the settled one. */
+export class Execution implements Idempotency {
+  readonly key: string
+  readonly fence: number
+  readonly #settings: Settings
+  readonly #claim: Claim
+  readonly #findResponse: FindResponse | undefined
+  readonly #startedMs: number
+  readonly #scope = new Scope()
+  #heartbeat: Heartbeat
+  #transaction: TransactionRun | undefined
+  #began = false
+  #verdict: Promise<Verdict> | undefined
+
+  constructor(settings: Settings, claim: Claim, fence: number, findResponse?: FindResponse) {
+    this.#settings = settings
+    this.#claim = claim
+    this.#findResponse = findResponse
+    this.#startedMs = settings.clock.now()
+    this.key = claim.info.key
+    this.fence = fence
+    this.#heartbeat = this.#startHeartbeat()
+  }
+
+  get signal(): AbortSignal {
+    return this.#scope.signal
+  }
+
+  began(): void {
+    this.#began = true
+  }
+
+  downstreamKey(name: string): string {
+    return downstreamKeyFrom(this.#claim.fingerprint, name)
+  }
+
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as the interface has it
+  async transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T> {
+    if (this.#transaction !== undefined) throw new Error('transaction(fn): a request has one transaction')
+    if (this.#verdict !== undefined) throw new Error('transaction(fn): the response is already there')
+    const run = new TransactionRun(this.#claim)
+    this.#transaction = run
+    // Until it ends nobody else can take the key over, and a heartbeat would wait for it.
+    this.#heartbeat.stop()
+    let early: EarlyResponse | undefined
+    const perform = async (client: unknown): Promise<T> => {
+      // The type is the caller's word for what its store hands out.
+      const value = await fn(client as Client)
+      early = await this.#findResponse?.(value)
+      return value
+    }
+    const value = await run.perform(perform).catch((error: unknown) => {
+      this.#heartbeat = this.#startHeartbeat()
+      throw error
+    })
+    const verdict = await (early === undefined ? this.#verdict : this.respond(early.response))
+    if (verdict !== undefined && verdict.type !== 'own') throw new TransactionLostError()
+    // What stands in for the response is of the same kind.
+    return early === undefined ? value : (early.value as T)
+  }
+
+  /** The handler's response is complete, or known to be a stream. Only the first one counts. */
+  respond(response: HandlerResponse): Promise<Verdict> {
+    this.#verdict ??= this.#settle(response, false)
+    return this.#verdict
+  }
+
+  /** The handler threw. Resolves to what to send, or to nothing: then the error goes on as if nobody stood between. */
+  async fail(error: unknown): Promise<Verdict | undefined> {
+    const earlier = await this.#verdict
+    if (earlier !== undefined && earlier.type !== 'void') {
+      if (!(error instanceof TransactionLostError)) {
+        emit(this.#settings.onEvent, { type: 'late-error', ...this.#claim.info, error })
+      }
+      return earlier
+    }
+    this.#verdict = this.#settle(this.#problem('handler-failed'), true)
+    const verdict = await this.#verdict
+    return verdict.type === 'own' ? undefined : verdict
+  }
+
+  /** Nobody is going to respond any more: what can be undone is, otherwise the key is left to the abandoned policy. */
+  async abandon(): Promise<void> {
+    if (this.#verdict !== undefined) return
+    if (this.#transaction === undefined) this.#heartbeat.stop()
+    else await this.fail(new TransactionLostError())
+  }
+
+  async #settle(response: HandlerResponse, threw: boolean): Promise<Verdict> {
+    const run = this.#transaction
+    const early = run?.state === 'running'
+    await run?.ended
+    if (early && run?.state === 'rolled-back' && !threw) {
+      this.#verdict = undefined
+      return { type: 'void', error: run.error }
+    }
+    try {
+      if (run?.state === 'open' && !threw) return await this.#commit(run, response)
+      await run?.rollback()
+      return run?.state === 'unknown' ? this.#unknown(response) : await this.#save(response, threw)
+    } finally {
+      this.#heartbeat.stop()
+    }
+  }
+
+  async #save(response: HandlerResponse, threw: boolean): Promise<Verdict> {
+    const release = this.#releases(response, threw)
+    try {
+      const result = release
+        ? await this.#claim.release()
+        : await this.#claim.complete(this.#record(response))
+      if (result === 'stale') return await this.#stale()
+    } catch {
+      this.#unsaved(response)
+      return { type: 'own', status: 'unsaved' }
+    }
+    return release ? this.#released(response, threw) : this.#completed(response)
+  }
+
+  #releases(response: HandlerResponse, threw: boolean): boolean {
+    const rolledBack = this.#transaction?.state === 'rolled-back'
+    // What the handler began outside of the transaction has not been undone with it.
+    if (rolledBack && !this.#began) return true
+    return releasesKey(this.#settings.release, response, { threw, began: this.#began })
+  }
+
+  async #commit(run: TransactionRun, response: HandlerResponse): Promise<Verdict> {
+    try {
+      const result = await run.complete(this.#record(response))
+      return result === 'stale' ? await this.#stale() : this.#completed(response)
+    } catch (error) {
+      this.#claim.failed('complete', error)
+    }
+    await run.rollback()
+    // The answer may have got lost on its way back from a commit that succeeded.
+    if ((await this.#recorded()) !== undefined) return this.#completed(response)
+    if (run.state === 'unknown') return this.#unknown(response)
+    await this.#claim.release().catch(() => {})
+    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+  }
+
+  #record(response: HandlerResponse): Uint8Array {
+    return encodeRecord({ ...response, headers: storableHeaders(response.headers, this.#settings.deny) })
+  }
+
+  #recorded(): Promise<Uint8Array | undefined> {
+    return this.#claim.read().catch(() => undefined)
+  }
+
+  #completed({ status, body }: HandlerResponse): Verdict {
+    const { clock, onEvent } = this.#settings
+    const durationMs = clock.now() - this.#startedMs
+    const replayable = body !== undefined
+    const { info } = this.#claim
+    emit(onEvent, { type: 'completed', ...info, fence: this.fence, status, durationMs, replayable })
+    return { type: 'own', status: status >= 500 ? 'stored' : undefined }
+  }
+
+  #released({ status }: HandlerResponse, threw: boolean): Verdict {
+    const result = threw ? {} : { status }
+    emit(this.#settings.onEvent, { type: 'released', ...this.#claim.info, fence: this.fence, ...result })
+    return { type: 'own', status: undefined }
+  }
+
+  #unsaved({ status }: HandlerResponse): void {
+    emit(this.#settings.onEvent, { type: 'unsaved', ...this.#claim.info, fence: this.fence, status })
+  }
+
+  /** Neither done nor undone as far as anybody can tell: the key stays with its owner until the lease runs out. */
+  #unknown(response: HandlerResponse): Verdict {
+    this.#unsaved(response)
+    return { type: 'other', answer: this.#problem('outcome-unknown') }
+  }
+
+  /** Somebody else's run counts, so its response is the one to be told. */
+  async #stale(): Promise<Verdict> {
+    const recorded = await this.#recorded()
+    const { onEvent } = this.#settings
+    emit(onEvent, { type: 'stale', ...this.#claim.info, fence: this.fence, recorded: recorded !== undefined })
+    return {
+      type: 'other',
+      answer: recorded === undefined ? this.#problem('outcome-unknown') : this.#replay(recorded),
+    }
+  }
+
+  #replay(recorded: Uint8Array): Answer {
+    try {
+      return replay(recorded, this.#settings.policyUrl).answer
+    } catch (error) {
+      this.#claim.failed('decode', error)
+      return this.#problem('outcome-unknown')
+    }
+  }
+
+  #problem(code: ProblemCode, retryAfterMs?: number): Answer {
+    return problem(code, { policyUrl: this.#settings.policyUrl, retryAfterMs })
+  }
+
+  #startHeartbeat(): Heartbeat {
+    const { clock, leaseMs, abandoned, onEvent } = this.#settings
+    return new Heartbeat({
+      clock,
+      leaseMs,
+      lostWhenOver: abandoned === 'takeover',
+      extend: () => this.#claim.heartbeat(),
+      onError: (error) => this.#claim.failed('heartbeat', error),
+      onLost: () => {
+        emit(onEvent, { type: 'lease-lost', ...this.#claim.info, fence: this.fence })
+        this.#scope.abort(new TransactionLostError(), 'timeout')
+      },
+    })
+  }
+}

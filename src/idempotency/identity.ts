@@ -1,0 +1,40 @@
+import { digestOf } from './digest.ts'
+
+/** What the identity of a client and of an operation is read from. */
+export interface IdentitySource {
+  readonly method: string
+  /** Path and query as they were sent, without scheme and host. */
+  readonly target: string
+  header(name: string): string | undefined
+}
+
+/** The scope of requests that carry no credentials. */
+const ANONYMOUS = 'anonymous'
+
+/** A client is taken for the value of its Authorization header, of which only a digest is kept. */
+export function defaultScope(request: IdentitySource): Promise<string> | string {
+  const authorization = request.header('authorization')
+  return authorization === undefined ? ANONYMOUS : digestOf([authorization])
+}
+
+export function usesBearer(request: IdentitySource): boolean {
+  return /^bearer\s/i.test(request.header('authorization') ?? '')
+}
+
+/**
+ * Digest of the operation: method, path, query, body. Scope and key are in it as well, so that it is unique to a
+ * record; the host is not, since one service may answer to several names.
+ *
+ * Where nothing names the client (`identified` is false), what might tell two apart joins in: somebody else who sends
+ * the same key gets a mismatch, never the stored response.
+ */
+export function fingerprint(
+  request: IdentitySource,
+  record: { readonly scope: string; readonly key: string },
+  identified: boolean,
+  body: Uint8Array,
+): Promise<string> {
+  const texts = ['1', record.scope, record.key, request.method, request.target]
+  const tells = identified ? [] : [request.header('cookie') ?? null, request.header('x-api-key') ?? null]
+  return digestOf([...texts, ...tells], body)
+}

@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http'
+
+export type NodeBody = Uint8Array | 'too-large' | 'unavailable'
+
+/**
+ * Reads the raw body of a request and leaves the request as if nobody had. What the parser pushes stays in the
+ * request's own buffer until the handler, its body parser or a pipe takes it; here is only looked on.
+ *
+ * Where the body has been read already, the raw bytes are those that somebody kept as `rawBody`.
+ */
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody> {
+  const kept = rawBodyOf(request)
+  if (kept !== undefined) return Promise.resolve(kept.length > maxBytes ? 'too-large' : kept)
+  if (!hasBody(request)) return Promise.resolve(new Uint8Array())
+  if (Number(request.headers['content-length']) > maxBytes) return Promise.resolve('too-large')
+  if (request.readableDidRead || request.readableFlowing === true) return Promise.resolve('unavailable')
+  return watchBody(request, maxBytes)
+}
+
+function rawBodyOf(request: IncomingMessage): Uint8Array | undefined {
+  const raw: unknown = Reflect.get(request, 'rawBody')
+  if (raw instanceof Uint8Array) return raw
+  return typeof raw === 'string' ? new TextEncoder().encode(raw) : undefined
+}
+
+/** As RFC 9112 (6.3) has it for requests: without either header there is none. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  if (headers['transfer-encoding'] !== undefined) return true
+  return headers['content-length'] !== undefined && headers['content-length'] !== '0'
+}
+
+function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = []
+    let length = 0
+    const push = request.push.bind(request)
+    const stop = (result: NodeBody): void => {
+      Reflect.deleteProperty(request, 'push')
+      request.off('close', gone)
+      resolve(result)
+    }
+    const gone = (): void => {
+      Reflect.deleteProperty(request, 'push')
+      reject(new RequestGoneError())
+    }
+    const take = (chunk: unknown): void => {
+      if (chunk === null) stop(Buffer.concat(chunks))
+      else if (chunk instanceof Uint8Array) {
+        chunks.push(chunk)
+        length += chunk.length
+        if (length > maxBytes) stop('too-large')
+      }
+    }
+    request.on('close', gone)
+    request.push = (chunk, encoding) => {
+      push(chunk, encoding)
+      take(chunk)
+      // Nobody reads yet, so a full buffer must not stop the sender; the limit is `maxBytes`.
+      return true
+    }
+    peek(request, take)
+  })
+}
+
+/** What has arrived before anybody looked on: after an asynchronous middleware the first packets are there. */
+function peek(request: IncomingMessage, take: (chunk: unknown) => void): void {
+  if (request.readableLength > 0) {
+    const buffered: unknown = request.read()
+    // Back at once: with its buffer filled the request does not notice that it had been empty.
+    request.unshift(buffered)
+    take(buffered)
+  }
+  if (request.complete) take(null)
+}
+
+/** The client went away while it was sending; there is nobody to answer, and nothing was started. */
+export class RequestGoneError extends Error {
+  override readonly name = 'RequestGoneError'
+
+  constructor() {
+    super('the client closed the connection before it had sent the whole request')
+  }
+}

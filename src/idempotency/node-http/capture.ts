@@ -1,0 +1,232 @@
+import type { ServerResponse } from 'node:http'
+import type { Answer, HandlerResponse } from '../answer.ts'
+import type { Verdict } from '../execution.ts'
+import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
+import { getter, method, Originals, type StandIns } from './stand-ins.ts'
+
+type Callback = (error?: Error) => void
+
+/** Asked once the response is known; what it says is then done to the response. */
+export type OnResponse = (response: HandlerResponse) => Promise<Verdict>
+
+const EVENT_STREAM = /^\s*text\/event-stream\b/i
+
+/**
+ * Holds back what a handler writes to a node:http response until the record is complete: not one byte leaves before.
+ * The handler sees the response it would see otherwise: what it has sent counts as sent.
+ *
+ * A response that turns out to be a stream is settled at its first bytes, and passes through from then on.
+ */
+export class ResponseCapture {
+  readonly #response: ServerResponse
+  readonly #onResponse: OnResponse
+  readonly #maxBytes: number
+  readonly #entry: HeadersOnEntry
+  readonly #originals: Originals
+  #chunks: Uint8Array[] = []
+  #length = 0
+  #head: { readonly status: number; readonly message: string } | undefined
+  #flushed = false
+  #ended = false
+  #endCallback: Callback | undefined
+  #needsDrain = false
+  /** `deciding`: the response is known, the record is not complete yet. `done`: the response is what it was before. */
+  #state: 'open' | 'deciding' | 'done' = 'open'
+
+  constructor(response: ServerResponse, maxBytes: number, onResponse: OnResponse) {
+    this.#response = response
+    this.#maxBytes = maxBytes
+    this.#onResponse = onResponse
+    this.#entry = new HeadersOnEntry(response)
+    this.#originals = new Originals(response, this.#standIns())
+  }
+
+  /** The handler has responded, or somebody has for it. */
+  get ended(): boolean {
+    return this.#ended || this.#state === 'done'
+  }
+
+  /** Sends something else, whatever the handler has written. */
+  send(answer: Answer): void {
+    this.#finish()
+    this.#entry.restore()
+    sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', bytes))
+  }
+
+  #standIns(): StandIns {
+    const whileHeld = (name: string, held: (args: unknown[]) => unknown): PropertyDescriptor =>
+      method((...args) => (this.#state === 'done' ? this.#originals.call(name, ...args) : held(args)))
+    const guarded = (name: string): PropertyDescriptor =>
+      whileHeld(name, (args) => {
+        if (this.#head !== undefined) throw headersSent()
+        return this.#originals.call(name, ...args)
+      })
+    return {
+      writeHead: whileHeld('writeHead', (args) => this.#writeHead(args)),
+      write: whileHeld('write', (args) => this.#write(args)),
+      end: whileHeld('end', (args) => this.#end(args)),
+      flushHeaders: whileHeld('flushHeaders', () => this.#flush()),
+      setHeader: guarded('setHeader'),
+      appendHeader: guarded('appendHeader'),
+      removeHeader: guarded('removeHeader'),
+      headersSent: getter(() => this.#head !== undefined),
+      writableEnded: getter(() => this.#ended),
+    }
+  }
+
+  #writeHead([status, ...rest]: unknown[]): ServerResponse {
+    if (this.#head !== undefined) throw headersSent()
+    const code = Number(status)
+    if (!(code >= 100 && code <= 999)) throw invalidStatus(status)
+    const [message, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]]
+    this.#response.statusCode = code
+    if (typeof message === 'string') this.#response.statusMessage = message
+    setWriteHeadHeaders(this.#response, headers)
+    this.#closeHead()
+    return this.#response
+  }
+
+  #write(args: unknown[]): boolean {
+    const callback = args.find(isCallback)
+    if (this.#ended) {
+      failLater(callback, 'write after end', 'ERR_STREAM_WRITE_AFTER_END')
+      return false
+    }
+    this.#keep(args[0], args[1])
+    this.#closeHead()
+    if (callback !== undefined) queueMicrotask(callback)
+    if (this.#length > this.#maxBytes) this.#decide(undefined)
+    this.#needsDrain = this.#state === 'deciding'
+    return !this.#needsDrain
+  }
+
+  #end(args: unknown[]): ServerResponse {
+    const callback = args.find(isCallback)
+    if (this.#ended) {
+      failLater(callback, 'end after end', 'ERR_STREAM_ALREADY_FINISHED')
+      return this.#response
+    }
+    const [chunk, encoding] = args
+    if (chunk !== undefined && chunk !== null && !isCallback(chunk)) this.#keep(chunk, encoding)
+    this.#ended = true
+    this.#endCallback = callback
+    this.#closeHead()
+    this.#decide(this.#length > this.#maxBytes ? undefined : Buffer.concat(this.#chunks))
+    return this.#response
+  }
+
+  #flush(): void {
+    this.#flushed = true
+    this.#closeHead()
+    this.#decide(undefined)
+  }
+
+  #keep(chunk: unknown, encoding: unknown): void {
+    const bytes = bytesOf(chunk, encoding)
+    this.#chunks.push(bytes)
+    this.#length += bytes.length
+  }
+
+  /** From here on status and headers count as sent. */
+  #closeHead(): void {
+    if (this.#head !== undefined) return
+    this.#head = { status: this.#response.statusCode, message: this.#response.statusMessage ?? '' }
+    if (EVENT_STREAM.test(String(this.#response.getHeader('content-type') ?? ''))) this.#decide(undefined)
+  }
+
+  /** The first decision counts. Without a body the response is a stream. */
+  #decide(body: Uint8Array | undefined): void {
+    if (this.#state !== 'open' || this.#head === undefined) return
+    this.#state = 'deciding'
+    const { status, message } = this.#head
+    const headers = linesSince(this.#response, this.#entry)
+    void this.#onResponse({ status, statusText: message, headers, body }).then((verdict) =>
+      this.#obey(verdict),
+    )
+  }
+
+  #obey(verdict: Verdict): void {
+    if (this.#state === 'done') return
+    if (verdict.type === 'void') this.#reset()
+    else if (verdict.type === 'other') this.send(verdict.answer)
+    else this.#release(verdict.status)
+  }
+
+  /** As if the handler had not responded yet. */
+  #reset(): void {
+    this.#state = 'open'
+    this.#chunks = []
+    this.#length = 0
+    this.#head = undefined
+    this.#flushed = false
+    this.#ended = false
+    this.#entry.restore()
+  }
+
+  #release(idempotencyStatus: string | undefined): void {
+    const response = this.#response
+    this.#finish()
+    if (this.#head !== undefined) {
+      response.statusCode = this.#head.status
+      response.statusMessage = this.#head.message
+    }
+    if (idempotencyStatus !== undefined) response.setHeader('idempotency-status', idempotencyStatus)
+    if (this.#flushed) this.#originals.call('flushHeaders')
+    const bytes = this.#length === 0 ? undefined : Buffer.concat(this.#chunks)
+    if (this.#ended) this.#originals.call('end', bytes, this.#endCallback)
+    else {
+      if (bytes !== undefined) this.#originals.call('write', bytes)
+      if (this.#needsDrain) response.emit('drain')
+    }
+    this.#chunks = []
+  }
+
+  #finish(): void {
+    this.#state = 'done'
+    this.#originals.restore()
+  }
+}
+
+/** Sends a whole response. */
+export function sendAnswer(
+  response: ServerResponse,
+  { status, statusText, headers, body }: Answer,
+  end: (bytes: Uint8Array) => unknown = (bytes) => response.end(bytes),
+): void {
+  response.statusCode = status
+  response.statusMessage = statusText
+  setLines(response, headers)
+  end(body)
+}
+
+function isCallback(value: unknown): value is Callback {
+  return typeof value === 'function'
+}
+
+function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
+  if (typeof chunk === 'string') {
+    return Buffer.from(chunk, typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8')
+  }
+  // A copy: what is in the caller's buffer may change before it is sent.
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk)
+  throw Object.assign(new TypeError('The "chunk" argument must be a string, Buffer or Uint8Array'), {
+    code: 'ERR_INVALID_ARG_TYPE',
+  })
+}
+
+function headersSent(): Error {
+  return Object.assign(new Error('Cannot set headers after they are sent to the client'), {
+    code: 'ERR_HTTP_HEADERS_SENT',
+  })
+}
+
+function invalidStatus(status: unknown): Error {
+  return Object.assign(new RangeError(`Invalid status code: ${String(status)}`), {
+    code: 'ERR_HTTP_INVALID_STATUS_CODE',
+  })
+}
+
+function failLater(callback: Callback | undefined, message: string, code: string): void {
+  if (callback === undefined) return
+  queueMicrotask(() => callback(Object.assign(new Error(message), { code })))
+}

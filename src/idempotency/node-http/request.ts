@@ -1,0 +1,41 @@
+import type { IncomingMessage } from 'node:http'
+import { KEY_HEADER, type RequestView } from '../engine.ts'
+import { readBody, type NodeBody } from './body.ts'
+
+/** A node:http request as the engine sees it; also for frameworks that are built on one. */
+export class NodeRequestView<Req> implements RequestView<Req> {
+  readonly source: Req
+  readonly method: string
+  readonly target: string
+  readonly #request: IncomingMessage
+
+  /** @param target - path and query, for frameworks that cut `request.url` */
+  constructor(source: Req, request: IncomingMessage, target: string = request.url ?? '/') {
+    this.source = source
+    this.#request = request
+    this.method = request.method ?? 'GET'
+    this.target = withoutOrigin(target)
+  }
+
+  /** Line by line: node joins them, and what two lines join to looks like one key to some. */
+  get keyLines(): readonly string[] {
+    return this.#request.headersDistinct[KEY_HEADER] ?? []
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  body(maxBytes: number): Promise<NodeBody> {
+    return readBody(this.#request, maxBytes)
+  }
+}
+
+/** A proxy may send the absolute form (RFC 9112, 3.2.2). */
+function withoutOrigin(target: string): string {
+  const origin = /^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i.exec(target)
+  if (origin === null) return target
+  const rest = target.slice(origin[0].length)
+  return rest.startsWith('/') ? rest : `/${rest}`
+}

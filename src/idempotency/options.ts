@@ -1,0 +1,190 @@
+import { systemClock, type Clock } from '../clock.ts'
+import {
+  invalidOption,
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkOneOf,
+  checkPositive,
+} from '../validate.ts'
+import type { ResponseHead } from './answer.ts'
+import { SERVER_DEFAULTS } from './defaults.ts'
+import type { OnIdempotencyEvent } from './events.ts'
+import type { KeySyntax } from './key.ts'
+import type { AbandonedPolicy, IdempotencyStore } from './store.ts'
+
+/** How a handler ended. */
+export interface Ending {
+  /** It threw; the response is then the 500 that would be saved. */
+  readonly threw: boolean
+  /** It called `began()`. */
+  readonly began: boolean
+}
+
+/** Whether the key is given back, so that a retry runs the handler again; otherwise the response is saved. */
+export type ReleaseRule = (response: Omit<ResponseHead, 'statusText'>, ending: Ending) => boolean
+
+export interface IdempotencyOptions<Req = Request> {
+  /** Where keys are remembered. */
+  store: IdempotencyStore
+  /**
+   * Names the authenticated client: keys of two clients never meet. Mount after authentication. Default: a digest of
+   * `Authorization`; where there is none, Cookie and X-Api-Key become part of what a key is compared by.
+   */
+  scope?: (request: Req) => string | Promise<string>
+  /** Whether a request without a key is refused (400). Default `false`. */
+  required?: boolean
+  /** Which methods are protected. Default POST, PUT, PATCH, DELETE. */
+  methods?: readonly string[]
+  /** `'lenient'` takes bare keys too; `'strict'` only structured-field strings (RFC 9651). Default `'lenient'`. */
+  syntax?: KeySyntax
+  /** How long a key is remembered, in ms from its acceptance. Default 24 h. */
+  ttlMs?: number
+  /** How long a silent owner keeps its key, in ms. Default 30,000; it is renewed at a third of that. */
+  leaseMs?: number
+  /** What becomes of a key whose owner went silent. Default `'block'`, with `transactional` `'takeover'`. */
+  abandoned?: AbandonedPolicy
+  /** The handler's effects all happen inside `transaction(fn)`, so a lost owner leaves none. Default `false`. */
+  transactional?: boolean
+  /** The largest request body, in bytes (413). Default 1 MiB. */
+  maxBodyBytes?: number
+  /** The largest response that is kept, in bytes; a larger one is sent, but can't be replayed. Default 1 MiB. */
+  maxResponseBytes?: number
+  /** How many keys a client may have at a time (429). Default 100,000. */
+  maxKeysPerScope?: number
+  /** How long a request waits for the store, in ms, each time it needs it (503). Default 2000. */
+  storeTimeoutMs?: number
+  /** Overrides which responses give the key back. Not asked once a transaction has committed or rolled back. */
+  release?: ReleaseRule
+  /** `deny`: more response headers that replays leave out. */
+  headers?: { deny?: readonly string[] }
+  /** Where the API's policy on keys is published; problem documents point to it. */
+  policyUrl?: string
+  /** Hears everything that happens. What it throws is swallowed. */
+  onEvent?: OnIdempotencyEvent
+  /** Default: the platform's time. */
+  clock?: Clock
+  /** Makes owner tokens. Default `crypto.randomUUID`. */
+  randomUUID?: () => string
+}
+
+/** The options with every default in place, apart from `scope`: only that one depends on the framework. */
+export interface Settings {
+  readonly store: IdempotencyStore
+  readonly required: boolean
+  readonly methods: ReadonlySet<string>
+  readonly syntax: KeySyntax
+  readonly ttlMs: number
+  readonly leaseMs: number
+  readonly abandoned: AbandonedPolicy
+  readonly maxBodyBytes: number
+  readonly maxResponseBytes: number
+  readonly maxKeysPerScope: number
+  readonly storeTimeoutMs: number
+  readonly release: ReleaseRule | undefined
+  readonly deny: ReadonlySet<string>
+  readonly policyUrl: string | undefined
+  readonly onEvent: OnIdempotencyEvent | undefined
+  readonly clock: Clock
+  readonly randomUUID: () => string
+}
+
+const KNOWN = [
+  'store',
+  'scope',
+  'required',
+  'methods',
+  'syntax',
+  'ttlMs',
+  'leaseMs',
+  'abandoned',
+  'transactional',
+  'maxBodyBytes',
+  'maxResponseBytes',
+  'maxKeysPerScope',
+  'storeTimeoutMs',
+  'release',
+  'headers',
+  'policyUrl',
+  'onEvent',
+  'clock',
+  'randomUUID',
+] as const satisfies readonly (keyof IdempotencyOptions)[]
+
+/** @throws {HoldfastError} `ERR_INVALID_OPTION` for an unknown option or a value out of range. */
+export function resolveOptions<Req>(options: IdempotencyOptions<Req>): Settings {
+  check(options)
+  const transactional = options.transactional ?? SERVER_DEFAULTS.transactional
+  return {
+    store: options.store,
+    required: options.required ?? SERVER_DEFAULTS.required,
+    methods: new Set((options.methods ?? SERVER_DEFAULTS.methods).map((method) => method.toUpperCase())),
+    syntax: options.syntax ?? SERVER_DEFAULTS.syntax,
+    ttlMs: options.ttlMs ?? SERVER_DEFAULTS.ttlMs,
+    leaseMs: options.leaseMs ?? SERVER_DEFAULTS.leaseMs,
+    abandoned: options.abandoned ?? (transactional ? 'takeover' : SERVER_DEFAULTS.abandoned),
+    maxBodyBytes: options.maxBodyBytes ?? SERVER_DEFAULTS.maxBodyBytes,
+    maxResponseBytes: options.maxResponseBytes ?? SERVER_DEFAULTS.maxResponseBytes,
+    maxKeysPerScope: options.maxKeysPerScope ?? SERVER_DEFAULTS.maxKeysPerScope,
+    storeTimeoutMs: options.storeTimeoutMs ?? SERVER_DEFAULTS.storeTimeoutMs,
+    release: options.release,
+    deny: new Set((options.headers?.deny ?? []).map((name) => name.toLowerCase())),
+    policyUrl: options.policyUrl,
+    onEvent: options.onEvent,
+    clock: options.clock ?? systemClock,
+    randomUUID: options.randomUUID ?? (() => crypto.randomUUID()),
+  }
+}
+
+function check<Req>(options: IdempotencyOptions<Req>): void {
+  checkKeys('idempotency', options, KNOWN)
+  checkStore(options.store, options.transactional ?? false)
+  for (const name of ['required', 'transactional'] as const) given(options, name, checkBoolean)
+  for (const name of ['scope', 'release', 'onEvent', 'randomUUID'] as const)
+    given(options, name, checkFunction)
+  for (const name of ['ttlMs', 'leaseMs', 'storeTimeoutMs'] as const) given(options, name, checkPositive)
+  for (const name of ['maxBodyBytes', 'maxResponseBytes'] as const) given(options, name, checkInteger)
+  given(options, 'maxKeysPerScope', (name, value) => checkInteger(name, value, 1))
+  given(options, 'syntax', (name, value) => checkOneOf(name, value, ['lenient', 'strict']))
+  given(options, 'abandoned', (name, value) => checkOneOf(name, value, ['block', 'takeover']))
+  given(options, 'methods', checkTexts)
+  given(options, 'policyUrl', checkUrl)
+  given(options, 'headers', (name, value) => checkKeys(name, value, ['deny']))
+  if (options.headers?.deny !== undefined) checkTexts('idempotency: headers.deny', options.headers.deny)
+}
+
+function given<Options extends object>(
+  options: Options,
+  name: keyof Options & string,
+  checkValue: (name: string, value: unknown) => void,
+): void {
+  const value = options[name]
+  if (value !== undefined) checkValue(`idempotency: ${name}`, value)
+}
+
+function checkStore(store: unknown, transactional: boolean): void {
+  const methods = ['acquire', 'heartbeat', 'complete', 'release', 'read']
+  const isStore =
+    typeof store === 'object' &&
+    store !== null &&
+    methods.every((method) => typeof Reflect.get(store, method) === 'function')
+  if (!isStore) throw invalidOption('idempotency: store', 'a store, such as memoryStore()', store)
+  if (transactional && typeof Reflect.get(store, 'begin') !== 'function') {
+    throw invalidOption('idempotency: store', 'one with transactions, since `transactional` is on', store)
+  }
+}
+
+function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw invalidOption(name, 'true or false', value)
+}
+
+function checkTexts(name: string, value: unknown): void {
+  const isList = Array.isArray(value) && value.every((entry) => typeof entry === 'string' && entry !== '')
+  if (!isList) throw invalidOption(name, 'a list of names', value)
+}
+
+/** It goes into a header and into angle brackets, so no other character may be in it. */
+function checkUrl(name: string, value: unknown): void {
+  if (typeof value !== 'string' || !/^[!#-;=?-[\]_a-z~%]+$/.test(value))
+    throw invalidOption(name, 'a URL', value)
+}

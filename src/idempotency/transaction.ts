@@ -1,0 +1,70 @@
+import type { Claim } from './claim.ts'
+import type { StoreTransaction } from './store.ts'
+
+/** The key was taken over, or its transaction could not be committed: what the handler did there did not happen. */
+export class TransactionLostError extends Error {
+  override readonly name = 'TransactionLostError'
+
+  constructor() {
+    super('the transaction did not take effect: the key was taken over, or the commit failed')
+  }
+}
+
+/** Keeps a transaction from the first statement to its end; who ends it decides what the response is worth. */
+export class TransactionRun {
+  /**
+   * `running`: `fn` has not ended. `open`: it has resolved, and the response is awaited. `unknown`: undoing failed, or
+   * something else ended the transaction.
+   */
+  state: 'running' | 'open' | 'committed' | 'rolled-back' | 'unknown' = 'running'
+  /** What `fn` threw. */
+  error: unknown
+  /** Resolves when `fn` has ended, either way. */
+  readonly ended: Promise<void>
+  readonly #claim: Claim
+  #transaction: StoreTransaction | undefined
+  #end: () => void = () => {}
+
+  constructor(claim: Claim) {
+    this.#claim = claim
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+  }
+
+  async perform<T>(fn: (client: unknown) => Promise<T>): Promise<T> {
+    try {
+      const transaction = await this.#claim.begin()
+      if (transaction === 'stale') throw new TransactionLostError()
+      this.#transaction = transaction
+      const value = await fn(transaction.client)
+      this.state = 'open'
+      return value
+    } catch (error) {
+      this.error = error
+      await this.rollback()
+      throw error
+    } finally {
+      this.#end()
+    }
+  }
+
+  /** @throws when the commit failed; whether it did all the same only the store can tell. */
+  async complete(record: Uint8Array): Promise<'completed' | 'stale'> {
+    const transaction = this.#transaction
+    if (transaction === undefined) throw new TransactionLostError()
+    const result = await this.#claim.once(() => transaction.complete(record))
+    this.state = result === 'completed' ? 'committed' : 'rolled-back'
+    return result
+  }
+
+  async rollback(): Promise<void> {
+    if (this.state !== 'running' && this.state !== 'open') return
+    try {
+      await this.#claim.once(async () => this.#transaction?.rollback())
+      this.state = 'rolled-back'
+    } catch {
+      this.state = 'unknown'
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import { hasNoBody, type Answer, type HandlerResponse } from './answer.ts'
+import { joined, readUpTo, resumed } from './web-body.ts'
+
+export type IdempotencyStatus = 'stored' | 'unsaved' | 'ignored'
+
+/** A handler's response, read as far as it is kept. */
+export interface Captured {
+  readonly response: HandlerResponse
+  /** The response once more, to be sent. */
+  toResponse(status?: IdempotencyStatus): Response
+}
+
+const EVENT_STREAM = /^\s*text\/event-stream\b/i
+
+/** Reads a response. One that is a stream, or that has more than `maxBytes`, is only begun: it is sent as it comes. */
+export async function capture(source: Response, maxBytes: number): Promise<Captured> {
+  const headers = [...source.headers]
+  const head = { status: source.status, statusText: source.statusText, headers }
+  const streams = EVENT_STREAM.test(source.headers.get('content-type') ?? '') || !canBeMade(source.status)
+  if (streams) {
+    const response: HandlerResponse = { ...head, body: undefined }
+    return { response, toResponse: (status) => withStatus(source, status) }
+  }
+  const read = await readUpTo(source.body, maxBytes)
+  const body = read.rest === undefined ? joined(read.chunks) : undefined
+  return {
+    response: { ...head, body },
+    toResponse: (status) =>
+      withStatus(new Response(sendable(head.status, body ?? resumed(read)), head), status),
+  }
+}
+
+/** Only these can be given to the constructor; others (an upgrade) come from the platform and go back to it. */
+function canBeMade(status: number): boolean {
+  return status >= 200 && status <= 599
+}
+
+function sendable(status: number, body: Uint8Array | ReadableStream): BodyInit | null {
+  // The platform's types refuse shared memory, which nothing here is backed by.
+  return hasNoBody(status) ? null : (body as Uint8Array<ArrayBuffer> | ReadableStream)
+}
+
+export function toResponse({ status, statusText, headers, body }: Answer): Response {
+  return new Response(sendable(status, body), {
+    status,
+    statusText,
+    headers: headers.map(([name, value]) => [name, value]),
+  })
+}
+
+/** The same response with an Idempotency-Status. One whose headers are fixed (a redirect, a fetched one) is copied. */
+export function withStatus(response: Response, status: IdempotencyStatus | undefined): Response {
+  if (status === undefined) return response
+  try {
+    response.headers.set('idempotency-status', status)
+    return response
+  } catch {
+    const copy = new Response(response.body, response)
+    copy.headers.set('idempotency-status', status)
+    return copy
+  }
+}
+
+/** Another realm's or a polyfill's Response is one too. */
+export function isResponse(value: unknown): value is Response {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'status' in value &&
+    typeof value.status === 'number' &&
+    'headers' in value &&
+    'body' in value &&
+    'arrayBuffer' in value
+  )
+}

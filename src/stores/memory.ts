@@ -1,0 +1,208 @@
+/**
+ * Keys in this process's memory: for one process, for tests, and for what may be forgotten with the process.
+ *
+ * @module
+ */
+import { systemClock, type Clock } from '../clock.ts'
+import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease } from '../idempotency/store.ts'
+import { checkInteger, checkKeys } from '../validate.ts'
+import { activeExpiryMs, decide, type KeyRecord } from './record.ts'
+
+/** What `memoryStore()` keeps at most. */
+export const MEMORY_STORE_DEFAULTS = {
+  maxRecords: 1_000_000,
+  /** 256 MiB of responses. */
+  maxBytes: 268_435_456,
+} as const
+
+export interface MemoryStoreOptions {
+  /** How many keys are kept at most. Default 1,000,000. */
+  maxRecords?: number
+  /** How many bytes of responses are kept before new keys are refused. Default 256 MiB. */
+  maxBytes?: number
+  /** Default: the platform's time. */
+  clock?: Clock
+}
+
+/**
+ * A store in memory. It never forgets a key inside its window: when it is full, new keys are refused (503) until old
+ * ones expire. Everything is lost when the process ends, so an operation is done at most once a process lifetime.
+ *
+ * @throws {HoldfastError} `ERR_INVALID_OPTION`
+ * @example
+ * const protect = idempotency({ store: memoryStore() })
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
+  checkKeys('memoryStore', options, ['maxRecords', 'maxBytes', 'clock'])
+  const { maxRecords, maxBytes } = { ...MEMORY_STORE_DEFAULTS, ...options }
+  checkInteger('memoryStore: maxRecords', maxRecords, 1)
+  checkInteger('memoryStore: maxBytes', maxBytes, 1)
+  return new MemoryStore(options.clock ?? systemClock, maxRecords, maxBytes)
+}
+
+interface MemoryRecord extends KeyRecord {
+  readonly scope: string
+  readonly key: string
+  state: KeyRecord['state']
+  leaseUntilMs: number
+  expiresMs: number
+  response: Uint8Array | undefined
+}
+
+interface Shelf<K = unknown> {
+  readonly records: Map<K, MemoryRecord>
+  /** Nothing here expires before. */
+  earliestMs: number
+}
+
+/** How many records an acquire looks at to find expired ones: more than it adds, so none are left behind. */
+const SWEEP = 2
+
+/** Each method is one synchronous step, with no `await` in it: that is what makes it atomic. */
+class MemoryStore implements IdempotencyStore {
+  readonly name = 'memory'
+  readonly #clock: Clock
+  readonly #maxRecords: number
+  readonly #maxBytes: number
+  readonly #scopes = new Map<string, Shelf<string>>()
+  /** Every record, those that were looked at longest ago first. */
+  readonly #all: Shelf<MemoryRecord> = { records: new Map(), earliestMs: Infinity }
+  #bytes = 0
+
+  constructor(clock: Clock, maxRecords: number, maxBytes: number) {
+    this.#clock = clock
+    this.#maxRecords = maxRecords
+    this.#maxBytes = maxBytes
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    const nowMs = this.#clock.now()
+    this.#sweep(nowMs)
+    const found = this.#find(request)
+    const decision = decide(found, request, nowMs)
+    if (decision.type !== 'take') return decision
+    const full = found === undefined ? this.#full(request, nowMs) : undefined
+    if (full !== undefined) return full
+    if (found !== undefined) this.#delete(found)
+    this.#insert(request, decision.fence, nowMs)
+    return { type: 'acquired', fence: decision.fence }
+  }
+
+  async heartbeat(lease: Lease): Promise<'extended' | 'lost'> {
+    const record = this.#owned(lease)
+    if (record === undefined) return 'lost'
+    record.leaseUntilMs = this.#clock.now() + lease.leaseMs
+    record.expiresMs = Math.max(record.expiresMs, record.leaseUntilMs + lease.leaseMs)
+    return 'extended'
+  }
+
+  async complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
+    const record = this.#owned(lease, 'done')
+    if (record === undefined) return 'stale'
+    if (record.state === 'done') return 'completed'
+    record.state = 'done'
+    record.response = response
+    record.expiresMs = Math.max(record.expiresMs, this.#clock.now() + lease.leaseMs)
+    this.#bytes += response.length
+    return 'completed'
+  }
+
+  async release(lease: Lease): Promise<'released' | 'stale'> {
+    const record = this.#owned(lease, 'released')
+    if (record === undefined) return 'stale'
+    record.state = 'released'
+    return 'released'
+  }
+
+  async read(lease: Lease): Promise<Uint8Array | undefined> {
+    const record = this.#find(lease)
+    return record?.fingerprint === lease.fingerprint ? record.response : undefined
+  }
+
+  #find({ scope, key }: Lease): MemoryRecord | undefined {
+    return this.#scopes.get(scope)?.records.get(key)
+  }
+
+  /** The caller's record, while it is in progress or already in the state the caller wants. */
+  #owned(lease: Lease, wanted?: KeyRecord['state']): MemoryRecord | undefined {
+    const record = this.#find(lease)
+    if (record === undefined || record.owner !== lease.owner) return undefined
+    return record.state === 'active' || record.state === wanted ? record : undefined
+  }
+
+  /** Whether there is no room for one more key, once what has expired is gone. */
+  #full({ scope, maxKeysPerScope }: AcquireRequest, nowMs: number): AcquireResult | undefined {
+    const own = this.#scopes.get(scope)
+    if (own !== undefined && own.records.size >= maxKeysPerScope && !this.#free(own, nowMs)) {
+      return { type: 'full', limit: 'scope', retryAfterMs: own.earliestMs - nowMs }
+    }
+    if (!this.#crowded) return undefined
+    this.#free(this.#all, nowMs)
+    if (!this.#crowded) return undefined
+    return { type: 'full', limit: 'store', retryAfterMs: this.#all.earliestMs - nowMs }
+  }
+
+  get #crowded(): boolean {
+    return this.#all.records.size >= this.#maxRecords || this.#bytes >= this.#maxBytes
+  }
+
+  /** Deletes what has expired. Looks only when something can have: a full store has to refuse quickly. */
+  #free(shelf: Shelf, nowMs: number): boolean {
+    if (nowMs < shelf.earliestMs) return false
+    let freed = false
+    let earliestMs = Infinity
+    for (const record of shelf.records.values()) {
+      if (record.expiresMs <= nowMs) {
+        this.#delete(record)
+        freed = true
+      } else earliestMs = Math.min(earliestMs, record.expiresMs)
+    }
+    shelf.earliestMs = earliestMs
+    return freed
+  }
+
+  #insert(request: AcquireRequest, fence: number, nowMs: number): void {
+    const { scope, key, fingerprint, owner, leaseMs, ttlMs } = request
+    const leaseUntilMs = nowMs + leaseMs
+    const expiresMs = activeExpiryMs(nowMs, ttlMs, leaseUntilMs, leaseMs)
+    const record: MemoryRecord = {
+      scope,
+      key,
+      state: 'active',
+      fingerprint,
+      owner,
+      fence,
+      leaseUntilMs,
+      expiresMs,
+      response: undefined,
+    }
+    let own = this.#scopes.get(scope)
+    if (own === undefined) this.#scopes.set(scope, (own = { records: new Map(), earliestMs: Infinity }))
+    own.records.set(key, record)
+    this.#all.records.set(record, record)
+    own.earliestMs = Math.min(own.earliestMs, expiresMs)
+    this.#all.earliestMs = Math.min(this.#all.earliestMs, expiresMs)
+  }
+
+  #delete(record: MemoryRecord): void {
+    const own = this.#scopes.get(record.scope)
+    own?.records.delete(record.key)
+    if (own?.records.size === 0) this.#scopes.delete(record.scope)
+    this.#all.records.delete(record)
+    this.#bytes -= record.response?.length ?? 0
+  }
+
+  /** A few records each time, in turn: more than are added, so the expired ones go without a timer. */
+  #sweep(nowMs: number): void {
+    const { records } = this.#all
+    let looked = 0
+    for (const record of records.keys()) {
+      if (looked++ === SWEEP) return
+      if (record.expiresMs <= nowMs) this.#delete(record)
+      else {
+        records.delete(record)
+        records.set(record, record)
+      }
+    }
+  }
+}

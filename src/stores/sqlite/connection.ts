@@ -1,0 +1,172 @@
+import type { Clock } from '../../clock.ts'
+import { isBusy, type SqliteDatabase, type SqliteStatement } from './driver.ts'
+import { Mutex } from './mutex.ts'
+
+export interface ConnectionOptions {
+  readonly clock: Clock
+  /** How long to wait for another process that holds the lock. */
+  readonly busyTimeoutMs: number
+  /** Opens the database and makes it ready; called once, on first use. */
+  readonly open: () => SqliteDatabase | Promise<SqliteDatabase>
+  /** Whether `close()` closes the database: it doesn't belong to a store that was handed an open one. */
+  readonly owned: boolean
+}
+
+/** Between two looks at a lock that another process holds: soon at first, then less often. */
+const FIRST_WAIT_MS = 2
+const LONGEST_WAIT_MS = 50
+
+/** Runs a prepared statement. */
+export type Query = (sql: string) => SqliteStatement
+
+/**
+ * One connection, used by everything in this process in turn: a transaction may span awaits, and whatever else ran on
+ * the connection meanwhile would be part of it.
+ *
+ * SQLite's own waiting for a lock blocks the event loop, so the connection is told not to wait, and the wait is here.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #mutex = new Mutex()
+  #database: SqliteDatabase | undefined
+  #closed = false
+  #statements = new Map<string, SqliteStatement>()
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  /** A single statement, which SQLite makes atomic by itself. */
+  single<T>(work: (query: Query) => T): Promise<T> {
+    return this.#mutex.run(async () => {
+      const database = await this.#open()
+      return this.#patiently(() => work(this.#queryOn(database)))
+    })
+  }
+
+  /** Several statements in one write transaction. */
+  write<T>(work: (query: Query) => T): Promise<T> {
+    return this.#mutex.run(async () => {
+      const database = await this.#open()
+      await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
+      try {
+        const result = work(this.#queryOn(database))
+        await this.#patiently(() => database.exec('COMMIT'))
+        return result
+      } catch (error) {
+        if (inTransaction(database) !== false) database.exec('ROLLBACK')
+        throw error
+      }
+    })
+  }
+
+  /** A write transaction that stays open, and keeps everybody else waiting, until it is ended. */
+  async begin(): Promise<OpenTransaction> {
+    const unlock = await this.#mutex.lock()
+    try {
+      const database = await this.#open()
+      await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
+      return new OpenTransaction(
+        database,
+        this.#queryOn(database),
+        () => this.#patiently(() => database.exec('COMMIT')),
+        unlock,
+      )
+    } catch (error) {
+      unlock()
+      throw error
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#mutex.run(() => {
+      this.#closed = true
+      this.#statements.clear()
+      if (this.#options.owned) this.#database?.close()
+      this.#database = undefined
+    })
+  }
+
+  async #open(): Promise<SqliteDatabase> {
+    if (this.#closed) throw new Error('sqliteStore: the store was closed')
+    this.#database ??= await this.#patiently(this.#options.open)
+    return this.#database
+  }
+
+  #queryOn(database: SqliteDatabase): Query {
+    return (sql) => {
+      let statement = this.#statements.get(sql)
+      if (statement === undefined) this.#statements.set(sql, (statement = database.prepare(sql)))
+      return statement
+    }
+  }
+
+  /** Tries again while another process holds the lock. */
+  async #patiently<T>(attempt: () => T | Promise<T>): Promise<T> {
+    const { clock, busyTimeoutMs } = this.#options
+    const deadline = clock.now() + busyTimeoutMs
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (!isBusy(error) || clock.now() + waitMs > deadline) throw error
+      }
+      await new Promise<void>((resolve) => {
+        clock.schedule(resolve, waitMs, { keepAlive: true })
+      })
+    }
+  }
+}
+
+/** Drivers name it differently; `undefined` where one doesn't tell. */
+function inTransaction(database: SqliteDatabase): boolean | undefined {
+  if ('inTransaction' in database && typeof database.inTransaction === 'boolean')
+    return database.inTransaction
+  if ('isTransaction' in database && typeof database.isTransaction === 'boolean')
+    return database.isTransaction
+  return undefined
+}
+
+export class OpenTransaction {
+  readonly database: SqliteDatabase
+  readonly query: Query
+  readonly #commit: () => Promise<unknown>
+  readonly #unlock: () => void
+  #ended = false
+
+  constructor(database: SqliteDatabase, query: Query, commit: () => Promise<unknown>, unlock: () => void) {
+    this.database = database
+    this.query = query
+    this.#commit = commit
+    this.#unlock = unlock
+  }
+
+  /** @throws when somebody else ended the transaction; SQLite itself does that after some errors. */
+  check(): void {
+    if (this.#ended || inTransaction(this.database) === false) {
+      throw new Error('sqliteStore: the transaction was ended inside transaction(fn)')
+    }
+  }
+
+  async commit(): Promise<void> {
+    this.check()
+    await this.#commit()
+    this.#end()
+  }
+
+  /** Harmless once the transaction has ended here. @throws when it was ended elsewhere: then nothing is known. */
+  async rollback(): Promise<void> {
+    if (this.#ended) return
+    try {
+      this.check()
+      this.database.exec('ROLLBACK')
+    } finally {
+      this.#end()
+    }
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#unlock()
+  }
+}

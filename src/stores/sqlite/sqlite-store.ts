@@ -1,0 +1,171 @@
+import type { Clock } from '../../clock.ts'
+import type {
+  AcquireRequest,
+  AcquireResult,
+  IdempotencyStore,
+  Lease,
+  StoreTransaction,
+} from '../../idempotency/store.ts'
+import { activeExpiryMs, decide } from '../record.ts'
+import type { Connection, OpenTransaction, Query } from './connection.ts'
+import { bytesOf, numberIn, recordOf } from './row.ts'
+
+const FIND = `SELECT state, fingerprint, owner, fence, lease_until_ms, expires_ms, response
+  FROM holdfast_keys WHERE scope = ? AND key = ?`
+const TAKE = `INSERT INTO holdfast_keys
+    (scope, key, state, fingerprint, owner, fence, lease_until_ms, expires_ms, response)
+  VALUES (?, ?, 'active', ?, ?, ?, ?, ?, NULL)
+  ON CONFLICT (scope, key) DO UPDATE SET state = 'active', fingerprint = excluded.fingerprint,
+    owner = excluded.owner, fence = excluded.fence, lease_until_ms = excluded.lease_until_ms,
+    expires_ms = excluded.expires_ms, response = NULL
+  RETURNING fence`
+const HEARTBEAT = `UPDATE holdfast_keys SET lease_until_ms = ?, expires_ms = max(expires_ms, ?)
+  WHERE scope = ? AND key = ? AND owner = ? AND state = 'active' RETURNING fence`
+/** Again by the same owner changes nothing: an answer that got lost can be asked for again. */
+const COMPLETE = `UPDATE holdfast_keys
+  SET response = CASE state WHEN 'done' THEN response ELSE ? END, state = 'done', expires_ms = max(expires_ms, ?)
+  WHERE scope = ? AND key = ? AND owner = ? AND state IN ('active', 'done') RETURNING fence`
+const RELEASE = `UPDATE holdfast_keys SET state = 'released'
+  WHERE scope = ? AND key = ? AND owner = ? AND state IN ('active', 'released') RETURNING fence`
+const READ = `SELECT response FROM holdfast_keys WHERE scope = ? AND key = ? AND fingerprint = ?`
+const OWNED = `SELECT fence FROM holdfast_keys WHERE scope = ? AND key = ? AND owner = ? AND state = 'active'`
+const COUNT = 'SELECT keys FROM holdfast_scopes WHERE scope = ?'
+const EARLIEST = 'SELECT min(expires_ms) AS earliest FROM holdfast_keys WHERE scope = ?'
+const PURGE = `DELETE FROM holdfast_keys
+  WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE expires_ms <= ? LIMIT 128)`
+const PURGE_SCOPE = `DELETE FROM holdfast_keys
+  WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE scope = ? AND expires_ms <= ? LIMIT 128)`
+
+/** Expired rows go in batches, once every so many new keys: fewer than a batch holds, so none are left behind. */
+const PURGE_EVERY = 64
+
+export class SqliteStore implements IdempotencyStore {
+  readonly name = 'sqlite'
+  readonly #connection: Connection
+  readonly #clock: Clock
+  #taken = 0
+
+  constructor(connection: Connection, clock: Clock) {
+    this.#connection = connection
+    this.#clock = clock
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    // Most duplicates are answered without the write lock, even while somebody else holds it.
+    const seen = await this.#connection.single((query) => this.#decide(query, request))
+    if (seen.type !== 'take') return seen
+    return this.#connection.write((query) => this.#take(query, request))
+  }
+
+  async heartbeat(lease: Lease): Promise<'extended' | 'lost'> {
+    const untilMs = this.#nowMs() + lease.leaseMs
+    const row = await this.#connection.single((query) =>
+      query(HEARTBEAT).get(untilMs, untilMs + lease.leaseMs, ...ownedBy(lease)),
+    )
+    return row === undefined ? 'lost' : 'extended'
+  }
+
+  complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
+    return this.#connection.single((query) => this.#complete(query, lease, response))
+  }
+
+  async release(lease: Lease): Promise<'released' | 'stale'> {
+    const row = await this.#connection.single((query) => query(RELEASE).get(...ownedBy(lease)))
+    return row === undefined ? 'stale' : 'released'
+  }
+
+  async read(lease: Lease): Promise<Uint8Array | undefined> {
+    const { scope, key, fingerprint } = lease
+    const row = await this.#connection.single((query) => query(READ).get(scope, key, fingerprint))
+    return row === undefined ? undefined : bytesOf(row, 'response')
+  }
+
+  async begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'> {
+    const transaction = await this.#connection.begin()
+    if (lease !== undefined && !(await isOwned(transaction, lease))) return 'stale'
+    return {
+      client: transaction.database,
+      complete: (response) => this.#completeIn(transaction, lease, response),
+      commit: () => transaction.commit(),
+      rollback: () => transaction.rollback(),
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close()
+  }
+
+  #nowMs(): number {
+    return Math.round(this.#clock.wallNow())
+  }
+
+  #decide(query: Query, request: AcquireRequest): ReturnType<typeof decide> {
+    const row = query(FIND).get(request.scope, request.key)
+    return decide(row === undefined ? undefined : recordOf(row), request, this.#nowMs())
+  }
+
+  #take(query: Query, request: AcquireRequest): AcquireResult {
+    const decision = this.#decide(query, request)
+    if (decision.type !== 'take') return decision
+    const nowMs = this.#nowMs()
+    if (this.#taken++ % PURGE_EVERY === 0) query(PURGE).run(nowMs)
+    const full = this.#full(query, request, nowMs)
+    if (full !== undefined) return full
+    const { scope, key, fingerprint, owner, ttlMs, leaseMs } = request
+    const leaseUntilMs = nowMs + leaseMs
+    const expiresMs = activeExpiryMs(nowMs, ttlMs, leaseUntilMs, leaseMs)
+    const row = query(TAKE).get(scope, key, fingerprint, owner, decision.fence, leaseUntilMs, expiresMs)
+    return { type: 'acquired', fence: numberIn(row, 'fence') }
+  }
+
+  #full(
+    query: Query,
+    { scope, key, maxKeysPerScope }: AcquireRequest,
+    nowMs: number,
+  ): AcquireResult | undefined {
+    const row = query(COUNT).get(scope)
+    if (row === undefined || numberIn(row, 'keys') < maxKeysPerScope) return undefined
+    // A key that has a row already adds none.
+    if (query(FIND).get(scope, key) !== undefined) return undefined
+    query(PURGE_SCOPE).run(scope, nowMs)
+    const left = query(COUNT).get(scope)
+    if (left === undefined || numberIn(left, 'keys') < maxKeysPerScope) return undefined
+    const retryAfterMs = numberIn(query(EARLIEST).get(scope), 'earliest') - nowMs
+    return { type: 'full', limit: 'scope', retryAfterMs }
+  }
+
+  #complete(query: Query, lease: Lease, response: Uint8Array): 'completed' | 'stale' {
+    const row = query(COMPLETE).get(response, this.#nowMs() + lease.leaseMs, ...ownedBy(lease))
+    return row === undefined ? 'stale' : 'completed'
+  }
+
+  async #completeIn(
+    transaction: OpenTransaction,
+    lease: Lease | undefined,
+    response: Uint8Array,
+  ): Promise<'completed' | 'stale'> {
+    if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
+    transaction.check()
+    if (this.#complete(transaction.query, lease, response) === 'stale') {
+      await transaction.rollback()
+      return 'stale'
+    }
+    await transaction.commit()
+    return 'completed'
+  }
+}
+
+function ownedBy({ scope, key, owner }: Lease): [scope: string, key: string, owner: string] {
+  return [scope, key, owner]
+}
+
+/** Whether the lease still holds; a transaction for one that doesn't is rolled back. */
+async function isOwned(transaction: OpenTransaction, lease: Lease): Promise<boolean> {
+  let owned = false
+  try {
+    owned = transaction.query(OWNED).get(...ownedBy(lease)) !== undefined
+  } finally {
+    if (!owned) await transaction.rollback()
+  }
+  return owned
+}
