@@ -3,7 +3,7 @@ import type { PhrasingContent, TableCell, TableRow } from 'mdast'
 import { toString } from 'mdast-util-to-string'
 import type { Page, PageTable } from './markdown.ts'
 
-export interface DocumentedDefault {
+interface DocumentedDefault {
   readonly at: string
   /** `maxRetries`, or `retry.maxRetries` where a page speaks of several parts. */
   readonly option: string
@@ -12,7 +12,7 @@ export interface DocumentedDefault {
 }
 
 /** The rows of every table of a page whose second column is headed `Default`. */
-export function documentedDefaults(page: Page): DocumentedDefault[] {
+function documentedDefaults(page: Page): DocumentedDefault[] {
   return page.tables.filter(statesDefaults).flatMap(({ node }) =>
     node.children.slice(1).map((row) => ({
       at: `${page.path}:${row.position?.start.line}`,

@@ -22,13 +22,14 @@ export type Layer =
   | 'adapters'
   | 'store interface'
   | 'idempotency'
+  | 'node http'
   | 'frameworks'
   | 'stores'
   | 'testing'
   | 'top'
 
 const library: readonly Layer[] = ['primitives', 'core', 'policies', 'http', 'client']
-const server: readonly Layer[] = ['store interface', 'idempotency', 'frameworks', 'stores']
+const server: readonly Layer[] = ['store interface', 'idempotency', 'node http', 'frameworks', 'stores']
 
 /** From the bottom up: a file of a layer imports its own layer and the layers named here, nothing else. */
 const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
@@ -42,7 +43,8 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   adapters: library,
   'store interface': ['primitives'],
   idempotency: ['primitives', 'store interface'],
-  frameworks: ['primitives', 'store interface', 'idempotency'],
+  'node http': ['primitives', 'store interface', 'idempotency'],
+  frameworks: ['primitives', 'store interface', 'idempotency', 'node http'],
   stores: ['primitives', 'store interface'],
   testing: [...library, 'store interface', 'idempotency'],
   top: [...library, 'root', 'cache', 'adapters', ...server, 'testing'],
@@ -54,6 +56,7 @@ const layers: readonly (readonly [RegExp, Layer])[] = [
   [/^(?:events|policy|pipeline)\.ts$/, 'core'],
   [/^[^/]+\.ts$/, 'primitives'],
   [/^idempotency\/frameworks\//, 'frameworks'],
+  [/^idempotency\/node-http\//, 'node http'],
   [/^idempotency\/store\.ts$/, 'store interface'],
   [/^(?:cli|simulator|dashboard)\//, 'top'],
   [/^(policies|http|client|cache|adapters|idempotency|stores|testing)\//, 'policies'],
@@ -145,6 +148,7 @@ function edgesOf(file: string, sourceFolder: string): Edge[] {
     if (!isRelative(specifier)) return { from, to: specifier, line, outside: true }
     const target = resolveRelative(file, specifier)
     if (!target) throw new Error(`src/${from}:${line}: "${specifier}" does not exist`)
-    return { from, to: relative(sourceFolder, target).replaceAll('\\', '/'), line, outside: false }
+    const to = relative(sourceFolder, target).replaceAll('\\', '/')
+    return { from, to, line, outside: to.startsWith('../') }
   })
 }
