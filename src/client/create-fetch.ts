@@ -11,11 +11,11 @@ import { eventResult, type FetchCall } from './call.ts'
 import type { CallOptions, DerivedOptions, FetchOptions, HoldfastFetch, HoldfastInit } from './options.ts'
 import { setOutcome } from './outcome.ts'
 import { prepareCall } from './prepare.ts'
-import { readRequest } from './request.ts'
+import { readRequest, requestOf } from './request.ts'
 import { checkDerived, DERIVED_KEYS, merge } from './settings/merge.ts'
 import { isOff, settingsOf, type Settings } from './settings/settings.ts'
 import { ClientState } from './state.ts'
-import { markAsHoldfast } from './transport.ts'
+import { isOwnAttempt, markAsHoldfast } from './transport.ts'
 
 /**
  * Makes a fetch that survives failure: retries with exponential backoff, a circuit breaker per origin, an idempotency
@@ -73,6 +73,7 @@ class Client {
   }
 
   async fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
+    if (isOwnAttempt(init)) return this.#state.sender.sendPastReplacement(input, init, requestOf(input))
     const own = init?.holdfast
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
     if (caller === undefined) return this.#pass(input, init)
@@ -91,10 +92,9 @@ class Client {
 
   /** What is none of the pipeline's business goes to the transport as it came. */
   #pass(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
-    const request = typeof input === 'object' && 'method' in input ? input : undefined
-    if (init?.holdfast === undefined) return this.#state.sender.send(input, init, request)
+    if (init?.holdfast === undefined) return this.#state.sender.send(input, init, requestOf(input))
     const { holdfast: _own, ...rest } = init
-    return this.#state.sender.send(input, rest, request)
+    return this.#state.sender.send(input, rest, requestOf(input))
   }
 
   #planFor(own: CallOptions): Plan {

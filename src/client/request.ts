@@ -12,8 +12,11 @@ export interface CallerRequest {
   readonly signal: AbortSignal | undefined
 }
 
-const isRequest = (input: unknown): input is Request =>
-  typeof input === 'object' && input !== null && 'url' in input && 'method' in input && 'headers' in input
+/** The input, where it is a `Request`; by its members, since a polyfill's is as good. */
+export function requestOf(input: FetchInput): Request | undefined {
+  const isRequest = typeof input === 'object' && input !== null && 'method' in input && 'headers' in input
+  return isRequest ? input : undefined
+}
 
 const isSignal = (value: unknown): value is AbortSignal =>
   typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
@@ -23,7 +26,7 @@ const isSignal = (value: unknown): value is AbortSignal =>
  * that is used up, nonsense. The transport answers those as it always does.
  */
 export function readRequest(input: FetchInput, init: HoldfastInit | undefined): CallerRequest | undefined {
-  const request = isRequest(input) ? input : undefined
+  const request = requestOf(input)
   const url = parseUrl(request?.url ?? `${input as string | URL}`)
   if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined
   const given = init ?? {}

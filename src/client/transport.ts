@@ -11,6 +11,8 @@ const underlying = createStamp<Sender>()
 export interface Sender {
   /** `request` is the input where it is a `Request`. */
   send(input: FetchInput, init: RequestInit | undefined, request: Request | undefined): Promise<Response>
+  /** The same, but past whatever has replaced the global fetch since. */
+  sendPastReplacement: Sender['send']
 }
 
 export function markAsHoldfast(fetch: object, sender: Sender): void {
@@ -26,7 +28,8 @@ export function senderOf(transport: Transport | undefined): Sender {
       'a holdfast fetch',
     )
   }
-  return { send: (input, init, request) => flat(transport, input, init, request) }
+  const send: Sender['send'] = (input, init, request) => flat(transport, input, init, request)
+  return { send, sendPastReplacement: send }
 }
 
 /** A transport of the user's is called with a URL and an init, as a plain function. */
@@ -45,42 +48,50 @@ function bodyOf(request: Request, init: RequestInit | undefined): RequestInit {
   return { body: request.body, duplex: 'half' } as RequestInit
 }
 
+/** Signals of attempts that went out through a replacement of the global fetch. */
+const sentSignals = createStamp<true>()
+
+/** Set while such a replacement is being called. */
+let callingReplacement = false
+
+/**
+ * Whether a call is an attempt of our own that has come back: the global fetch is a wrapper around a Holdfast fetch.
+ * Seen by the call stack, or by the signal where the wrapper takes its time.
+ */
+export function isOwnAttempt(init: RequestInit | undefined): boolean {
+  return callingReplacement || sentSignals.get(init?.signal) === true
+}
+
 /**
  * The platform's fetch, looked up at each call, so that mocks and instrumentation are seen; it gets what the caller
- * gave. Once it has been replaced by a Holdfast fetch, or by a wrapper of one, the one from before is used.
+ * gave. Where it has been replaced by a Holdfast fetch, the one from before is used.
  */
 class GlobalSender implements Sender {
   readonly #before: Fetch | undefined
-  readonly #beforeSender: Sender | undefined
-  /** Set while a replacement of the global fetch runs: a call that comes back in then is our own. */
-  #inside = false
 
   constructor(current: Fetch | undefined) {
-    this.#beforeSender = underlying.get(current)
     this.#before = current
   }
 
-  send(input: FetchInput, init: RequestInit | undefined, request: Request | undefined): Promise<Response> {
+  send(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
     const fetch = globalThis.fetch
-    if (fetch === this.#before && this.#beforeSender === undefined) return fetch(input, init)
-    if (this.#inside || underlying.get(fetch) !== undefined) return this.#sendAsBefore(input, init, request)
-    this.#inside = true
+    if (underlying.get(fetch) !== undefined) return this.sendPastReplacement(input, init, request)
+    if (fetch === this.#before) return fetch(input, init)
+    if (init?.signal) sentSignals.set(init.signal, true)
+    callingReplacement = true
     try {
       return fetch(input, init)
     } finally {
-      this.#inside = false
+      callingReplacement = false
     }
   }
 
-  #sendAsBefore(
-    input: FetchInput,
-    init: RequestInit | undefined,
-    request: Request | undefined,
-  ): Promise<Response> {
-    if (this.#beforeSender !== undefined) return this.#beforeSender.send(input, init, request)
+  sendPastReplacement(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
     const fetch = this.#before
-    if (fetch === undefined)
-      throw new TypeError('there is no global fetch here: pass one as the option `fetch`')
-    return fetch(input, init)
+    if (fetch === undefined) {
+      throw new TypeError('there is no global fetch to send by: pass a transport as the option `fetch`')
+    }
+    const sender = underlying.get(fetch)
+    return sender === undefined ? fetch(input, init) : sender.sendPastReplacement(input, init, request)
   }
 }

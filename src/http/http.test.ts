@@ -4,6 +4,7 @@ import { formatKey, isInFlight, isRecorded, parseKey, showsSupport } from './ide
 import { isIdempotent, isSafe } from './methods.ts'
 import { checkStatuses, statusMatcher } from './statuses.ts'
 import { cannotBeBuilt } from './usage-error.ts'
+import { randomUuid } from './uuid.ts'
 
 describe('methods', () => {
   test('POST, PATCH and what nobody knows are not idempotent', () => {
@@ -47,6 +48,20 @@ describe('idempotency keys on the wire', () => {
     expect([stored, replayed, running, none].map(isRecorded)).toEqual([true, true, false, false])
     expect([stored, replayed, running, none].map(isInFlight)).toEqual([false, false, true, false])
     expect([stored, replayed, running, none].map(showsSupport)).toEqual([true, true, true, false])
+  })
+})
+
+describe('randomUuid', () => {
+  const UUID_4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+  test('is one of version 4, with and without the platform’s own', () => {
+    expect(randomUuid()).toMatch(UUID_4)
+    vi.stubGlobal('crypto', { getRandomValues: (bytes: Uint8Array) => bytes.fill(255) })
+    try {
+      expect(randomUuid()).toMatch(UUID_4)
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 })
 

@@ -1,4 +1,5 @@
 import { DEFAULTS } from '../../defaults.ts'
+import { randomUuid } from '../../http/uuid.ts'
 import { withDefaults } from '../../options.ts'
 import { checkFunction, checkKeys, checkOneOf, checkPositive, invalidOption } from '../../validate.ts'
 import type { IdempotencyOptions } from '../options.ts'
@@ -30,7 +31,7 @@ export function idempotencySettings(options: IdempotencyOptions): IdempotencySet
   checkMethods('idempotency.methods', methods)
   checkOneOf('idempotency.format', format, ['bare', 'sf-string'])
   checkPositive('idempotency.windowMs', windowMs)
-  const { generateKey = () => crypto.randomUUID() } = options
+  const { generateKey = randomUuid } = options
   checkFunction('idempotency.generateKey', generateKey)
   return {
     header,
