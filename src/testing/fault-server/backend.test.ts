@@ -74,11 +74,15 @@ test('a web handler learns that the client has left', async () => {
   expect(noticed).toBe(true)
 })
 
-test('a node listener streams, and throws into a 500', async () => {
+test('a node listener streams, and throws into a 500 or a cut', async () => {
   await using server = await faultServer({
     listener(request, response) {
       if (request.url === '/throw') throw new Error('bug')
       response.writeHead(200, { 'x-method': request.method })
+      if (request.url === '/late') {
+        response.write('half')
+        throw new Error('bug')
+      }
       request.pipe(response)
     },
   })
@@ -86,6 +90,7 @@ test('a node listener streams, and throws into a 500', async () => {
   expect(response.headers.get('x-method')).toBe('POST')
   expect(await response.text()).toBe('echo')
   expect((await fetch(`${server.url}/throw`)).status).toBe(500)
+  await expect((await fetch(`${server.url}/late`)).text()).rejects.toThrow('terminated')
 })
 
 test('a node listener can be cut short and lost like any handler', async () => {

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../../clock.ts'
 import { readAll, type Backend, type Reply } from './backend.ts'
 import type { Entry, Journal } from './journal.ts'
+import { resetSocket } from './reset-socket.ts'
 
 export interface ExchangeParts {
   readonly incoming: IncomingMessage
@@ -73,8 +74,6 @@ export class Exchange {
 
   head(status: number, statusText: string, headers: readonly string[]): void {
     this.entry.status = status
-    // The handler's own Date, or none, but not a second one.
-    this.outgoing.sendDate = !headers.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'date')
     this.outgoing.writeHead(status, statusText, [...headers])
   }
 
@@ -95,6 +94,6 @@ export class Exchange {
   }
 
   reset(): void {
-    this.outgoing.socket?.resetAndDestroy()
+    if (this.outgoing.socket !== null) resetSocket(this.outgoing.socket)
   }
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { systemClock } from '../../clock.ts'
+import { resetSocket } from './reset-socket.ts'
 import type { OutageKind } from './timeline.ts'
 
 const RELISTEN_TRIES = 250
@@ -79,7 +80,7 @@ export class Gate {
   #accept(socket: Socket, admit: (socket: Socket) => void): void {
     if (this.#state !== 'open') {
       this.resetAtAccept++
-      socket.resetAndDestroy()
+      resetSocket(socket)
       return
     }
     this.accepted++
@@ -93,7 +94,7 @@ export class Gate {
   }
 
   #resetAll(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) resetSocket(socket)
   }
 
   /** Meanwhile the kernel may have lent the port to somebody's outgoing connection, so it is asked more than once. */
