@@ -110,7 +110,10 @@ export class Execution implements Idempotency {
     }
     this.#verdict = this.#settle(this.#problem('handler-failed'), true)
     const verdict = await this.#verdict
-    return verdict.type === 'own' ? undefined : verdict
+    if (verdict.type !== 'own') return verdict
+    // What the store could not do is no failure of the handler.
+    if (!(error instanceof TransactionLostError)) return undefined
+    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
   }
 
   /** Nobody is going to respond any more: what can be undone is, otherwise the key is left to the abandoned policy. */

@@ -142,7 +142,8 @@ function check<Req>(options: IdempotencyOptions<Req>): void {
   for (const name of ['required', 'transactional'] as const) given(options, name, checkBoolean)
   for (const name of ['scope', 'release', 'onEvent', 'randomUUID'] as const)
     given(options, name, checkFunction)
-  for (const name of ['ttlMs', 'leaseMs', 'storeTimeoutMs'] as const) given(options, name, checkPositive)
+  given(options, 'storeTimeoutMs', checkPositive)
+  for (const name of ['ttlMs', 'leaseMs'] as const) given(options, name, checkWholeMs)
   for (const name of ['maxBodyBytes', 'maxResponseBytes'] as const) given(options, name, checkInteger)
   given(options, 'maxKeysPerScope', (name, value) => checkInteger(name, value, 1))
   given(options, 'syntax', (name, value) => checkOneOf(name, value, ['lenient', 'strict']))
@@ -185,6 +186,11 @@ function checkTexts(name: string, value: unknown): void {
 
 /** It goes into a header and into angle brackets, so no other character may be in it. */
 function checkUrl(name: string, value: unknown): void {
-  if (typeof value !== 'string' || !/^[!#-;=?-[\]_a-z~%]+$/.test(value))
+  if (typeof value !== 'string' || !/^[\x21\x23-\x3B\x3D\x3F-\x7E]+$/.test(value))
     throw invalidOption(name, 'a URL', value)
+}
+
+/** Stores keep whole milliseconds. */
+function checkWholeMs(name: string, value: unknown): void {
+  checkInteger(name, value, 1)
 }

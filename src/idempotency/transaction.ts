@@ -1,12 +1,15 @@
 import type { Claim } from './claim.ts'
 import type { StoreTransaction } from './store.ts'
 
-/** The key was taken over, or its transaction could not be committed: what the handler did there did not happen. */
+/**
+ * The transaction could not be begun or committed, or the key was taken over: what the handler did there did not
+ * happen. The response is taken care of; a handler has nothing to do but to stop.
+ */
 export class TransactionLostError extends Error {
   override readonly name = 'TransactionLostError'
 
-  constructor() {
-    super('the transaction did not take effect: the key was taken over, or the commit failed')
+  constructor(options?: ErrorOptions) {
+    super('the transaction did not take effect', options)
   }
 }
 
@@ -34,7 +37,7 @@ export class TransactionRun {
 
   async perform<T>(fn: (client: unknown) => Promise<T>): Promise<T> {
     try {
-      const transaction = await this.#claim.begin()
+      const transaction = await this.#begin()
       if (transaction === 'stale') throw new TransactionLostError()
       this.#transaction = transaction
       const value = await fn(transaction.client)
@@ -46,6 +49,17 @@ export class TransactionRun {
       throw error
     } finally {
       this.#end()
+    }
+  }
+
+  async #begin(): Promise<StoreTransaction | 'stale'> {
+    try {
+      return await this.#claim.begin()
+    } catch (cause) {
+      // A store without transactions is a mistake of the program, not of the moment.
+      if (cause instanceof TypeError) throw cause
+      this.#claim.failed('begin', cause)
+      throw new TransactionLostError({ cause })
     }
   }
 

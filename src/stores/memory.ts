@@ -6,7 +6,7 @@
 import { systemClock, type Clock } from '../clock.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease } from '../idempotency/store.ts'
 import { checkInteger, checkKeys } from '../validate.ts'
-import { activeExpiryMs, decide, type KeyRecord } from './record.ts'
+import { decide, expiryMs, type KeyRecord } from './record.ts'
 
 /** What `memoryStore()` keeps at most. */
 export const MEMORY_STORE_DEFAULTS = {
@@ -43,6 +43,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore 
 interface MemoryRecord extends KeyRecord {
   readonly scope: string
   readonly key: string
+  readonly windowEndMs: number
   state: KeyRecord['state']
   leaseUntilMs: number
   expiresMs: number
@@ -92,7 +93,7 @@ class MemoryStore implements IdempotencyStore {
     const record = this.#owned(lease)
     if (record === undefined) return 'lost'
     record.leaseUntilMs = this.#clock.now() + lease.leaseMs
-    record.expiresMs = Math.max(record.expiresMs, record.leaseUntilMs + lease.leaseMs)
+    this.#expire(record, record.leaseUntilMs, lease)
     return 'extended'
   }
 
@@ -102,7 +103,7 @@ class MemoryStore implements IdempotencyStore {
     if (record.state === 'done') return 'completed'
     record.state = 'done'
     record.response = response
-    record.expiresMs = Math.max(record.expiresMs, this.#clock.now() + lease.leaseMs)
+    this.#expire(record, this.#clock.now(), lease)
     this.#bytes += response.length
     return 'completed'
   }
@@ -162,26 +163,23 @@ class MemoryStore implements IdempotencyStore {
   }
 
   #insert(request: AcquireRequest, fence: number, nowMs: number): void {
-    const { scope, key, fingerprint, owner, leaseMs, ttlMs } = request
-    const leaseUntilMs = nowMs + leaseMs
-    const expiresMs = activeExpiryMs(nowMs, ttlMs, leaseUntilMs, leaseMs)
-    const record: MemoryRecord = {
-      scope,
-      key,
-      state: 'active',
-      fingerprint,
-      owner,
-      fence,
-      leaseUntilMs,
-      expiresMs,
-      response: undefined,
-    }
+    const { scope, key, fingerprint, owner } = request
+    const leaseUntilMs = nowMs + request.leaseMs
+    const windowEndMs = nowMs + request.ttlMs
+    const claim = { scope, key, fingerprint, owner, fence, leaseUntilMs, windowEndMs, expiresMs: windowEndMs }
+    const record: MemoryRecord = { ...claim, state: 'active', response: undefined }
     let own = this.#scopes.get(scope)
     if (own === undefined) this.#scopes.set(scope, (own = { records: new Map(), earliestMs: Infinity }))
     own.records.set(key, record)
     this.#all.records.set(record, record)
-    own.earliestMs = Math.min(own.earliestMs, expiresMs)
-    this.#all.earliestMs = Math.min(this.#all.earliestMs, expiresMs)
+    this.#expire(record, leaseUntilMs, request)
+  }
+
+  #expire(record: MemoryRecord, sinceMs: number, { leaseMs }: Lease): void {
+    record.expiresMs = expiryMs(record.windowEndMs, sinceMs, leaseMs)
+    for (const shelf of [this.#all, this.#scopes.get(record.scope)]) {
+      if (shelf !== undefined) shelf.earliestMs = Math.min(shelf.earliestMs, record.expiresMs)
+    }
   }
 
   #delete(record: MemoryRecord): void {

@@ -28,12 +28,10 @@ export function decide(record: KeyRecord | undefined, request: AcquireRequest, n
   return request.abandoned === 'takeover' ? take : { type: 'abandoned' }
 }
 
-/** When a record in progress may be forgotten: never before its lease has ended, and some time to find out. */
-export function activeExpiryMs(
-  createdMs: number,
-  ttlMs: number,
-  leaseUntilMs: number,
-  leaseMs: number,
-): number {
-  return Math.max(createdMs + ttlMs, leaseUntilMs + leaseMs)
+/**
+ * When a record may be forgotten: at the end of its window, but not before `leaseMs` have passed since it was completed
+ * or, while it is in progress, since its lease ran out.
+ */
+export function expiryMs(windowEndMs: number, sinceMs: number, leaseMs: number): number {
+  return Math.max(windowEndMs, sinceMs + leaseMs)
 }

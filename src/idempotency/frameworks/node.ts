@@ -18,7 +18,6 @@ import { RequestGoneError } from '../node-http/body.ts'
 import { ResponseCapture, sendAnswer } from '../node-http/capture.ts'
 import { NodeRequestView } from '../node-http/request.ts'
 import type { IdempotencyOptions } from '../options.ts'
-import { TransactionLostError } from '../transaction.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
@@ -79,8 +78,8 @@ async function run(
     await listen()
   } catch (error) {
     const verdict = await execution.fail(error)
-    if (verdict?.type === 'other' && !capture.ended) capture.send(verdict.answer)
-    if (verdict?.type !== 'other' && !(error instanceof TransactionLostError)) throw error
+    if (verdict?.type !== 'other') throw error
+    if (!capture.ended) capture.send(verdict.answer)
   }
   // A callback may still respond. Where the client is gone and none does within a lease, none is going to.
   const giveUp = (): void => {

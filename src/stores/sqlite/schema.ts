@@ -16,6 +16,7 @@ const TABLES = `
     owner TEXT NOT NULL,
     fence INTEGER NOT NULL,
     lease_until_ms INTEGER NOT NULL,
+    window_end_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL,
     response BLOB,
     PRIMARY KEY (scope, key),

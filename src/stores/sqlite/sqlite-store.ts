@@ -6,24 +6,25 @@ import type {
   Lease,
   StoreTransaction,
 } from '../../idempotency/store.ts'
-import { activeExpiryMs, decide } from '../record.ts'
+import { decide, expiryMs } from '../record.ts'
 import type { Connection, OpenTransaction, Query } from './connection.ts'
 import { bytesOf, numberIn, recordOf } from './row.ts'
 
 const FIND = `SELECT state, fingerprint, owner, fence, lease_until_ms, expires_ms, response
   FROM holdfast_keys WHERE scope = ? AND key = ?`
 const TAKE = `INSERT INTO holdfast_keys
-    (scope, key, state, fingerprint, owner, fence, lease_until_ms, expires_ms, response)
-  VALUES (?, ?, 'active', ?, ?, ?, ?, ?, NULL)
+    (scope, key, state, fingerprint, owner, fence, lease_until_ms, window_end_ms, expires_ms, response)
+  VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?, NULL)
   ON CONFLICT (scope, key) DO UPDATE SET state = 'active', fingerprint = excluded.fingerprint,
     owner = excluded.owner, fence = excluded.fence, lease_until_ms = excluded.lease_until_ms,
-    expires_ms = excluded.expires_ms, response = NULL
+    window_end_ms = excluded.window_end_ms, expires_ms = excluded.expires_ms, response = NULL
   RETURNING fence`
-const HEARTBEAT = `UPDATE holdfast_keys SET lease_until_ms = ?, expires_ms = max(expires_ms, ?)
+const HEARTBEAT = `UPDATE holdfast_keys SET lease_until_ms = ?, expires_ms = max(window_end_ms, ?)
   WHERE scope = ? AND key = ? AND owner = ? AND state = 'active' RETURNING fence`
 /** Again by the same owner changes nothing: an answer that got lost can be asked for again. */
 const COMPLETE = `UPDATE holdfast_keys
-  SET response = CASE state WHEN 'done' THEN response ELSE ? END, state = 'done', expires_ms = max(expires_ms, ?)
+  SET response = CASE state WHEN 'done' THEN response ELSE ? END, state = 'done',
+    expires_ms = CASE state WHEN 'done' THEN expires_ms ELSE max(window_end_ms, ?) END
   WHERE scope = ? AND key = ? AND owner = ? AND state IN ('active', 'done') RETURNING fence`
 const RELEASE = `UPDATE holdfast_keys SET state = 'released'
   WHERE scope = ? AND key = ? AND owner = ? AND state IN ('active', 'released') RETURNING fence`
@@ -113,8 +114,10 @@ export class SqliteStore implements IdempotencyStore {
     if (full !== undefined) return full
     const { scope, key, fingerprint, owner, ttlMs, leaseMs } = request
     const leaseUntilMs = nowMs + leaseMs
-    const expiresMs = activeExpiryMs(nowMs, ttlMs, leaseUntilMs, leaseMs)
-    const row = query(TAKE).get(scope, key, fingerprint, owner, decision.fence, leaseUntilMs, expiresMs)
+    const windowEndMs = nowMs + ttlMs
+    const expiresMs = expiryMs(windowEndMs, leaseUntilMs, leaseMs)
+    const values = [scope, key, fingerprint, owner, decision.fence, leaseUntilMs, windowEndMs, expiresMs]
+    const row = query(TAKE).get(...values)
     return { type: 'acquired', fence: numberIn(row, 'fence') }
   }
 

@@ -1,0 +1,63 @@
+import type {
+  AcquireRequest,
+  AcquireResult,
+  IdempotencyStore,
+  Lease,
+  StoreTransaction,
+} from '../../src/idempotency/index.ts'
+
+/** `before`: nothing happens; `after`: it happens, and the answer gets lost; `hang`: it happens, there is no answer. */
+export type Fault = 'before' | 'after' | 'hang'
+
+/** What goes wrong, call by call; after the last one everything works. */
+export interface Faults {
+  readonly acquire?: readonly Fault[]
+  readonly heartbeat?: readonly Fault[]
+  readonly complete?: readonly Fault[]
+  readonly release?: readonly Fault[]
+  readonly read?: readonly Fault[]
+  readonly begin?: readonly Fault[]
+}
+
+export interface FaultyStore extends IdempotencyStore {
+  /** How often a key was asked for. */
+  readonly acquires: number
+}
+
+/** A store that fails as told, in front of a real one. */
+export function faultyStore(store: IdempotencyStore, faults: Faults = {}): FaultyStore {
+  let acquires = 0
+  const left = new Map(
+    Object.entries(faults).map(([operation, list]): [string, Fault[]] => [operation, [...list]]),
+  )
+  const call = async <T>(operation: keyof Faults, work: () => Promise<T>): Promise<T> => {
+    const fault = left.get(operation)?.shift()
+    if (fault === undefined) return work()
+    if (fault === 'before') throw new Error(`${operation} failed`)
+    await work()
+    if (fault === 'hang') return new Promise<T>(() => {})
+    throw new Error(`the answer to ${operation} got lost`)
+  }
+  const begin = store.begin?.bind(store)
+  return {
+    name: store.name,
+    get acquires() {
+      return acquires
+    },
+    acquire(request: AcquireRequest): Promise<AcquireResult> {
+      acquires++
+      return call('acquire', () => store.acquire(request))
+    },
+    heartbeat: (lease: Lease) => call('heartbeat', () => store.heartbeat(lease)),
+    complete: (lease: Lease, response: Uint8Array) => call('complete', () => store.complete(lease, response)),
+    release: (lease: Lease) => call('release', () => store.release(lease)),
+    read: (lease: Lease) => call('read', () => store.read(lease)),
+    ...(begin === undefined
+      ? {}
+      : {
+          begin: (lease: Lease | undefined): Promise<StoreTransaction | 'stale'> =>
+            call('begin', () => begin(lease)),
+        }),
+    close: async () => store.close?.(),
+  }
+}
