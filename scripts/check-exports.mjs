@@ -95,6 +95,8 @@ function walk(root, entries) {
     if (seen.has(file)) continue
     seen.add(file)
     reached.add(unitOf(file))
+    // Who reaches code reaches its declarations, and what only they import.
+    queue.push(...[`${unitOf(file)}.d.ts`].filter((declarations) => existsSync(declarations)))
     if (!/\.(?:js|ts)$/.test(file)) continue
     for (const { specifier } of importsOf(file)) {
       if (isRelative(specifier)) {

@@ -3,11 +3,15 @@
  * architecture test walks `src`.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, extname, resolve } from 'node:path'
 import { parseSync } from 'oxc-parser'
 
-/** A file that code opens through its URL (a worker, a child process, a page) is as reachable as an import. */
-const urlReference = /\bnew URL\(\s*(['"])(\.{1,2}\/[^'"]+)\1\s*,\s*import\.meta\.url\s*\)/g
+/**
+ * A file that code opens through its URL (a worker, a child process, a page) is as reachable as an import. A module may
+ * name one with its own extension: `.ts` in the sources is `.js` in `dist`.
+ */
+const urlReference = /\bnew URL\(\s*(['"`])(\.{1,2}\/[^'"`]+)\1\s*,\s*import\.meta\.url\s*\)/g
+const ownExtension = '${extname(import.meta.url)}'
 
 /** @typedef {import('./module-graph.d.mts').Import} Import */
 
@@ -37,7 +41,8 @@ export function importsOf(file) {
     const literal = /^(['"`])([^$]*)\1$/.exec(source.slice(moduleRequest.start, moduleRequest.end))
     if (literal?.[2]) add(literal[2], start, false)
   }
-  for (const reference of source.matchAll(urlReference)) add(reference[2] ?? '', reference.index, false)
+  for (const reference of source.matchAll(urlReference))
+    add((reference[2] ?? '').replace(ownExtension, extname(file)), reference.index, false)
   return imports
 }
 

@@ -18,7 +18,11 @@ const soundFiles = {
   'dist/b.js': 'export {}',
   'dist/b.d.ts': 'export interface B { b: string }',
   'dist/cli.js': `#!/usr/bin/env node\nimport 'commander'\nnew URL('./worker.js', import.meta.url)`,
-  'dist/worker.js': `import 'node:fs'`,
+  'dist/worker.js': `import 'node:fs'\nnew URL(\`./child\${extname(import.meta.url)}\`, import.meta.url)`,
+  'dist/worker.d.ts': `import type { Shape } from './shape.ts'\nexport declare const shape: Shape`,
+  'dist/shape.js': 'export {}',
+  'dist/shape.d.ts': 'export interface Shape { sides: number }',
+  'dist/child.js': '',
 }
 
 let root = ''
@@ -71,8 +75,14 @@ describe('exports, bin and dist', () => {
   })
 
   test('a file that is imported but missing is named', () => {
-    expect(problemsOf(sound, without('dist/worker.js'))).toEqual([
+    expect(problemsOf(sound, without('dist/worker.js'))).toContain(
       'dist/cli.js refers to "./worker.js", which is not in dist',
+    )
+  })
+
+  test('a file that is named by its own extension but missing is named', () => {
+    expect(problemsOf(sound, without('dist/child.js'))).toEqual([
+      'dist/worker.js refers to "./child.js", which is not in dist',
     ])
   })
 
