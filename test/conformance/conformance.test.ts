@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { faultyStore } from './faulty-store.ts'
+import { named } from './named.ts'
 import { serviceCases } from './service-cases.ts'
 import { combinations } from './service.ts'
 
 describe.each(combinations)('$name', ({ service, store }) => {
-  test.each(serviceCases)('$id: $name', async ({ options, faults, run }) => {
+  test.each(named(serviceCases))('%s', async (_, { options, faults, run }) => {
     await using subject = await store.make()
     await using started = await service.start(faultyStore(subject.store, faults), subject.clock, options)
     await expect(run(started)).resolves.toBeUndefined()

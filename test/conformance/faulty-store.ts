@@ -17,6 +17,9 @@ export interface Faults {
   readonly release?: readonly Fault[]
   readonly read?: readonly Fault[]
   readonly begin?: readonly Fault[]
+  /** Of a transaction that records a response. */
+  readonly commit?: readonly Fault[]
+  readonly rollback?: readonly Fault[]
 }
 
 export interface FaultyStore extends IdempotencyStore {
@@ -55,8 +58,16 @@ export function faultyStore(store: IdempotencyStore, faults: Faults = {}): Fault
     ...(begin === undefined
       ? {}
       : {
-          begin: (lease: Lease | undefined): Promise<StoreTransaction | 'stale'> =>
-            call('begin', () => begin(lease)),
+          async begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'> {
+            const transaction = await call('begin', () => begin(lease))
+            if (transaction === 'stale') return transaction
+            return {
+              client: transaction.client,
+              complete: (response) => call('commit', () => transaction.complete(response)),
+              commit: () => transaction.commit(),
+              rollback: () => call('rollback', () => transaction.rollback()),
+            }
+          },
         }),
     close: async () => store.close?.(),
   }

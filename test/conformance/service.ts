@@ -1,5 +1,11 @@
 import { once } from 'node:events'
-import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { idempotency as protectListener } from '../../src/idempotency/frameworks/node.ts'
 import {
@@ -19,7 +25,12 @@ export interface Call {
   readonly target: string
   readonly body: Uint8Array
   readonly idempotency: Idempotency
+  /** Responds there and then: what to return from `transaction(fn)`, and from the handler. */
+  readonly early: (output: Output) => Early
 }
+
+/** A framework's own sign that a response is there. */
+export type Early = Response | 'ended'
 
 export interface Output {
   readonly status?: number
@@ -54,7 +65,7 @@ export type Options = Omit<IdempotencyOptions<unknown>, 'store' | 'clock' | 'sco
 /** A service with one handler, to send requests to. */
 export interface Service extends AsyncDisposable {
   /** What the handler does; a case replaces it. Default: 201 and the number of the run. */
-  handle: (call: Call) => Output | Promise<Output>
+  handle: (call: Call) => Output | Early | Promise<Output | Early>
   /** How often the handler ran. */
   readonly count: number
   readonly events: readonly IdempotencyEvent[]
@@ -73,7 +84,10 @@ abstract class BaseService implements Service {
   readonly events: IdempotencyEvent[] = []
   readonly clock: VirtualClock
   readonly store: IdempotencyStore
-  handle: (call: Call) => Output | Promise<Output> = () => ({ status: 201, body: `run ${this.count}` })
+  handle: (call: Call) => Output | Early | Promise<Output | Early> = () => ({
+    status: 201,
+    body: `run ${this.count}`,
+  })
 
   constructor(store: IdempotencyStore, clock: VirtualClock) {
     this.store = store
@@ -93,7 +107,7 @@ abstract class BaseService implements Service {
     }
   }
 
-  protected run(call: Call): Output | Promise<Output> {
+  protected run(call: Call): Output | Early | Promise<Output | Early> {
     this.count++
     return this.handle(call)
   }
@@ -121,6 +135,12 @@ function keysOf(key: Sent['key']): readonly string[] {
   return typeof key === 'string' ? [key] : key
 }
 
+function toResponse({ status = 200, statusText = '', headers, body }: Output): Response {
+  const bodiless = [204, 205, 304].includes(status)
+  const content = bodiless ? null : Buffer.concat(parts(body))
+  return new Response(content, { status, statusText, headers: headerLines(headers) })
+}
+
 class WebService extends BaseService {
   readonly #handler: (request: Request) => Promise<Response>
 
@@ -141,14 +161,11 @@ class WebService extends BaseService {
         target: pathname + search,
         body,
         idempotency: idempotencyOf(request),
+        early: toResponse,
       })
-      const { status = 200, statusText = '', headers, body: content } = output
-      const bodiless = [204, 205, 304].includes(status)
-      return new Response(bodiless ? null : Buffer.concat(parts(content)), {
-        status,
-        statusText,
-        headers: headerLines(headers),
-      })
+      if (output instanceof Response) return output
+      if (output === 'ended') throw new Error('a web handler can not end its response')
+      return toResponse(output)
     })
   }
 
@@ -178,6 +195,15 @@ class WebService extends BaseService {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
+function writeTo(response: ServerResponse, output: Output): void {
+  const { status = 200, statusText = '', headers = {}, body } = output
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  response.writeHead(status, statusText)
+  const [last, ...rest] = parts(body).toReversed()
+  for (const part of rest.toReversed()) response.write(part)
+  response.end(last)
+}
+
 class NodeService extends BaseService {
   readonly #server: Server
 
@@ -193,18 +219,18 @@ class NodeService extends BaseService {
     const listener = protect(async (request, response) => {
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(Buffer.from(chunk))
+      const early = (output: Output): Early => {
+        writeTo(response, output)
+        return 'ended'
+      }
       const output = await this.run({
         method: request.method ?? '',
         target: request.url ?? '',
         body: Buffer.concat(chunks),
         idempotency: idempotencyOf(request),
+        early,
       })
-      const { status = 200, statusText = '', headers = {}, body } = output
-      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-      response.writeHead(status, statusText)
-      const [last, ...rest] = parts(body).toReversed()
-      for (const part of rest.toReversed()) response.write(part)
-      response.end(last)
+      if (output !== 'ended' && !(output instanceof Response)) writeTo(response, output)
     })
     this.#server = createServer((request, response) => {
       // What a listener throws is, for these cases, an error page, as most frameworks have it.

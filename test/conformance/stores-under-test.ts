@@ -2,12 +2,22 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { sqliteStore } from '../../src/stores/sqlite/index.ts'
+import { openDatabase } from '../../src/stores/sqlite/driver.ts'
+import { sqliteStore, type SqliteDatabase } from '../../src/stores/sqlite/index.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/virtual-clock.ts'
 import type { StoreUnderTest } from './store-cases.ts'
 
 export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
   readonly clock: VirtualClock
+  /** For stores with transactions: effects of a handler in the store's own database. */
+  readonly effects?: Effects
+}
+
+export interface Effects {
+  /** Inside a transaction, with the client it hands out. */
+  readonly add: (client: unknown, effect: string) => void | Promise<void>
+  /** What everybody else sees. */
+  readonly list: () => Promise<readonly string[]>
 }
 
 export interface StoreKind {
@@ -36,16 +46,34 @@ export const storeKinds: readonly StoreKind[] = [
     transactions: true,
     async make(clock = virtualClock()) {
       const folder = await temporaryFolder()
-      const store = sqliteStore({ path: join(folder.path, 'keys.db'), clock })
+      const path = join(folder.path, 'keys.db')
+      const store = sqliteStore({ path, clock })
+      const other = await openDatabase(path)
+      other.exec('CREATE TABLE effects (id INTEGER PRIMARY KEY, effect TEXT NOT NULL)')
       return {
         store,
         clock,
+        effects: {
+          // The store's client, as its documentation names it.
+          add: (client, effect) => addEffect(client as SqliteDatabase, effect),
+          list: async () => listEffects(other),
+        },
         advance: (ms) => clock.advance(ms),
         async [Symbol.asyncDispose]() {
           await store.close?.()
+          other.close()
           await folder[Symbol.asyncDispose]()
         },
       }
     },
   },
 ]
+
+function addEffect(database: SqliteDatabase, effect: string): void {
+  database.prepare('INSERT INTO effects (effect) VALUES (?)').run(effect)
+}
+
+function listEffects(database: SqliteDatabase): string[] {
+  const rows = database.prepare('SELECT effect FROM effects ORDER BY id').all()
+  return rows.map((row) => String(Reflect.get(Object(row), 'effect')))
+}

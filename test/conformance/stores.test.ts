@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { named } from './named.ts'
 import { storeCases } from './store-cases.ts'
 import { storeKinds } from './stores-under-test.ts'
 
 describe.each(storeKinds)('$name', ({ make }) => {
-  test.each(storeCases)('$name', async ({ run }) => {
+  test.each(named(storeCases))('%s', async (_, { run }) => {
     await using subject = await make()
     await expect(run(subject)).resolves.toBeUndefined()
   })
