@@ -19,8 +19,10 @@ export function ordersApi(database: SqliteDatabase): RequestListener {
 
   const placeOrder = protect(async (request, response) => {
     const { number, item, quantity } = await readOrder(request)
-    const row = await idempotencyOf(request).transaction(() => insert.get(number, item, quantity))
-    sendJson(response, 201, { order: number, ...Object(row) })
+    const row = await idempotencyOf(request).transaction(
+      () => insert.get(number, item, quantity) as { id: number },
+    )
+    sendJson(response, 201, { order: number, id: row.id })
   })
 
   /** For the count at the end. */
