@@ -63,8 +63,3 @@ export function checkKeys(name: string, options: unknown, known: readonly string
     )
   }
 }
-
-export function checkString(name: string, value: unknown): void {
-  if (typeof value !== 'string' || value === '')
-    throw invalidOption(name, 'a string that is not empty', value)
-}

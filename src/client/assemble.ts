@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { isHoldfastError } from '../errors.ts'
 import type { HoldfastEvent, OnEvent } from '../events.ts'
 import { discard } from '../http/discard.ts'
 import { compose } from '../pipeline.ts'
@@ -85,13 +86,27 @@ function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: Shared
     isFailure(outcome, context) {
       const call = callOf(context)
       if (call.isLocal(outcome)) return 'ignored'
-      const overruled = isFailure?.({ request: call.request, ...resultFields(outcome) })
+      const overruled = askCaller(call, outcome, isFailure)
       if (overruled !== undefined) return overruled
       const { health } = call.verdictOf(outcome)
       return health === 'ignored' ? health : health === 'failure'
     },
     ...(key === undefined ? { settledKey: originOfAnswer } : {}),
   })
+}
+
+/** The caller's own rule; when it throws, that is no news of the service, and nobody will read the response. */
+function askCaller(
+  call: FetchCall,
+  outcome: Outcome<Response>,
+  isFailure: FetchCircuitBreakerOptions['isFailure'],
+): boolean | undefined {
+  try {
+    return isFailure?.({ request: call.request, ...resultFields(outcome) })
+  } catch (error) {
+    if (outcome.ok) discard(outcome.value)
+    throw call.local(error)
+  }
 }
 
 /** Whom a response came from in the end, after redirects. */
@@ -126,7 +141,8 @@ function fallbackPolicy(
 }
 
 function hasFailed(outcome: Outcome<Response>, call: FetchCall): boolean {
-  if (!outcome.ok) return !call.isLocal(outcome)
+  // An expired key is an error of this side too, but one that came of time, not of the caller's code.
+  if (!outcome.ok) return !call.isLocal(outcome) || isHoldfastError(outcome.error)
   const { next, health } = call.verdictOf(outcome)
   return next === 'retry' || health === 'failure'
 }

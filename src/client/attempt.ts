@@ -1,12 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../events.ts'
-import { isStream } from '../http/body.ts'
+import { isStream, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { cannotBeBuilt } from '../http/usage-error.ts'
-import { resultOf, settled, type Context, type Outcome } from '../policy.ts'
+import { resultOf, settled, unwrap, type Context, type Outcome } from '../policy.ts'
+import { raceAbort, type AbortListener } from '../signal.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
 import type { BeforeAttemptInput } from './options.ts'
 import { initOf } from './request.ts'
@@ -26,28 +27,41 @@ export async function attempt(context: Context, parts: AttemptParts): Promise<Re
   refuseOldKey(call, context, parts.clock)
   const init = await attemptInit(call, context)
   if (context.scope.aborted) throw context.scope.reason
-  const { onEvent } = call.settings
-  const startedMs = parts.clock.now()
   call.attempts++
-  const { attempt } = context
-  emit(onEvent, { type: 'attempt-start', attempt, call: call.info })
+  const tellEnd = tellStart(call, context, parts.clock)
   const outcome = await send(call, context, init, parts)
-  emit(onEvent, {
-    type: 'attempt-end',
-    attempt,
-    durationMs: parts.clock.now() - startedMs,
-    ...eventResult(outcome),
-    call: call.info,
-  })
-  if (!outcome.ok) throw outcome.error
-  return outcome.value
+  tellEnd(outcome)
+  return unwrap(outcome)
+}
+
+/**
+ * Tells that an attempt has begun. @returns what tells its end: an abort of its scope does so at once, since whatever
+ * the transport brings then comes after the call has ended.
+ */
+function tellStart(call: FetchCall, context: Context, clock: Clock): (outcome: Outcome<Response>) => void {
+  const { onEvent } = call.settings
+  if (onEvent === undefined) return () => {}
+  const { attempt, scope } = context
+  const startedMs = clock.now()
+  let ended = false
+  const tellEnd = (outcome: Outcome<Response>): void => {
+    if (ended) return
+    ended = true
+    scope.remove(listener)
+    const durationMs = clock.now() - startedMs
+    emit(onEvent, { type: 'attempt-end', attempt, durationMs, ...eventResult(outcome), call: call.info })
+  }
+  const listener: AbortListener = { onAbort: () => tellEnd({ ok: false, error: scope.reason }) }
+  scope.add(listener)
+  emit(onEvent, { type: 'attempt-start', attempt, call: call.info })
+  return tellEnd
 }
 
 /** A laptop that slept through the backoff wakes with a key that the server may have forgotten. */
 function refuseOldKey(call: FetchCall, { execution }: Context, clock: Clock): void {
   const { idempotency } = call.settings
   if (call.attempts === 0 || idempotency === undefined) return
-  if (!call.keyHasExpired(clock.now(), clock.wallNow())) return
+  if (call.keyLeftMs(clock.now(), clock.wallNow()) > 0) return
   const { lastFailure } = execution
   const cause = lastFailure === undefined ? undefined : { cause: resultOf(lastFailure) }
   const message = `the idempotency key is older than ${idempotency.windowMs} ms, so the server may have forgotten it`
@@ -56,24 +70,38 @@ function refuseOldKey(call: FetchCall, { execution }: Context, clock: Clock): vo
 
 async function attemptInit(call: FetchCall, context: Context): Promise<RequestInit> {
   const { holdfast: _own, ...given } = call.caller.init
-  const init: RequestInit = given
+  const init: RequestInit & { duplex?: string } = given
+  const body = await loadBody(call)
   const headers = await attemptHeaders(call, context)
   if (headers !== undefined) init.headers = headers
-  if (call.body !== undefined) setBody(init, call)
+  if (body !== undefined) {
+    const bytes = nextBody(call, body)
+    // A stream of ours needs what the platform asks of a caller who passes one.
+    if (bytes !== init.body && isStream(bytes)) init.duplex ??= 'half'
+    init.body = bytes
+  }
   return withSignal(init, context)
 }
 
-function setBody(init: RequestInit & { duplex?: string }, call: FetchCall): void {
-  const body = makeBody(call)
-  // A stream of ours needs what the platform asks of a caller who passes one.
-  if (body !== init.body && isStream(body)) init.duplex ??= 'half'
-  init.body = body
+/** Read with the first attempt. An error of the caller's own body is no network failure. */
+async function loadBody(call: FetchCall): Promise<RequestBody | undefined> {
+  if (call.body !== undefined) return call.body
+  try {
+    call.body = await call.bodySource()
+  } catch (error) {
+    throw call.local(error)
+  }
+  const reason = call.body?.sentOnce
+  if (reason !== undefined && call.settings.retry !== undefined) {
+    emit(call.settings.onEvent, { type: 'body-not-replayable', reason, call: call.info })
+  }
+  return call.body
 }
 
 /** `holdfast.body` is the caller's code: what it throws is no network failure. */
-function makeBody(call: FetchCall): BodyLike | null {
+function nextBody(call: FetchCall, body: RequestBody): BodyLike | null {
   try {
-    return call.body?.next() ?? null
+    return body.next()
   } catch (error) {
     throw call.local(error)
   }
@@ -129,8 +157,10 @@ async function send(
   const before = call.uncertain
   // From here until an answer nobody knows what has become of a write.
   call.uncertain = call.changesState
-  const outcome = await settled(invoke(sender, input, init, request))
-  if (context.scope.aborted) return late(outcome, context)
+  const sent = invoke(sender, input, init, request)
+  // A transport that ignores its signal must not hold up what waits for the attempt's end.
+  const outcome = await settled(raceAbort(context.scope, sent))
+  if (context.scope.aborted) return late(sent, context)
   if (outcome.ok) {
     onResponse(call, outcome.value)
     call.lastScope = context.scope
@@ -142,7 +172,7 @@ async function send(
   }
   const { effect } = call.verdictOf(outcome)
   if (effect === 'answered') call.uncertain = false
-  else if (effect === 'untouched' || call.isLocal(outcome)) call.uncertain = before
+  else call.uncertain = effect === 'untouched' || call.isLocal(outcome) ? before : call.changesState
   return outcome
 }
 
@@ -151,9 +181,9 @@ async function invoke(sender: Sender, ...request: Parameters<Sender['send']>): P
   return sender.send(...request)
 }
 
-/** The attempt was called off before this came: nobody will read it, and it changes nothing that is known. */
-function late(outcome: Outcome<Response>, { scope }: Context): Outcome<Response> {
-  if (outcome.ok) discard(outcome.value)
+/** The attempt was called off: nobody will read what may still come, and it changes nothing that is known. */
+function late(sent: Promise<Response>, { scope }: Context): Outcome<Response> {
+  sent.then(discard, () => {})
   return { ok: false, error: scope.reason }
 }
 

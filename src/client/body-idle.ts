@@ -46,6 +46,7 @@ function readWithin(
       const error = new TimeoutError('ERR_BODY_IDLE_TIMEOUT', `the body was silent for ${idleMs} ms`, idleMs)
       reject(error)
       onIdle(error)
+      reader.cancel(error).catch(() => {})
     }, idleMs)
     const ended = (): void => timer.cancel()
     reader.read().then(resolve, reject).finally(ended)

@@ -15,10 +15,16 @@ interface CallFields {
   readonly caller: CallerRequest
   readonly circuitKey: string
   readonly key: string | undefined
-  readonly body: RequestBody | undefined
+  readonly body: BodySource
   readonly startedMs: number
   readonly startedWallMs: number
 }
+
+/**
+ * Gives the body to send, or `undefined` where there is none of its own to send: then the caller's is left where it is.
+ * A `Request`'s body and a form take time to read.
+ */
+export type BodySource = () => RequestBody | undefined | Promise<RequestBody | undefined>
 
 /** One logical call: what its attempts share. */
 export class FetchCall {
@@ -28,10 +34,11 @@ export class FetchCall {
   readonly circuitKey: string
   /** The idempotency key. */
   readonly key: string | undefined
-  /** The body where it is sent again; otherwise the caller's own is left where it is. */
-  readonly body: RequestBody | undefined
+  readonly bodySource: BodySource
   readonly startedMs: number
   readonly startedWallMs: number
+  /** The body of the attempts so far, once the first has read it. */
+  body: RequestBody | undefined
   attempts = 0
   readonly delaysMs: number[] = []
   /** Whether bytes may have left without a definite answer. */
@@ -48,7 +55,7 @@ export class FetchCall {
     this.caller = fields.caller
     this.circuitKey = fields.circuitKey
     this.key = fields.key
-    this.body = fields.body
+    this.bodySource = fields.body
     this.startedMs = fields.startedMs
     this.startedWallMs = fields.startedWallMs
   }
@@ -91,7 +98,11 @@ export class FetchCall {
   }
 
   verdictOf(outcome: Outcome<Response>): Verdict {
-    return verdictOf(outcome, { keyed: this.keyed, isTransient: this.settings.isTransient })
+    return verdictOf(outcome, {
+      keyed: this.keyed,
+      isTransient: this.settings.isTransient,
+      url: this.caller.url,
+    })
   }
 
   /** Marks an error as made here, and gives it back. */
@@ -104,11 +115,11 @@ export class FetchCall {
     return !outcome.ok && this.#localError !== undefined && this.#localError.error === outcome.error
   }
 
-  /** Whether the key has grown so old that the server may have forgotten it. */
-  keyHasExpired(nowMs: number, wallNowMs: number): boolean {
+  /** How long the server is sure to remember the key, by whichever clock has moved more; `Infinity` without a key. */
+  keyLeftMs(nowMs: number, wallNowMs: number): number {
     const { idempotency } = this.settings
-    if (!this.keyed || idempotency === undefined) return false
-    return Math.max(nowMs - this.startedMs, wallNowMs - this.startedWallMs) >= idempotency.windowMs
+    if (!this.keyed || idempotency === undefined) return Infinity
+    return idempotency.windowMs - Math.max(nowMs - this.startedMs, wallNowMs - this.startedWallMs)
   }
 }
 

@@ -1,9 +1,10 @@
 import { emit } from '../events.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
+import { checkKey } from '../http/idempotency-key.ts'
 import { Context, Execution, settled, unwrap, type Next, type Outcome } from '../policy.ts'
 import { followSignal, raceAbort, type SignalLink } from '../signal.ts'
-import { checkFunction, checkString } from '../validate.ts'
+import { checkFunction } from '../validate.ts'
 import { assemble } from './assemble.ts'
 import { attempt } from './attempt.ts'
 import { watchBody } from './body-idle.ts'
@@ -78,11 +79,9 @@ class Client {
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
     if (caller === undefined) return this.#pass(input, init)
     const plan = own === undefined ? this.#plan : this.#planFor(own)
+    const call = prepareCall(caller, plan.settings, own ?? NOTHING, this.#state)
     const link = followSignal(caller.signal)
     try {
-      // Reading a Request's body can take long: the caller may leave meanwhile.
-      const prepared = prepareCall(caller, plan.settings, own ?? NOTHING, this.#state)
-      const call = await (link.linked ? raceAbort(link.scope, prepared) : prepared)
       return await this.#run(call, plan.handler, link)
     } catch (error) {
       link.release()
@@ -100,7 +99,7 @@ class Client {
   #planFor(own: CallOptions): Plan {
     checkDerived('holdfast', own, PER_CALL_KEYS)
     const { idempotencyKey, body, ...changes } = own
-    if (idempotencyKey !== undefined) checkString('holdfast.idempotencyKey', idempotencyKey)
+    if (idempotencyKey !== undefined) checkKey('holdfast.idempotencyKey', idempotencyKey)
     if (body !== undefined) checkFunction('holdfast.body', body)
     if (Object.keys(changes).length === 0) return this.#plan
     const settings = settingsOf(merge(this.#options, changes))

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { discard } from '../http/discard.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
 import type { Verdict } from '../http/verdict.ts'
 import type { RetryDecision } from '../policies/retry.ts'
@@ -28,20 +29,17 @@ export async function decide(
   const { retry } = call.settings
   if (retry === undefined || call.isLocal(outcome)) return refuse(call, outcome, parts)
   const verdict = call.verdictOf(outcome)
-  const wanted = await retry.options.shouldRetry?.({
-    request: call.request,
-    attempt: context.attempt,
-    ...resultFields(outcome),
-  })
+  const wanted = await askCaller(call, outcome, context, retry)
   const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
   if (!again) return endOf(outcome, verdict)
-  return obstacle(call, parts) ?? resend(outcome, verdict, retry, parts)
+  if (isBodyGone(call)) return { kind: 'stop', reason: 'body' }
+  return resend(call, outcome, verdict, retry, parts)
 }
 
 /** An error of this side ends the call; a key that has run out does so because of time. */
 function refuse(call: FetchCall, outcome: Outcome, { clock }: DecideParts): RetryDecision {
   if (outcome.ok) return ACCEPT
-  return call.keyHasExpired(clock.now(), clock.wallNow()) ? { kind: 'stop', reason: 'deadline' } : FINAL
+  return call.keyLeftMs(clock.now(), clock.wallNow()) <= 0 ? { kind: 'stop', reason: 'deadline' } : FINAL
 }
 
 /** Accepting earns for the budget: only an answer that is no failure does. */
@@ -67,22 +65,39 @@ function isAdvised(outcome: Outcome<Response>): boolean {
   return (headers.get('x-should-retry') ?? headers.get('stripe-should-retry')) === 'true'
 }
 
+/** The caller's own rule; when it throws, that is no news of the service, and nobody will read the response. */
+async function askCaller(
+  call: FetchCall,
+  outcome: Outcome<Response>,
+  { attempt }: Context,
+  { options }: RetrySettings,
+): Promise<boolean | undefined> {
+  try {
+    return await options.shouldRetry?.({ request: call.request, attempt, ...resultFields(outcome) })
+  } catch (error) {
+    if (outcome.ok) discard(outcome.value)
+    throw call.local(error)
+  }
+}
+
 /** What nobody's wish can overcome. */
-function obstacle(call: FetchCall, { clock }: DecideParts): RetryDecision | undefined {
-  if (call.body?.sentOnce !== undefined) return { kind: 'stop', reason: 'body' }
-  if (call.keyHasExpired(clock.now(), clock.wallNow())) return { kind: 'stop', reason: 'deadline' }
-  return undefined
+function isBodyGone({ body, caller }: FetchCall): boolean {
+  if (body !== undefined) return body.sentOnce !== undefined
+  return caller.request !== undefined && caller.request.body !== null && caller.request.bodyUsed
 }
 
 function resend(
+  call: FetchCall,
   outcome: Outcome<Response>,
   verdict: Verdict,
   { maxRetryAfterMs }: RetrySettings,
   { clock, random }: DecideParts,
 ): RetryDecision {
   const free = verdict.next === 'wait'
+  const nowMs = clock.now()
+  const notAfterMs = nowMs + call.keyLeftMs(nowMs, clock.wallNow())
   const askedMs = outcome.ok ? retryAfterMs(outcome.value.headers, clock.wallNow()) : undefined
-  if (askedMs === undefined) return { kind: 'retry', free }
+  if (askedMs === undefined) return { kind: 'retry', free, notAfterMs }
   if (askedMs > maxRetryAfterMs) return { kind: 'stop', reason: 'retry-after' }
-  return { kind: 'retry', free, minDelayMs: askedMs * uniform(random, 1, 1 + RETRY_AFTER_JITTER) }
+  return { kind: 'retry', free, notAfterMs, minDelayMs: askedMs * uniform(random, 1, 1 + RETRY_AFTER_JITTER) }
 }

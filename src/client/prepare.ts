@@ -1,43 +1,36 @@
 import { HoldfastError } from '../errors.ts'
 import { emit } from '../events.ts'
-import { readBody, snapshotBody, type RequestBody } from '../http/body.ts'
-import { parseKey } from '../http/idempotency-key.ts'
+import { readBody, snapshotBody } from '../http/body.ts'
+import type { BodyLike } from '../http/fetch-types.ts'
+import { checkKey, parseKey } from '../http/idempotency-key.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { invalidOption } from '../validate.ts'
-import { FetchCall } from './call.ts'
+import { FetchCall, type BodySource } from './call.ts'
 import type { CallOptions } from './options.ts'
 import { isNoCors, type CallerRequest } from './request.ts'
+import type { RetrySettings } from './settings/retry.ts'
 import type { Settings } from './settings/settings.ts'
 import { nextCallId, type ClientState } from './state.ts'
 
-/** Makes a call out of a request: its circuit, its idempotency key, its body. */
-export async function prepareCall(
+/** Makes a call out of a request: its circuit, its idempotency key, its body. Everything is taken as it is now. */
+export function prepareCall(
   caller: CallerRequest,
   settings: Settings,
   options: CallOptions,
   { clock }: ClientState,
-): Promise<FetchCall> {
-  const startedMs = clock.now()
-  const startedWallMs = clock.wallNow()
-  const circuitKey = circuitKeyOf(caller, settings)
+): FetchCall {
   const key = keyOf(caller, settings, options.idempotencyKey)
-  const snapshot = bodyOf(caller, settings, options)
-  // Only a form or a Request's body takes time; everything else is on its way in the same turn, as with a bare fetch.
-  const body = snapshot instanceof Promise ? await snapshot : snapshot
   const call = new FetchCall({
     id: nextCallId(),
     settings,
     caller,
-    circuitKey,
+    circuitKey: circuitKeyOf(caller, settings),
     key,
-    body,
-    startedMs,
-    startedWallMs,
+    body: bodySource(caller, settings, options, key !== undefined),
+    startedMs: clock.now(),
+    startedWallMs: clock.wallNow(),
   })
   emit(settings.onEvent, { type: 'call-start', call: call.info })
-  if (body?.sentOnce !== undefined) {
-    emit(settings.onEvent, { type: 'body-not-replayable', reason: body.sentOnce, call: call.info })
-  }
   return call
 }
 
@@ -63,7 +56,14 @@ function keyOf(caller: CallerRequest, settings: Settings, given: string | undefi
     const message = `the header ${idempotency.header} is "${own}" but holdfast.idempotencyKey is "${given}": give one of them`
     throw new HoldfastError('ERR_INVALID_OPTION', message)
   }
+  // An empty header is the caller's way of saying: no key.
+  if (own === '') return undefined
   return given ?? own ?? generatedKey(caller, idempotency)
+}
+
+function checkedKey(key: unknown): string {
+  checkKey('what idempotency.generateKey() returns', key)
+  return key
 }
 
 /** Headers that cannot be read cannot be sent either: the transport will say so. */
@@ -80,18 +80,35 @@ function generatedKey(
   { methods, honoredBy, generateKey }: NonNullable<Settings['idempotency']>,
 ): string | undefined {
   if (!methods.has(method)) return undefined
-  return honoredBy === undefined || honoredBy.has(url.origin) ? generateKey() : undefined
+  return honoredBy === undefined || honoredBy.has(url.origin) ? checkedKey(generateKey()) : undefined
 }
 
-/** The body to send again, or `undefined` where the caller's own can be left alone. */
-function bodyOf(
+function bodySource(
   { init, request, method }: CallerRequest,
   { retry }: Settings,
   options: CallOptions,
-): RequestBody | undefined | Promise<RequestBody | undefined> {
-  if (options.body !== undefined) return { next: options.body }
-  const maxRetries = retry?.options.maxRetries ?? DEFAULTS.retry.maxRetries
-  if (retry === undefined || maxRetries === 0 || !retry.methods.has(method)) return undefined
-  if (init.body !== undefined && init.body !== null) return snapshotBody(init.body)
-  return request === undefined || request.body === null ? undefined : readBody(request, retry.maxBufferBytes)
+  keyed: boolean,
+): BodySource {
+  const { body: factory } = options
+  if (factory !== undefined) return () => ({ next: () => checkedBody(factory()) })
+  const mayRepeat = retry !== undefined && canRepeat(retry, method, keyed)
+  if (init.body !== undefined && init.body !== null) {
+    const snapshot = snapshotBody(init.body)
+    // Awaited later; until then a failure to read it is nobody's surprise.
+    if (snapshot instanceof Promise) snapshot.catch(() => {})
+    return () => snapshot
+  }
+  if (request === undefined || request.body === null) return () => undefined
+  return mayRepeat ? () => readBody(request, retry.maxBufferBytes) : () => undefined
+}
+
+/** Whether anything could lead to another attempt: then the body has to be kept. */
+function canRepeat({ options, methods }: RetrySettings, method: string, keyed: boolean): boolean {
+  const { maxRetries = DEFAULTS.retry.maxRetries, shouldRetry } = options
+  return (maxRetries > 0 || keyed) && (methods.has(method) || shouldRetry !== undefined)
+}
+
+function checkedBody(body: unknown): BodyLike {
+  if (body instanceof Promise) throw invalidOption('what holdfast.body returns', 'a body', 'a promise')
+  return body as BodyLike
 }

@@ -1,4 +1,4 @@
-import type { FetchInput } from '../http/fetch-types.ts'
+import type { FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import type { HoldfastInit } from './options.ts'
 
 /** What the caller asked for, read without changing anything. */
@@ -12,24 +12,27 @@ export interface CallerRequest {
   readonly signal: AbortSignal | undefined
 }
 
+const isRequest = (input: unknown): input is Request =>
+  typeof input === 'object' && input !== null && 'url' in input && 'method' in input && 'headers' in input
+
 /** The input, where it is a `Request`; by its members, since a polyfill's is as good. */
-export function requestOf(input: FetchInput): Request | undefined {
-  const isRequest = typeof input === 'object' && input !== null && 'method' in input && 'headers' in input
-  return isRequest ? input : undefined
+export function requestOf(input: unknown): Request | undefined {
+  return isRequest(input) ? input : undefined
 }
 
 const isSignal = (value: unknown): value is AbortSignal =>
   typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
 
 /**
- * Reads a request; `undefined` for what the pipeline has no business with: another scheme (`data:`, `blob:`), a body
- * that is used up, nonsense. The transport answers those as it always does.
+ * Reads a request as it is at the moment of the call: what the caller changes later is not sent. `undefined` for what
+ * the pipeline has no business with: another scheme (`data:`, `blob:`), a body that is used up, nonsense. The transport
+ * answers those as it always does.
  */
 export function readRequest(input: FetchInput, init: HoldfastInit | undefined): CallerRequest | undefined {
   const request = requestOf(input)
   const url = parseUrl(request?.url ?? `${input as string | URL}`)
   if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined
-  const given = init ?? {}
+  const given = copyOf(init ?? {})
   if (isSpent(request, given)) return undefined
   const signal = given.signal === undefined ? request?.signal : given.signal
   if (signal !== undefined && signal !== null && !isSignal(signal)) return undefined
@@ -43,14 +46,39 @@ export function readRequest(input: FetchInput, init: HoldfastInit | undefined): 
   }
 }
 
+/** A copy of an init; a `Request` is one too, but its members are no properties of its own. */
+function copyOf(init: HoldfastInit): HoldfastInit {
+  const request = requestOf(init)
+  const copy: HoldfastInit = request === undefined ? { ...init } : wholeInitOf(request)
+  if (init.headers !== undefined) copy.headers = copyOfHeaders(init.headers)
+  return copy
+}
+
+function copyOfHeaders(headers: HeadersLike): HeadersLike {
+  if (Array.isArray(headers))
+    return headers.map(([name, value]): [string, string] => [name ?? '', value ?? ''])
+  if (headers instanceof Headers) return new Headers(headers)
+  return Symbol.iterator in headers ? [...(headers as Iterable<[string, string]>)] : { ...headers }
+}
+
 function parseUrl(url: string): URL | undefined {
   const base = globalThis.location?.href
   return URL.canParse(url, base) ? new URL(url, base) : undefined
 }
 
 function isSpent(request: Request | undefined, { body }: RequestInit): boolean {
-  if (body !== null && body !== undefined) return body instanceof ReadableStream && body.locked
-  return request?.bodyUsed === true
+  if (body === null || body === undefined) return request?.bodyUsed === true
+  return body instanceof ReadableStream && (body.locked || isDisturbed(body))
+}
+
+/** A stream that was read once and let go: the platform tells by refusing it. */
+function isDisturbed(body: ReadableStream): boolean {
+  try {
+    void new Response(body)
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Requests to other sites that may not carry a header of ours. */
@@ -76,6 +104,12 @@ export function initOf(request: Request): RequestInit {
   const init: RequestInit = Object.fromEntries(fields.filter(([name, value]) => isWorthCopying(name, value)))
   init.headers = request.headers
   return init
+}
+
+/** The same with signal and body; the body is streamed, so it can be sent once. */
+export function wholeInitOf(request: Request): RequestInit {
+  const streamed = request.body ? { body: request.body, duplex: 'half' } : {}
+  return { ...initOf(request), signal: request.signal, ...streamed }
 }
 
 /** 'navigate' and 'about:client' are states of a request that no init can ask for. */

@@ -2,7 +2,7 @@ import type { Fetch, FetchInput } from '../http/fetch-types.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
 import type { Transport } from './options.ts'
-import { initOf } from './request.ts'
+import { initOf, wholeInitOf } from './request.ts'
 
 /** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
 const underlying = createStamp<Sender>()
@@ -39,27 +39,23 @@ function flat(
   init: RequestInit | undefined,
   request: Request | undefined,
 ): Promise<Response> {
-  if (request === undefined) return transport(input as string, init)
-  return transport(request.url, { ...initOf(request), ...bodyOf(request, init), ...init })
+  if (request === undefined) return transport(`${input as string | URL}`, init)
+  const body = init?.body === undefined ? wholeInitOf(request) : initOf(request)
+  return transport(request.url, { ...body, ...init })
 }
 
-function bodyOf(request: Request, init: RequestInit | undefined): RequestInit {
-  if (init?.body !== undefined || !request.body) return {}
-  return { body: request.body, duplex: 'half' } as RequestInit
-}
-
-/** Signals of attempts that went out through a replacement of the global fetch. */
+/** Signals of attempts that went out through what has replaced the global fetch. */
 const sentSignals = createStamp<true>()
 
-/** Set while such a replacement is being called. */
-let callingReplacement = false
+/** Set while the global fetch is being called: whoever comes in then is called by a wrapper. */
+let callingGlobal = false
 
 /**
  * Whether a call is an attempt of our own that has come back: the global fetch is a wrapper around a Holdfast fetch.
  * Seen by the call stack, or by the signal where the wrapper takes its time.
  */
 export function isOwnAttempt(init: RequestInit | undefined): boolean {
-  return callingReplacement || sentSignals.get(init?.signal) === true
+  return callingGlobal || sentSignals.get(init?.signal) === true
 }
 
 /**
@@ -76,13 +72,12 @@ class GlobalSender implements Sender {
   send(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
     const fetch = globalThis.fetch
     if (underlying.get(fetch) !== undefined) return this.sendPastReplacement(input, init, request)
-    if (fetch === this.#before) return fetch(input, init)
-    if (init?.signal) sentSignals.set(init.signal, true)
-    callingReplacement = true
+    if (fetch !== this.#before && init?.signal) sentSignals.set(init.signal, true)
+    callingGlobal = true
     try {
       return fetch(input, init)
     } finally {
-      callingReplacement = false
+      callingGlobal = false
     }
   }
 

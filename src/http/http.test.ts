@@ -70,6 +70,7 @@ describe('cannotBeBuilt', () => {
     ['a GET with a body', 'http://localhost/', { body: 'x' }],
     ['a URL with credentials', 'http://user:secret@localhost/', {}],
     ['a header that is none', 'http://localhost/', { headers: { 'bad header': '1' } }],
+    ['a stream without duplex', 'http://localhost/', { method: 'POST', body: new ReadableStream() }],
     ['a method that is none', 'http://localhost/', { method: 'GE T' }],
   ])('%s', (_, url, init) => {
     expect(cannotBeBuilt(url, init)).toBe(true)
@@ -77,9 +78,8 @@ describe('cannotBeBuilt', () => {
 
   test('a good request can, and its stream is not touched', () => {
     const body = new ReadableStream()
-    expect(cannotBeBuilt('http://localhost/', { method: 'POST', body, signal: AbortSignal.abort() })).toBe(
-      false,
-    )
+    const init = { method: 'POST', body, duplex: 'half', signal: AbortSignal.abort() }
+    expect(cannotBeBuilt('http://localhost/', init)).toBe(false)
     expect(body.locked).toBe(false)
   })
 })

@@ -1,3 +1,5 @@
+import { invalidOption } from '../validate.ts'
+
 /**
  * The client's side of draft-ietf-httpapi-idempotency-key-header-07: the key's form on the wire, and the markers by
  * which a server tells that it knows keys.
@@ -5,6 +7,16 @@
 
 /** How a key is written: as it is, or as a structured-field string (RFC 9651), in quotes. */
 export type KeyFormat = 'bare' | 'sf-string'
+
+/** What a header can carry unchanged: printable ASCII, without spaces at its ends. */
+const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
+
+/** @throws {HoldfastError} ERR_INVALID_OPTION */
+export function checkKey(name: string, key: unknown): asserts key is string {
+  if (typeof key !== 'string' || !PRINTABLE.test(key)) {
+    throw invalidOption(name, 'a key of printable ASCII characters', key)
+  }
+}
 
 export function formatKey(key: string, format: KeyFormat): string {
   return format === 'bare' ? key : `"${key.replaceAll(/["\\]/g, '\\$&')}"`

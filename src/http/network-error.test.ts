@@ -1,18 +1,23 @@
 import { describe, expect, test } from 'vitest'
 import { provablyNeverLeft } from './network-error.ts'
 
+const url = new URL('http://127.0.0.1:8080/orders')
 const coded = (code: string): Error => Object.assign(new Error(code), { code })
 const fetchFailed = (cause: unknown): TypeError => new TypeError('fetch failed', { cause })
 
 describe('provablyNeverLeft', () => {
   test.each([
     ['connection refused on Node', fetchFailed(coded('ECONNREFUSED'))],
+    [
+      'our own address and port refused',
+      fetchFailed(Object.assign(coded('ECONNREFUSED'), { address: '127.0.0.1', port: 8080 })),
+    ],
     ['no such host', fetchFailed(coded('ENOTFOUND'))],
     ['a connect timeout of undici', fetchFailed(coded('UND_ERR_CONNECT_TIMEOUT'))],
     ['connection refused on Bun', coded('ConnectionRefused')],
     ['every address refused', fetchFailed(new AggregateError([coded('ECONNREFUSED'), coded('ENETUNREACH')]))],
   ])('%s', (_, error) => {
-    expect(provablyNeverLeft(error)).toBe(true)
+    expect(provablyNeverLeft(error, url)).toBe(true)
   })
 
   test.each([
@@ -22,6 +27,18 @@ describe('provablyNeverLeft', () => {
       fetchFailed(Object.assign(coded('ECONNRESET'), { cause: coded('ECONNREFUSED') })),
     ],
     ['a socket error of undici', fetchFailed(coded('UND_ERR_SOCKET'))],
+    [
+      'another port refused: a redirect led there',
+      fetchFailed(Object.assign(coded('ECONNREFUSED'), { address: '127.0.0.1', port: 81 })),
+    ],
+    [
+      'another address refused',
+      fetchFailed(Object.assign(coded('ECONNREFUSED'), { address: '127.0.0.2', port: 8080 })),
+    ],
+    [
+      'another name was not found',
+      fetchFailed(Object.assign(coded('ENOTFOUND'), { hostname: 'elsewhere.test' })),
+    ],
     ['an answer that did not come', fetchFailed(coded('UND_ERR_HEADERS_TIMEOUT'))],
     [
       'one address refused, one reset',
@@ -36,6 +53,6 @@ describe('provablyNeverLeft', () => {
       ((error: Error) => Object.assign(error, { cause: error }))(new Error('loop')),
     ],
   ])('not: %s', (_, error) => {
-    expect(provablyNeverLeft(error)).toBe(false)
+    expect(provablyNeverLeft(error, url)).toBe(false)
   })
 })

@@ -18,18 +18,36 @@ interface Coded {
   readonly code?: unknown
   readonly cause?: unknown
   readonly errors?: unknown
+  readonly port?: unknown
+  readonly address?: unknown
+  readonly hostname?: unknown
 }
 
 const isObject = (value: unknown): value is Coded => typeof value === 'object' && value !== null
 
 /**
- * Whether a transport's error proves that nothing was sent. Decided by codes alone (`error.cause.code` on Node,
- * `error.code` on Bun), never by messages; where a runtime gives no code, nothing is proved.
+ * Whether a transport's error proves that nothing was sent to `url`. Decided by codes alone (`error.cause.code` on
+ * Node, `error.code` on Bun), never by messages; where a runtime gives no code, nothing is proved. An error that names
+ * another peer proves nothing either: a redirect led there, so this one has answered.
  */
-export function provablyNeverLeft(error: unknown): boolean {
+export function provablyNeverLeft(error: unknown, url: URL): boolean {
   if (!isObject(error)) return false
-  if (typeof error.code === 'string') return NEVER_LEFT.has(error.code)
+  if (typeof error.code === 'string') return NEVER_LEFT.has(error.code) && !namesAnother(error, url)
   // Several addresses were tried (happy eyeballs, RFC 8305): each must have failed before the request left.
-  if (Array.isArray(error.errors) && error.errors.length > 0) return error.errors.every(provablyNeverLeft)
-  return isObject(error.cause) && error.cause !== error && provablyNeverLeft(error.cause)
+  if (Array.isArray(error.errors) && error.errors.length > 0) {
+    return error.errors.every((each) => provablyNeverLeft(each, url))
+  }
+  return isObject(error.cause) && error.cause !== error && provablyNeverLeft(error.cause, url)
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
+
+/** An address, as a URL writes it: with brackets where it is one of IPv6. */
+const ADDRESS = /^\[.*\]$|^[\d.]+$/
+
+function namesAnother({ port, address, hostname }: Coded, url: URL): boolean {
+  const own = url.hostname.replaceAll(/^\[|\]$/g, '')
+  if (typeof hostname === 'string' && hostname !== own) return true
+  if (typeof port === 'number' && port !== (Number(url.port) || DEFAULT_PORTS[url.protocol])) return true
+  return typeof address === 'string' && ADDRESS.test(url.hostname) && address !== own
 }

@@ -24,6 +24,7 @@ export function retryAfterMs(headers: Headers, wallNowMs: number): number | unde
 
 function httpDate(value: string | null): number | undefined {
   if (value === null || !HTTP_DATE.test(value)) return undefined
-  const ms = Date.parse(value)
+  // The old asctime form names no zone; all HTTP-dates are in UTC.
+  const ms = Date.parse(value.endsWith('GMT') ? value : `${value} GMT`)
   return Number.isNaN(ms) ? undefined : ms
 }

@@ -5,8 +5,9 @@ import { statusMatcher } from './statuses.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
 
 const isTransient = statusMatcher(DEFAULTS.retry.statuses)
-const plain = { keyed: false, isTransient }
-const keyed = { keyed: true, isTransient }
+const url = new URL('http://api.test/')
+const plain = { keyed: false, isTransient, url }
+const keyed = { keyed: true, isTransient, url }
 
 const response = (status: number, headers: Record<string, string> = {}) =>
   ({ ok: true, value: new Response(null, { status, headers }) }) as const
@@ -60,10 +61,18 @@ describe('verdictOf a response', () => {
     expect(short(verdictOf(response(503, { [name]: 'maybe' }), plain))).toBe('retry, failure, unknown')
   })
 
+  test('a refusal after a redirect does not undo what the first answer stood for', () => {
+    const redirected = {
+      ok: true,
+      value: { status: 429, headers: new Headers(), redirected: true } as Response,
+    } as const
+    expect(short(verdictOf(redirected, plain))).toBe('retry, ignored, unknown')
+  })
+
   test('a status that is not tried again is a success', () => {
-    const only503 = { keyed: false, isTransient: statusMatcher([503]) }
+    const only503 = { keyed: false, isTransient: statusMatcher([503]), url }
     expect(short(verdictOf(response(500), only503))).toBe('accept, success, answered')
-    const also404 = { keyed: false, isTransient: statusMatcher(['5xx', 404]) }
+    const also404 = { keyed: false, isTransient: statusMatcher(['5xx', 404]), url }
     expect(short(verdictOf(response(404), also404))).toBe('retry, failure, unknown')
   })
 })

@@ -33,24 +33,35 @@ export interface VerdictRules {
   readonly keyed: boolean
   /** Whether a status is one that is tried again. */
   readonly isTransient: (status: number) => boolean
+  /** Where the request went. */
+  readonly url: URL
 }
 
 export function verdictOf(outcome: Outcome<Response>, rules: VerdictRules): Verdict {
-  return outcome.ok ? verdictOfResponse(outcome.value, rules) : verdictOfError(outcome.error)
+  return outcome.ok ? verdictOfResponse(outcome.value, rules) : verdictOfError(outcome.error, rules.url)
 }
 
-function verdictOfResponse({ status, headers }: Response, { keyed, isTransient }: VerdictRules): Verdict {
+function verdictOfResponse(
+  { status, headers, redirected }: Response,
+  { keyed, isTransient }: VerdictRules,
+): Verdict {
   if (keyed && isRecorded(headers)) return RECORDED
   // An opaque response has status 0: it is no failure, and nothing can be read of it.
   if (status < 400 && !isTransient(status)) return ANSWERED
   if (isRecorded(headers)) return RECORDED
   if (status === 409 && keyed && (isInFlight(headers) || headers.has('retry-after'))) return IN_FLIGHT
-  return advised(headers, isTransient(status) ? transient(status) : ANSWERED)
+  const verdict = isTransient(status) ? transient(status) : ANSWERED
+  return advised(headers, redirected ? afterRedirect(verdict) : verdict)
 }
 
 function transient(status: number): Verdict {
   if (isRefused(status)) return REFUSED
   return isNeutral(status) ? SLOW_CLIENT : FAILED
+}
+
+/** Who was asked first has answered: only the last of the chain refused. */
+function afterRedirect(verdict: Verdict): Verdict {
+  return verdict.effect === 'untouched' ? { ...verdict, effect: 'unknown' } : verdict
 }
 
 /** Stripe's, OpenAI's and Anthropic's servers say themselves whether trying again makes sense. */
@@ -61,9 +72,9 @@ function advised(headers: Headers, verdict: Verdict): Verdict {
   return verdict
 }
 
-function verdictOfError(error: unknown): Verdict {
+function verdictOfError(error: unknown, url: URL): Verdict {
   if (isHoldfastError(error) && error.code === 'ERR_CIRCUIT_OPEN') return REJECTED_HERE
-  if (provablyNeverLeft(error)) return NEVER_LEFT
+  if (provablyNeverLeft(error, url)) return NEVER_LEFT
   // The caller's own abort never gets here; this one came from inside the transport.
   return isAbort(error) ? ABANDONED : FAILED
 }

@@ -20,6 +20,8 @@ export type RetryDecision =
       readonly minDelayMs?: number
       /** A wait for an answer that is on its way: it costs neither a retry nor a token. */
       readonly free?: boolean
+      /** When the next attempt would come too late, in `clock.now()` terms. */
+      readonly notAfterMs?: number
     }
 
 export interface RetryOptions<Value = unknown> extends BackoffOptions {
@@ -160,7 +162,8 @@ class RetryLoop<Value, T extends Value> {
     if (!free && this.#retries >= maxRetries) return 'exhausted'
     const count = (free ? this.#waits : this.#retries) + 1
     const delayMs = Math.max(this.#settings.backoff(count, this.#previousDelayMs), decision.minDelayMs ?? 0)
-    if (clock.now() + delayMs >= this.#context.deadline) return 'deadline'
+    const latestMs = Math.min(this.#context.deadline, decision.notAfterMs ?? Infinity)
+    if (clock.now() + delayMs >= latestMs) return 'deadline'
     if (!free && this.#context.budget?.tryTake() === false) return 'budget'
     if (free) this.#waits++
     else this.#retries++

@@ -57,6 +57,6 @@ function originsOf(honoredBy: 'all' | readonly string[]): ReadonlySet<string> | 
 }
 
 function originOf(value: unknown): string {
-  if (typeof value === 'string' && URL.canParse(value)) return new URL(value).origin
+  if (typeof value === 'string' && /^https?:/.test(value) && URL.canParse(value)) return new URL(value).origin
   throw invalidOption('each of idempotency.honoredBy', 'an origin like "https://api.example.com"', value)
 }

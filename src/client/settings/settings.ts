@@ -46,6 +46,8 @@ const KEYS = ['fetch', ...DERIVED_KEYS, 'clock', 'random', ...RESERVED]
  */
 export function settingsOf(options: FetchOptions): Settings {
   checkKeys('createFetch', options, KEYS)
+  checkClock(options.clock)
+  checkedFunction('random', options.random)
   for (const name of RESERVED) checkOneOf(name, Reflect.get(options, name), [false, undefined])
   const statuses = (options.retry !== false && options.retry?.statuses) || DEFAULTS.retry.statuses
   return {
@@ -68,13 +70,22 @@ function part<O extends object, S>(
   options: O | false | undefined,
   settings: (options: O) => S,
 ): S | undefined {
-  return options === false ? undefined : settings(options ?? ({} as O))
+  return options === false ? undefined : settings(options === undefined ? ({} as O) : options)
 }
 
 function checkedFunction<T>(name: string, value: T | false | undefined): T | undefined {
   if (value === undefined || value === false) return undefined
   checkFunction(name, value)
   return value
+}
+
+function checkClock(clock: unknown): void {
+  if (clock === undefined) return
+  const isClock =
+    typeof clock === 'object' &&
+    clock !== null &&
+    ['now', 'wallNow', 'schedule'].every((name) => typeof Reflect.get(clock, name) === 'function')
+  if (!isClock) throw invalidOption('clock', 'a clock with now, wallNow and schedule', clock)
 }
 
 const BREAKER_KEYS = [...Object.keys(DEFAULTS.circuitBreaker), 'key', 'isFailure']

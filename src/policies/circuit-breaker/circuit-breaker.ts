@@ -5,6 +5,7 @@ import { emit, type OnEvent } from '../../events.ts'
 import { withDefaults } from '../../options.ts'
 import { settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
 import { systemRandom, type Random } from '../../random.ts'
+import type { AbortListener, Scope } from '../../signal.ts'
 import {
   checkFraction,
   checkFunction,
@@ -112,6 +113,7 @@ export class CircuitStore {
         emit(options.onEvent, event)
         this.waiting.wakeAll()
       },
+      onProbeReturned: () => this.waiting.wakeAll(),
     })
   }
 }
@@ -129,12 +131,43 @@ export function guard<Value>(store: CircuitStore, options: GuardOptions<Value>):
         const circuit = store.circuits.get(options.key?.(context) ?? 'default')
         let permit = circuit.tryAcquire()
         if (permit === REFUSED) permit = await whenRefused(store, circuit, context, options.whenOpen)
+        const attempt = new GuardedAttempt(circuit, permit, context.scope)
         const outcome = await settled(next(context))
-        settle(store, circuit, permit, outcome, context, options)
+        settle(store, attempt, outcome, context, options)
         return unwrap(outcome)
       },
   }
 }
+
+/** An attempt that was let through, until its permit is settled: once. */
+class GuardedAttempt implements AbortListener {
+  readonly circuit: Circuit
+  readonly #permit: Permit
+  readonly #scope: Scope
+  #settled = false
+
+  constructor(circuit: Circuit, permit: Permit, scope: Scope) {
+    this.circuit = circuit
+    this.#permit = permit
+    this.#scope = scope
+    // Everybody else waits for a test request: when its caller leaves, the next one may go at once.
+    if (circuit.state === 'half-open') scope.add(this)
+  }
+
+  onAbort(scope: Scope): void {
+    if (isCalledOff(scope)) this.settle('ignored')
+  }
+
+  settle(verdict: Verdict): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#scope.remove(this)
+    this.circuit.settle(this.#permit, verdict)
+  }
+}
+
+/** By the caller: that says nothing of the service. */
+const isCalledOff = ({ abortedBy }: Scope): boolean => abortedBy === 'caller'
 
 async function whenRefused(
   { waiting }: CircuitStore,
@@ -156,7 +189,7 @@ function judge<Value>(
   context: Context,
   { isFailure }: GuardOptions<Value>,
 ): Verdict {
-  if (!outcome.ok && context.scope.abortedBy === 'caller') return 'ignored'
+  if (!outcome.ok && isCalledOff(context.scope)) return 'ignored'
   const failed = isFailure === undefined ? !outcome.ok : isFailure(outcome, context)
   if (failed === 'ignored') return 'ignored'
   return failed ? 'failure' : 'success'
@@ -165,18 +198,23 @@ function judge<Value>(
 /** A redirect is a healthy answer of the circuit that was asked; what came of it belongs to where it led. */
 function settle<Value>(
   { circuits }: CircuitStore,
-  circuit: Circuit,
-  permit: Permit,
+  attempt: GuardedAttempt,
   outcome: Outcome<Value>,
   context: Context,
   options: GuardOptions<Value>,
 ): void {
-  const verdict = judge(outcome, context, options)
-  const settledKey = options.settledKey?.(outcome, context) ?? circuit.key
-  if (settledKey === circuit.key) {
-    circuit.settle(permit, verdict)
-    return
+  const { circuit } = attempt
+  try {
+    const verdict = judge(outcome, context, options)
+    const settledKey = options.settledKey?.(outcome, context) ?? circuit.key
+    if (settledKey === circuit.key) {
+      attempt.settle(verdict)
+      return
+    }
+    attempt.settle('success')
+    circuits.get(settledKey).record(verdict)
+  } finally {
+    // A rule of the caller's that throws must not keep the permit.
+    attempt.settle('ignored')
   }
-  circuit.settle(permit, 'success')
-  circuits.get(settledKey).record(verdict)
 }

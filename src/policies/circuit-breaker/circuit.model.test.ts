@@ -93,6 +93,7 @@ class World {
     clock: this.clock,
     random: () => 0.5,
     onChange: () => {},
+    onProbeReturned: () => {},
   })
   readonly running: Running[] = []
 

@@ -19,6 +19,7 @@ function bench(settings: Partial<CircuitSettings> = {}, random = (): number => 0
     clock,
     random,
     onChange: (event) => events.push(event),
+    onProbeReturned: () => {},
   })
   return {
     circuit,

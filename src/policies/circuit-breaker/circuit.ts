@@ -40,6 +40,8 @@ export interface CircuitParts {
   readonly random: Random
   /** Told of every change of state, after it. */
   readonly onChange: (event: CircuitEvent) => void
+  /** A test request was called off before it could tell anything: another one may go. */
+  readonly onProbeReturned: () => void
 }
 
 /**
@@ -152,6 +154,7 @@ export class Circuit {
     this.#leaseUntilMs = undefined
     if (verdict === 'failure') this.#open()
     else if (verdict === 'success') this.reset()
+    else this.#parts.onProbeReturned()
   }
 
   #expireLease(nowMs: number): void {
