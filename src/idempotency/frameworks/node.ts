@@ -81,11 +81,15 @@ async function run(
     if (verdict?.type !== 'other') throw error
     if (!capture.ended) capture.send(verdict.answer)
   }
-  // A callback may still respond. Where the client is gone and none does within a lease, none is going to.
-  const giveUp = (): void => {
-    if (!capture.ended) clock.schedule(() => void (capture.ended || execution.abandon()), leaseMs)
-  }
   if (capture.ended) return
-  if (response.closed) giveUp()
-  else response.once('close', giveUp)
+  // Where a client is gone a callback may still respond, within a lease; where the handler cut it off none can.
+  void capture.gone.then((how) =>
+    clock.schedule(() => giveUp(execution, capture), how === 'closed' ? leaseMs : 0),
+  )
+}
+
+function giveUp(execution: Execution, capture: ResponseCapture): void {
+  if (capture.ended) return
+  capture.unshield()
+  void execution.abandon()
 }

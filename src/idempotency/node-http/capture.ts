@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
-import { getter, method, Originals, type StandIns } from './stand-ins.ts'
+import { accessor, getter, method, Originals, type StandIns } from './stand-ins.ts'
 
 type Callback = (error?: Error) => void
 
@@ -16,6 +16,9 @@ const EVENT_STREAM = /^\s*text\/event-stream\b/i
  * The handler sees the response it would see otherwise: what it has sent counts as sent.
  *
  * A response that turns out to be a stream is settled at its first bytes, and passes through from then on.
+ *
+ * A client that goes away is kept from the handler, too: `pipe` would stop and `pipeline` would throw, although the
+ * operation goes on and its response is to be recorded.
  */
 export class ResponseCapture {
   readonly #response: ServerResponse
@@ -30,6 +33,12 @@ export class ResponseCapture {
   #ended = false
   #endCallback: Callback | undefined
   #needsDrain = false
+  #answered = false
+  #destroyed = false
+  #closed = false
+  /** Whether the handler is kept from knowing that the client is gone. */
+  #shielded = true
+  #noticeGone: (how: 'closed' | 'destroyed') => void = () => {}
   /** `deciding`: the response is known, the record is not complete yet. `done`: the response is what it was before. */
   #state: 'open' | 'deciding' | 'done' = 'open'
 
@@ -41,16 +50,28 @@ export class ResponseCapture {
     this.#originals = new Originals(response, this.#standIns())
   }
 
+  /** Resolves when nobody is there any more to get a response: the client left, or the handler cut it off. */
+  readonly gone: Promise<'closed' | 'destroyed'> = new Promise((resolve) => {
+    this.#noticeGone = resolve
+  })
+
   /** The handler has responded, or somebody has for it. */
   get ended(): boolean {
-    return this.#ended || this.#state === 'done'
+    return this.#ended || this.#answered
   }
 
   /** Sends something else, whatever the handler has written. */
   send(answer: Answer): void {
+    this.#answered = true
     this.#finish()
     this.#entry.restore()
     sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', bytes))
+  }
+
+  /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
+  unshield(): void {
+    this.#shielded = false
+    if (this.#closed && this.#state !== 'done') this.#originals.call('emit', 'close')
   }
 
   #standIns(): StandIns {
@@ -71,7 +92,30 @@ export class ResponseCapture {
       removeHeader: guarded('removeHeader'),
       headersSent: getter(() => this.#head !== undefined),
       writableEnded: getter(() => this.#ended),
+      emit: whileHeld('emit', (args) => this.#emit(args)),
+      destroy: whileHeld('destroy', (args) => this.#destroy(args)),
+      destroyed: accessor(
+        () => !this.#shielded && this.#destroyed,
+        (value) => {
+          this.#destroyed = value === true
+        },
+      ),
+      closed: getter(() => !this.#shielded && this.#closed),
     }
+  }
+
+  #emit(args: unknown[]): unknown {
+    if (args[0] !== 'close' || !this.#shielded) return this.#originals.call('emit', ...args)
+    this.#closed = true
+    this.#noticeGone('closed')
+    return false
+  }
+
+  /** The handler itself wants no response. */
+  #destroy(args: unknown[]): unknown {
+    this.#finish()
+    this.#noticeGone('destroyed')
+    return this.#originals.call('destroy', ...args)
   }
 
   #writeHead([status, ...rest]: unknown[]): ServerResponse {
@@ -182,8 +226,11 @@ export class ResponseCapture {
   }
 
   #finish(): void {
+    const response = this.#response
     this.#state = 'done'
     this.#originals.restore()
+    if (this.#destroyed) response.destroyed = true
+    if (this.#closed && this.#shielded) queueMicrotask(() => response.emit('close'))
   }
 }
 
@@ -196,7 +243,8 @@ export function sendAnswer(
   response.statusCode = status
   response.statusMessage = statusText
   setLines(response, headers)
-  end(body)
+  // A Buffer, since middleware outside may call its methods.
+  end(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
 }
 
 function isCallback(value: unknown): value is Callback {

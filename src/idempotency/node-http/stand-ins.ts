@@ -40,6 +40,10 @@ export function method(value: (...args: unknown[]) => unknown): PropertyDescript
   return { value, writable: true, configurable: true, enumerable: false }
 }
 
+export function accessor(get: () => unknown, set: (value: unknown) => void): PropertyDescriptor {
+  return { get, set, configurable: true, enumerable: false }
+}
+
 export function getter(get: () => unknown): PropertyDescriptor {
   return { get, configurable: true, enumerable: false }
 }

@@ -1,0 +1,13 @@
+import { describe, expect, test } from 'vitest'
+import { bugCases } from './bug-cases.ts'
+import { faultyStore } from './faulty-store.ts'
+import { named } from './named.ts'
+import { combinations } from './service.ts'
+
+describe.each(combinations)('$name', ({ service, store }) => {
+  test.each(named(bugCases))('%s', async (_, { options, faults, run }) => {
+    await using subject = await store.make()
+    await using started = await service.start(faultyStore(subject.store, faults), subject.clock, options)
+    await expect(run(started)).resolves.toBeUndefined()
+  })
+})
