@@ -7,7 +7,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     testTimeout: 10_000,
     projects: [
-      { extends: true, test: { name: 'source', include: tests, exclude: built } },
+      { extends: true, test: { name: 'source', include: tests, exclude: built, sequence: { groupOrder: 0 } } },
       {
         extends: true,
         // What needs the package as users get it. It is built once, and only when one of these tests runs.
@@ -16,6 +16,9 @@ const config: ViteUserConfig = defineConfig({
           include: built,
           globalSetup: './test/package/build.setup.ts',
           testTimeout: 60_000,
+          // Their child processes run in real time: after everything else, one file after the other.
+          sequence: { groupOrder: 1 },
+          fileParallelism: false,
           maxConcurrency: 2,
         },
       },
