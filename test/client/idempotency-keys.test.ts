@@ -319,8 +319,8 @@ describe.each(['POST', 'PATCH'])('a %s without a key', (method) => {
   ])('is never sent again when %s', async (_, fault) => {
     const clock = testClock()
     await using server = await faultServer({ faults: [fault] })
-    const fetch = createFetch({ clock, idempotency: false })
-    const work = fetch(server.url, { method, body: 'order' })
+    const client = createFetch({ clock, idempotency: false })
+    const work = client(server.url, { method, body: 'order' })
     const result = await finish(
       clock,
       work.catch((error: unknown) => error),
@@ -350,8 +350,8 @@ describe.each(['POST', 'PATCH'])('a %s without a key', (method) => {
   test.each([429, 425])('is sent again when refused by %d', async (code) => {
     const clock = testClock()
     await using server = await faultServer({ recordBodies: true, faults: [status(code)] })
-    const fetch = createFetch({ clock, idempotency: false })
-    expect((await finish(clock, fetch(server.url, { method, body: 'order' }))).status).toBe(200)
+    const client = createFetch({ clock, idempotency: false })
+    expect((await finish(clock, client(server.url, { method, body: 'order' }))).status).toBe(200)
     expect(server.requests.map(({ body }) => Buffer.from(body ?? []).toString())).toEqual(['order', 'order'])
   })
 
