@@ -7,7 +7,10 @@ const config: ViteUserConfig = defineConfig({
   test: {
     testTimeout: 10_000,
     projects: [
-      { extends: true, test: { name: 'source', include: tests, exclude: built, sequence: { groupOrder: 0 } } },
+      {
+        extends: true,
+        test: { name: 'source', include: tests, exclude: built, sequence: { groupOrder: 0 } },
+      },
       {
         extends: true,
         // What needs the package as users get it. It is built once, and only when one of these tests runs.
