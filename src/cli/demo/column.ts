@@ -8,7 +8,6 @@ import { paced } from './pacing.ts'
 import { ARRIVAL_MS, faultPlan } from './plan.ts'
 import { countColumn, type ColumnReport } from './report/counts.ts'
 import { Tally } from './tally.ts'
-import { warmUp } from './warm-up.ts'
 import type { Way } from './ways/way.ts'
 
 /** More never wait at a time, unless the service is gone for long. */
@@ -40,10 +39,6 @@ export class Column {
     this.#way = way
     this.#api = api
     this.#context = context
-  }
-
-  warmUp(): Promise<void> {
-    return warmUp(this.#api.url)
   }
 
   /** Sends all orders to their end. The windows of the fault plan count from here. */

@@ -47,7 +47,7 @@ export function demoCommand(terminal: Terminal, finish: (exitCode: number) => vo
       wholeNumber(0, MAX_SEED, 1),
       1,
     )
-    .option('--fast', 'Divide all durations by 20.', false)
+    .option('--fast', 'Divide all durations by 20, as far as the machine keeps up.', false)
     .option('--json', 'Print { bare, naive, holdfast, faults } as JSON and nothing else.', false)
     .addHelpText('after', EXPLANATION)
     .action(async (options: DemoOptions) => {

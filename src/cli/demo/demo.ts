@@ -47,7 +47,6 @@ async function run(options: DemoOptions, scope: Scope, terminal: Terminal): Prom
     for (const [name, way] of Object.entries({ bare, naive, holdfast })) {
       columns.push(await openColumn(name, way, context))
     }
-    await Promise.all(columns.map((column) => column.warmUp()))
     await sendAll(columns, options, clock, terminal)
     return await judge(columns, options.orders)
   } finally {

@@ -20,10 +20,10 @@ export const ARRIVAL_MS = 30_000
 
 /** When the service is in trouble as a whole, in ms since a client's first order. */
 const WINDOWS: readonly (FaultWindow & { readonly name: string })[] = [
-  { ...between(4_000, 4_800, status(503, { retryAfter: 1 })), name: '503 burst, Retry-After: 1' },
-  { ...between(8_000, 12_000, outage('refused')), name: 'total outage, connections refused' },
-  { ...between(12_000, 14_000, outage('reset')), name: 'total outage, connections reset' },
-  { ...between(24_000, 25_000, status(503)), name: '503 burst' },
+  { ...between(3_000, 3_800, status(503, { retryAfter: 1 })), name: '503 burst, Retry-After: 1' },
+  { ...between(6_000, 6_500, status(503)), name: '503 burst' },
+  { ...between(9_000, 12_500, outage('refused')), name: 'total outage, connections refused' },
+  { ...between(12_500, 14_500, outage('reset')), name: 'total outage, connections reset' },
 ]
 
 /** One order in so many loses the answer to its first request after the API has committed it. */

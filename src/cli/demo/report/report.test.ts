@@ -28,7 +28,7 @@ const faults = {
   lostAfterCommit: 30,
   delayed: 40,
   cutInOutage: 5,
-  outageMs: 6000,
+  outageMs: 5500,
 }
 
 const good: DemoReport = {
@@ -75,7 +75,7 @@ test('faults are added up over the servers', () => {
     lostAfterCommit: 4,
     delayed: 1,
     cutInOutage: 12,
-    outageMs: 6000,
+    outageMs: 5500,
   })
 })
 
