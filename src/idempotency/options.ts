@@ -138,8 +138,8 @@ export function resolveOptions<Req>(options: IdempotencyOptions<Req>): Settings 
 
 function check<Req>(options: IdempotencyOptions<Req>): void {
   checkKeys('idempotency', options, KNOWN)
-  checkStore(options.store, options.transactional ?? false)
   for (const name of ['required', 'transactional'] as const) given(options, name, checkBoolean)
+  checkStore(options.store, options.transactional ?? false)
   for (const name of ['scope', 'release', 'onEvent', 'randomUUID'] as const)
     given(options, name, checkFunction)
   given(options, 'storeTimeoutMs', checkPositive)

@@ -1,0 +1,223 @@
+import { describe, expect, expectTypeOf, test } from 'vitest'
+import { memoryStore } from '../stores/memory.ts'
+import type { IdempotencyEvent } from './events.ts'
+import { idempotency, idempotencyOf } from './index.ts'
+import type { IdempotencyOptions } from './options.ts'
+
+interface Asked {
+  readonly method?: string
+  readonly key?: string
+  readonly body?: BodyInit | null
+  readonly headers?: Record<string, string>
+}
+
+function ask({ method = 'POST', key = 'k', body = 'body', headers }: Asked = {}): Request {
+  const init = { method, body, duplex: 'half', headers: { 'idempotency-key': key, ...headers } }
+  return new Request('https://service.test/orders?a=1', init)
+}
+
+function protector(options: Partial<IdempotencyOptions> = {}): {
+  readonly protect: ReturnType<typeof idempotency>
+  readonly events: IdempotencyEvent[]
+} {
+  const events: IdempotencyEvent[] = []
+  const protect = idempotency({ store: memoryStore(), onEvent: (event) => events.push(event), ...options })
+  return { protect, events }
+}
+
+const chunked = (...parts: readonly string[]): ReadableStream<Uint8Array> =>
+  new ReadableStream({
+    start(controller) {
+      for (const part of parts) controller.enqueue(new TextEncoder().encode(part))
+      controller.close()
+    },
+  })
+
+describe('a web handler', () => {
+  test('gets the very same request and every further argument', async () => {
+    const { protect } = protector()
+    const handler = protect(async (request: Request, env: { name: string }, ...rest: number[]) => {
+      seen.push([request, env, rest])
+      return new Response(await request.text())
+    })
+    expectTypeOf(handler).toEqualTypeOf<
+      (request: Request, env: { name: string }, ...rest: number[]) => Promise<Response>
+    >()
+    const seen: unknown[] = []
+    const env = { name: 'production' }
+    const request = ask()
+    expect(await (await handler(request, env, 1, 2)).text()).toBe('body')
+    expect(seen).toEqual([[request, env, [1, 2]]])
+    expect(seen.flat()[0]).toBe(request)
+    expect(seen.flat()[1]).toBe(env)
+  })
+
+  test('may answer without a promise', async () => {
+    const { protect } = protector()
+    expect((await protect(() => Response.json({ ok: true }))(ask())).status).toBe(200)
+  })
+
+  test('whose error goes on as it is, after the key was given back', async () => {
+    const { protect, events } = protector()
+    const failure = new Error('broken')
+    const handler = protect(() => Promise.reject(failure))
+    await expect(handler(ask())).rejects.toBe(failure)
+    expect(events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+  })
+
+  test('that answers with no response rejects, and the key is given back', async () => {
+    const { protect, events } = protector()
+    const handler = protect(async () => undefined as unknown as Response)
+    await expect(handler(ask())).rejects.toThrow(TypeError)
+    expect(events.at(-1)?.type).toBe('released')
+  })
+
+  test('has its saving told to the platform, and waits for it too', async () => {
+    const { protect, events } = protector()
+    const waited: Promise<unknown>[] = []
+    const context = { waitUntil: (work: Promise<unknown>) => void waited.push(work) }
+    const handler = protect((...given: [Request, object, typeof context]) => new Response(`${given.length}`))
+    await handler(ask(), {}, context)
+    expect(waited.length).toBe(1)
+    await waited[0]
+    expect(events.at(-1)?.type).toBe('completed')
+    const failing = protect((...given: [Request, typeof context]) =>
+      Promise.reject(new Error(`broken, ${given.length}`)),
+    )
+    await expect(failing(ask({ key: 'other' }), context)).rejects.toThrow('broken, 2')
+    await expect(waited[1]).resolves.toBeUndefined()
+  })
+
+  test('sees a chunked body, and one over the limit is refused without waiting for its end', async () => {
+    const { protect } = protector({ maxBodyBytes: 10 })
+    const handler = protect(async (request) => new Response(await request.text()))
+    expect(await (await handler(ask({ body: chunked('a', 'b') }))).text()).toBe('ab')
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(6)),
+    })
+    expect((await handler(ask({ key: 'other', body: endless }))).status).toBe(413)
+  })
+
+  test('of a request whose body was read already does not run, and the answer says what to do', async () => {
+    const { protect } = protector()
+    let ran = false
+    const handler = protect(() => {
+      ran = true
+      return new Response()
+    })
+    const request = ask()
+    await request.text()
+    const response = await handler(request)
+    expect(response.status).toBe(500)
+    expect(await response.text()).toMatch(/before whatever reads the body/)
+    expect(ran).toBe(false)
+  })
+
+  test('needs a client from its scope', async () => {
+    const { protect } = protector({ scope: async () => '' })
+    await expect(protect(() => new Response())(ask())).rejects.toThrow(
+      /scope\(request\) should return the name/,
+    )
+  })
+
+  test('has a context only where the layer stands in front of it', async () => {
+    expect(() => idempotencyOf(ask())).toThrow(TypeError)
+    const { protect } = protector()
+    const handler = protect((request) => new Response(idempotencyOf(request).key))
+    expect(await (await handler(ask({ key: '"in quotes"' }))).text()).toBe('in quotes')
+  })
+})
+
+describe('a web response', () => {
+  test('with fixed headers gets its mark all the same', async () => {
+    const { protect } = protector()
+    const redirect = protect(() => Response.redirect('https://service.test/orders/1', 303))
+    const first = await redirect(ask())
+    expect([first.status, first.headers.get('location')]).toEqual([303, 'https://service.test/orders/1'])
+    const again = await redirect(ask())
+    expect([again.status, again.headers.get('location')]).toEqual([303, 'https://service.test/orders/1'])
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
+    const ignored = await redirect(ask({ method: 'GET', body: null }))
+    expect(ignored.headers.get('idempotency-status')).toBe('ignored')
+  })
+
+  test('that is an event stream comes through while it is being made', async () => {
+    const { protect, events } = protector()
+    let send: ReadableStreamDefaultController<Uint8Array> | undefined
+    const handler = protect(() => {
+      const body = new ReadableStream<Uint8Array>({ start: (controller) => (send = controller) })
+      return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+    })
+    const response = await handler(ask())
+    expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
+    const reader = response.body?.getReader()
+    send?.enqueue(new TextEncoder().encode('data: 1\n\n'))
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('data: 1\n\n')
+    expect((await handler(ask())).status).toBe(409)
+    await reader?.cancel()
+  })
+
+  test('over the limit goes on streaming after its beginning was read', async () => {
+    const { protect } = protector({ maxResponseBytes: 4 })
+    let pulls = 0
+    const handler = protect(() => {
+      const body = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          if (++pulls === 20) controller.close()
+          else controller.enqueue(new TextEncoder().encode('abc'))
+        },
+      })
+      return new Response(body)
+    })
+    const response = await handler(ask())
+    expect(pulls).toBeLessThan(6)
+    expect(await response.text()).toBe('abc'.repeat(19))
+    expect((await handler(ask())).status).toBe(409)
+  })
+
+  test('over the limit whose reader leaves is told so', async () => {
+    const { protect } = protector({ maxResponseBytes: 1 })
+    let reason: unknown
+    const handler = protect(() => {
+      const body = new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.enqueue(new Uint8Array(2)),
+        cancel: (given) => {
+          reason = given
+        },
+      })
+      return new Response(body)
+    })
+    const response = await handler(ask())
+    await response.body?.cancel('left')
+    expect(reason).toBe('left')
+  })
+
+  test('whose body breaks while it is read is a throw: the key is given back', async () => {
+    const { protect, events } = protector()
+    const handler = protect(() => {
+      const body = new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.error(new Error('upstream broke')),
+      })
+      return new Response(body)
+    })
+    await expect(handler(ask())).rejects.toThrow('upstream broke')
+    expect(events.at(-1)?.type).toBe('released')
+  })
+
+  test('that is no Response of this realm is taken all the same', async () => {
+    const { protect } = protector()
+    const handler = protect(() => {
+      const { status, statusText, headers, body } = new Response('foreign', { status: 202 })
+      const foreign = {
+        status,
+        statusText,
+        headers,
+        body,
+        arrayBuffer: () => Promise.resolve(new ArrayBuffer(0)),
+      }
+      return foreign as unknown as Response
+    })
+    const first = await handler(ask())
+    expect([first.status, await first.text()]).toEqual([202, 'foreign'])
+  })
+})

@@ -1,0 +1,278 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { AcquireRequest, IdempotencyStore } from '../../idempotency/store.ts'
+import { virtualClock } from '../../testing/virtual-clock.ts'
+import { openDatabase, type SqliteDatabase } from './driver.ts'
+import { SQLITE_STORE_DEFAULTS, sqliteStore, type SqliteStoreOptions } from './index.ts'
+
+let folder = ''
+let path = ''
+const stores: IdempotencyStore[] = []
+const databases: SqliteDatabase[] = []
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'holdfast-'))
+  path = join(folder, 'keys.db')
+})
+
+afterEach(async () => {
+  for (const store of stores.splice(0)) await store.close?.()
+  for (const database of databases.splice(0)) database.close()
+  await rm(folder, { recursive: true })
+})
+
+function open(options: Partial<SqliteStoreOptions> = {}): IdempotencyStore {
+  const store = sqliteStore({ path, ...options } as SqliteStoreOptions)
+  stores.push(store)
+  return store
+}
+
+async function openOther(): Promise<SqliteDatabase> {
+  const database = await openDatabase(path)
+  databases.push(database)
+  database.exec('PRAGMA busy_timeout = 0')
+  return database
+}
+
+const ask = (key: string, overrides: Partial<AcquireRequest> = {}): AcquireRequest => ({
+  scope: 's',
+  key,
+  fingerprint: 'f',
+  owner: `owner of ${key}`,
+  leaseMs: 100,
+  ttlMs: 1000,
+  abandoned: 'block',
+  maxKeysPerScope: 1000,
+  ...overrides,
+})
+
+const count = (database: SqliteDatabase, table: string): number =>
+  Number(Reflect.get(Object(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()), 'n'))
+
+describe('a SQLite store', () => {
+  test('opens its file on first use, not before', async () => {
+    const store = open({ path: join(folder, 'missing', 'keys.db') })
+    await expect(store.acquire(ask('k'))).rejects.toThrow(/unable to open|cannot open|does not exist/i)
+    await writeFile(path, '')
+    expect((await open().acquire(ask('k'))).type).toBe('acquired')
+  })
+
+  test('keeps its keys from one process to the next', async () => {
+    const first = open()
+    await first.acquire(ask('k'))
+    await first.complete(ask('k'), Uint8Array.of(0, 255))
+    await first.close?.()
+    await expect(first.acquire(ask('k'))).rejects.toThrow('sqliteStore: the store was closed')
+    const result = await open().acquire(ask('k'))
+    expect(result.type === 'done' && [...result.response]).toEqual([0, 255])
+  })
+
+  test('lives in the database of the application, and leaves its settings and tables alone', async () => {
+    const database = await openOther()
+    database.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY); PRAGMA user_version = 7')
+    const store = sqliteStore({ database })
+    expect((await store.acquire(ask('k'))).type).toBe('acquired')
+    const transaction = await store.begin?.(ask('k'))
+    expect(transaction).toMatchObject({ client: database })
+    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    database.exec('INSERT INTO orders DEFAULT VALUES')
+    expect(await transaction.complete(Uint8Array.of(1))).toBe('completed')
+    await store.close?.()
+    expect(count(database, 'orders')).toBe(1)
+    expect(database.prepare('PRAGMA user_version').get()).toMatchObject({ user_version: 7 })
+    expect(database.prepare('PRAGMA journal_mode').get()).toMatchObject({ journal_mode: 'delete' })
+  })
+
+  test('survives a power cut by default, and says how', async () => {
+    const readSettings = async (store: IdempotencyStore): Promise<unknown[]> => {
+      const transaction = await store.begin?.(undefined)
+      if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+      const client = transaction.client as SqliteDatabase
+      const settings = ['journal_mode', 'synchronous', 'busy_timeout'].map((name) => {
+        const row = client.prepare(`PRAGMA ${name}`).get()
+        return Object.values(Object(row))[0]
+      })
+      await transaction.rollback()
+      return settings
+    }
+    expect(await readSettings(open())).toEqual(['wal', 2, 0])
+    expect(await readSettings(open({ synchronous: 'normal' }))).toEqual(['wal', 1, 0])
+    expect(SQLITE_STORE_DEFAULTS).toEqual({ synchronous: 'full', busyTimeoutMs: 1000 })
+  })
+
+  test('of several connections on one file gives a key to exactly one', async () => {
+    const many = [open(), open(), open(), open()]
+    const asked = Array.from({ length: 10 }, (_, index) =>
+      many.map((store, connection) => store.acquire(ask('k', { owner: `owner ${index} ${connection}` }))),
+    )
+    const results = await Promise.all(asked.flat())
+    expect(results.filter((result) => result.type === 'acquired').length).toBe(1)
+    expect(results.filter((result) => result.type === 'busy').length).toBe(39)
+  })
+
+  test('answers duplicates while somebody else holds the write lock', async () => {
+    const store = open()
+    await store.acquire(ask('k'))
+    await store.complete(ask('k'), Uint8Array.of(1))
+    const other = await openOther()
+    other.exec('BEGIN IMMEDIATE')
+    expect((await store.acquire(ask('k'))).type).toBe('done')
+    other.exec('ROLLBACK')
+  })
+
+  test('waits for the write lock without blocking the event loop, and not for ever', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    await store.acquire(ask('k'))
+    const other = await openOther()
+    other.exec('BEGIN IMMEDIATE')
+    const patient = store.acquire(ask('later'))
+    await clock.advance(900)
+    other.exec('ROLLBACK')
+    await clock.advance(100)
+    expect((await patient).type).toBe('acquired')
+    other.exec('BEGIN IMMEDIATE')
+    const refused = store.acquire(ask('never')).catch((error: unknown) => error)
+    await clock.advance(1000)
+    expect(await refused).toMatchObject({ message: expect.stringMatching(/locked/) })
+    other.exec('ROLLBACK')
+    expect((await store.acquire(ask('after'))).type).toBe('acquired')
+  })
+
+  test('whose file is locked while it opens it waits, too', async () => {
+    const clock = virtualClock()
+    const other = await openOther()
+    other.exec('CREATE TABLE t (x); BEGIN EXCLUSIVE')
+    const store = open({ clock })
+    const patient = store.acquire(ask('k'))
+    await clock.advance(200)
+    other.exec('ROLLBACK')
+    await clock.advance(200)
+    expect((await patient).type).toBe('acquired')
+  })
+
+  test('lets everybody wait while a transaction is open, in the order they came', async () => {
+    const store = open()
+    await store.acquire(ask('k'))
+    const transaction = await store.begin?.(ask('k'))
+    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    const order: string[] = []
+    const waiting = ['a', 'b', 'c'].map((key) => store.acquire(ask(key)).then(() => order.push(key)))
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+    expect(order).toEqual([])
+    await transaction.rollback()
+    await transaction.rollback()
+    await Promise.all(waiting)
+    expect(order).toEqual(['a', 'b', 'c'])
+  })
+
+  test('gives no transaction to who does not own the key', async () => {
+    const store = open()
+    await store.acquire(ask('k'))
+    expect(await store.begin?.(ask('k', { owner: 'stranger' }))).toBe('stale')
+    expect(await store.begin?.(ask('other'))).toBe('stale')
+    expect((await store.acquire(ask('free'))).type).toBe('acquired')
+  })
+
+  test('notices that a transaction was ended by the application', async () => {
+    const store = open()
+    await store.acquire(ask('k'))
+    const transaction = await store.begin?.(ask('k'))
+    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    const client = transaction.client as SqliteDatabase
+    client.exec('COMMIT')
+    await expect(transaction.complete(Uint8Array.of(1))).rejects.toThrow('was ended inside transaction(fn)')
+    await expect(transaction.rollback()).rejects.toThrow('was ended inside transaction(fn)')
+    expect((await store.acquire(ask('k', { owner: 'other' }))).type).toBe('busy')
+  })
+
+  test('deletes expired rows in batches, while new keys come', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    const other = await openOther()
+    for (let key = 0; key < 200; key++) await store.acquire(ask(`old-${key}`))
+    await clock.advance(2000)
+    for (let key = 0; key < 130; key++) await store.acquire(ask(`new-${key}`))
+    const left = count(other, "holdfast_keys WHERE key LIKE 'old-%'")
+    expect(left).toBeLessThan(100)
+    expect(Reflect.get(Object(other.prepare('SELECT keys FROM holdfast_scopes').get()), 'keys')).toBe(
+      left + 130,
+    )
+  })
+
+  test('forgets scopes that have no keys', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    const other = await openOther()
+    await store.acquire(ask('k', { scope: 'gone' }))
+    await clock.advance(2000)
+    for (let key = 0; key < 65; key++) await store.acquire(ask(`${key}`))
+    expect(count(other, "holdfast_scopes WHERE scope = 'gone'")).toBe(0)
+  })
+})
+
+describe('what is not of this package', () => {
+  test.each([
+    ["UPDATE holdfast_keys SET owner = x'00'", /datatype|cannot store/i],
+    ["UPDATE holdfast_keys SET state = 'lost'", /constraint/i],
+    ["UPDATE holdfast_keys SET state = 'done'", /constraint/i],
+  ])('can not be written into the tables: %s', async (sql, message) => {
+    await open().acquire(ask('k'))
+    const other = await openOther()
+    expect(() => other.exec(sql)).toThrow(message)
+  })
+
+  test.each([
+    ["'nonsense', 'f', 'o', 1, 1, 1, 1, NULL", 'state'],
+    ["'done', 'f', 'o', 1, 1, 99999999999999, 1, NULL", 'response'],
+    ["'active', 'f', 'o', 1, 1, 99999999999999, 1, x'00'", 'response'],
+    ["'done', 'f', 'o', 1, 1, 99999999999999, 1, 'text'", 'response'],
+    ["'active', 'f', 5, 1, 1, 99999999999999, 1, NULL", 'owner'],
+    ["'active', 'f', 'o', 'one', 1, 99999999999999, 1, NULL", 'fence'],
+  ])('is refused, not guessed at: (%s)', async (values, column) => {
+    const store = open()
+    await store.acquire(ask('first'))
+    const other = await openOther()
+    // Without the constraints, as another program might have made the table.
+    other.exec(`DROP TABLE holdfast_keys; CREATE TABLE holdfast_keys
+      (scope, key, state, fingerprint, owner, fence, lease_until_ms, expires_ms, window_end_ms, response);
+      INSERT INTO holdfast_keys VALUES ('s', 'k', ${values})`)
+    await expect(store.acquire(ask('k'))).rejects.toThrow(
+      `sqliteStore: column ${column} of holdfast_keys holds what Holdfast never wrote`,
+    )
+  })
+
+  test('are tables of a later version: they are left alone', async () => {
+    await open().acquire(ask('k'))
+    const other = await openOther()
+    other.exec('UPDATE holdfast_schema SET version = 2')
+    await expect(open().acquire(ask('k'))).rejects.toThrow(
+      'sqliteStore: the tables in this database have version 2, this package knows 1',
+    )
+  })
+
+  test('is a file that holds something else', async () => {
+    await writeFile(path, 'no database, but long enough to be looked at'.repeat(100))
+    await expect(open().acquire(ask('k'))).rejects.toThrow(/not a database/)
+  })
+})
+
+describe('options', () => {
+  test.each([
+    [{}, 'sqliteStore should be given either `path` or `database`'],
+    [{ path: 'a', database: {} }, 'sqliteStore should be given either `path` or `database`'],
+    [{ path: 5 }, 'sqliteStore should be given either `path` or `database`'],
+    [
+      { path: 'a', synchronous: 'off' },
+      'sqliteStore: synchronous should be one of "full", "normal", got "off"',
+    ],
+    [{ path: 'a', busyTimeoutMs: -1 }, 'sqliteStore: busyTimeoutMs should be a number >= 0, got -1'],
+    [{ file: 'a' }, 'sqliteStore has no option "file"'],
+  ])('%o are refused', (options, message) => {
+    expect(() => sqliteStore(options as SqliteStoreOptions)).toThrow(message)
+  })
+})
