@@ -9,7 +9,17 @@ import {
   type HoldfastFetch,
   type Transport,
 } from '../../src/index.ts'
-import { endless, faultServer, hang, ok, reset, status, times, type Fault } from '../../src/testing/index.ts'
+import {
+  endless,
+  faultServer,
+  hang,
+  ok,
+  reset,
+  status,
+  times,
+  type Fault,
+  type FaultServerOptions,
+} from '../../src/testing/index.ts'
 import { deferred } from '../support/operations.ts'
 import { testClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
@@ -17,9 +27,16 @@ import { failureOf, finish, tick, until } from './support/wait.ts'
 
 expectNoUnhandledRejections()
 
-async function bench(faults: readonly (Fault | Fault[])[] = [], options: FetchOptions = {}) {
+/** Sends a piece of a body, and never the rest. */
+const unending: FaultServerOptions = { listener: (_, response) => void response.write('x') }
+
+async function bench(
+  faults: readonly (Fault | Fault[])[] = [],
+  options: FetchOptions = {},
+  more: FaultServerOptions = {},
+) {
   const clock = testClock()
-  const server = await faultServer({ faults })
+  const server = await faultServer({ faults, ...more })
   onTestFinished(() => server.close())
   const fetch = createFetch({ clock, random: () => 0.5, ...options })
   const controller = new AbortController()
@@ -134,7 +151,39 @@ describe('the call rejects with the very reason', () => {
   })
 })
 
+describe('signals of older engines', () => {
+  test('one without a reason gives an AbortError', async () => {
+    const held = new Set<EventListenerObject>()
+    const signal = {
+      aborted: false,
+      addEventListener: (_: string, listener: EventListenerObject) => held.add(listener),
+      removeEventListener: (_: string, listener: EventListenerObject) => held.delete(listener),
+    }
+    const { fetch, clock } = await bench([], { fetch: () => new Promise(() => {}) })
+    const work = failureOf(fetch('http://x.test/', { signal: signal as unknown as AbortSignal }))
+    await clock.settle()
+    signal.aborted = true
+    for (const listener of held) listener.handleEvent(new Event('abort'))
+    const error = await work
+    expect(error).toBeInstanceOf(Error)
+    expect(error).toMatchObject({ name: 'AbortError' })
+    expect(held.size).toBe(0)
+  })
+})
+
 describe('after an abort nothing more happens', () => {
+  test('a listener that aborts as the call starts: nothing is sent', async () => {
+    const { server, controller, signal } = await bench()
+    const fetch = createFetch({
+      onEvent: ({ type }) => {
+        if (type === 'call-start') controller.abort('mine')
+      },
+    })
+    expect(await failureOf(fetch(server.url, { signal }))).toBe('mine')
+    expect(server.requests).toHaveLength(0)
+    expect(listeners(signal)).toBe(0)
+  })
+
   test('a transport’s late answer is discarded', async () => {
     const late = deferred<Response>()
     const cancel = vi.fn<() => void>()
@@ -348,7 +397,7 @@ describe('many calls on one signal', () => {
   })
 
   test('200 streaming bodies: one listener, and the abort ends all of them', async () => {
-    const { fetch, server, signal, controller } = await bench([times(200, endless({ intervalMs: 5 }))])
+    const { fetch, server, signal, controller } = await bench([], {}, unending)
     const bodies = await stream(200, fetch, server.url, signal)
     expect(listeners(signal)).toBe(1)
     const reason = new Error('mine')
@@ -360,8 +409,8 @@ describe('many calls on one signal', () => {
   })
 
   test('also after a collection of garbage', async () => {
-    const { fetch, server, signal, controller } = await bench([times(50, endless({ intervalMs: 5 }))])
-    const bodies = await stream(50, fetch, server.url, signal)
+    const { fetch, server, signal, controller } = await bench([], {}, unending)
+    const bodies = await stream(200, fetch, server.url, signal)
     await collect()
     expect(listeners(signal)).toBe(1)
     const reason = new Error('mine')

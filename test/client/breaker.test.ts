@@ -371,6 +371,36 @@ describe('a half-open circuit', () => {
     expect(circuit.state).toBe('closed')
   })
 
+  test('isolated meanwhile, it stays so when the test request succeeds', async () => {
+    const { start, clock, circuit } = await gated()
+    await (await start()).reply(503)
+    await clock.advance(5000)
+    const probe = await start()
+    circuit.isolate()
+    await probe.reply(200)
+    expect(circuit.state).toBe('isolated')
+  })
+
+  test('a transport’s own AbortError hands the permit on', async () => {
+    const clock = testClock()
+    const answers = [new Error('down'), new DOMException('own', 'AbortError')]
+    const fetch = createFetch({
+      clock,
+      random,
+      retry: false,
+      circuitBreaker: { minimumCalls: 1 },
+      async fetch() {
+        const error = answers.shift()
+        if (error !== undefined) throw error
+        return new Response()
+      },
+    })
+    await failureOf(fetch('http://x.test/'))
+    await clock.advance(5000)
+    expect(await failureOf(fetch('http://x.test/'))).toMatchObject({ name: 'AbortError' })
+    expect((await fetch('http://x.test/')).status).toBe(200)
+  })
+
   test('a test request that never settles has a lease: openMs without an attempt timeout', async () => {
     const { clock, circuit, fetch, server } = await ignoring({ timeout: false })
     await clock.advance(4999)
@@ -489,7 +519,7 @@ describe('the caller’s abort', () => {
     for (let done = 0; done < 20; done++) {
       const controller = new AbortController()
       const { work } = await start({ signal: controller.signal })
-      controller.abort()
+      controller.abort(new Error('mine'))
       await failureOf(work)
     }
     expect(circuit.state).toBe('closed')
@@ -500,7 +530,7 @@ describe('the caller’s abort', () => {
     for (let done = 0; done < 20; done++) {
       const controller = new AbortController()
       const { work } = await start({ signal: controller.signal })
-      controller.abort()
+      controller.abort(new Error('mine'))
       await failureOf(work)
     }
     for (let done = 0; done < 10; done++) await (await start()).reply(503)
@@ -599,6 +629,36 @@ describe('circuits', () => {
     expect(await failureOf(derived(server.url))).toMatchObject({ code: 'ERR_CIRCUIT_OPEN' })
     expect((await fetch.with({ circuitBreaker: false })(server.url)).status).toBe(503)
     expect([...derived.circuits]).toEqual([...fetch.circuits])
+  })
+})
+
+describe('a rule of the caller’s that throws', () => {
+  test('isFailure: the call ends with its error, the permit is not lost', async () => {
+    const bug = new Error('bug')
+    const isFailure = vi.fn<() => boolean | undefined>()
+    const { call, clock, circuit } = await bench({ circuitBreaker: { minimumCalls: 1, isFailure } })
+    await call(status(503))
+    await clock.advance(5000)
+    isFailure.mockImplementationOnce(() => {
+      throw bug
+    })
+    expect(await failureOf(call())).toBe(bug)
+    expect(circuit.state).toBe('half-open')
+    expect(await call()).toBe(200)
+    expect(circuit.state).toBe('closed')
+  })
+
+  test('key: the call ends with its error and nothing is sent', async () => {
+    const bug = new Error('bug')
+    const { call, server } = await bench({
+      circuitBreaker: {
+        key() {
+          throw bug
+        },
+      },
+    })
+    expect(await failureOf(call())).toBe(bug)
+    expect(server.requests).toHaveLength(0)
   })
 })
 

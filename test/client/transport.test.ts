@@ -130,6 +130,23 @@ describe('what is none of the pipeline’s business', () => {
     expect(fetch.circuits.size).toBe(0)
   })
 
+  test('also with settings of its own, which the transport does not see', async () => {
+    const transport = vi.fn<Transport>(async () => new Response())
+    const { fetch } = over(transport)
+    await fetch('data:,hello', { method: 'GET', holdfast: { retry: false } })
+    expect(transport).toHaveBeenCalledExactlyOnceWith('data:,hello', { method: 'GET' })
+  })
+
+  test('everything off: the transport’s own promise, with what the caller gave', async () => {
+    const response = new Response()
+    const transport = vi.fn<Transport>(async () => response)
+    const init = { method: 'POST' }
+    const off = { circuitBreaker: false, idempotency: false, retry: false, timeout: false } as const
+    const { fetch } = over(transport, { ...off, retryBudget: false })
+    expect(await fetch('http://x.test/', init)).toBe(response)
+    expect(transport.mock.calls[0]?.[1]).toBe(init)
+  })
+
   test.each(['not a url', 'http://', 'ftp://x.test/'])('%s gives the transport’s own error', async (url) => {
     const fetch = createFetch({ clock: testClock() })
     const [ours, native] = await Promise.all([failureOf(fetch(url)), failureOf(globalThis.fetch(url))])
