@@ -242,6 +242,22 @@ describe('an answer on record is final', () => {
     expect((await finish(clock, createFetch({ clock })(server.url, { method: 'POST' }))).status).toBe(200)
   })
 
+  test('whether or not the call has a key', async () => {
+    const headers = { 'idempotent-replayed': 'true' }
+    await using server = await faultServer({ faults: [status(500, { headers })] })
+    const fetch = createFetch({ idempotency: false })
+    expect((await fetch(server.url, { method: 'PUT' })).status).toBe(500)
+    expect(server.requests).toHaveLength(1)
+  })
+
+  test('and a replayed success is no news of the service either', async () => {
+    const replay = status(200, { headers: { 'idempotent-replayed': 'true' } })
+    await using server = await faultServer({ faults: [status(503), times(5, replay), status(503)] })
+    const fetch = createFetch({ retry: false, circuitBreaker: { minimumCalls: 2 } })
+    for (let call = 0; call < 7; call++) await fetch(server.url, { method: 'POST' })
+    expect(fetch.circuits.get(server.url).state).toBe('open')
+  })
+
   test('422 is never tried again', async () => {
     await using server = await faultServer({ faults: [status(422, { retryAfter: 1, ...IN_FLIGHT })] })
     expect((await createFetch()(server.url, { method: 'POST' })).status).toBe(422)

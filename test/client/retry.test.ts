@@ -52,6 +52,31 @@ describe('delays', () => {
     expect(clock.sleeps).toEqual([10, 30, 80, 80])
   })
 
+  test.each([
+    ['none', 0.5, [1000, 2000, 4000]],
+    ['full', 0.5, [500, 1000, 2000]],
+    ['equal', 0.5, [750, 1500, 3000]],
+    ['decorrelated', 1, [3000, 9000, 27_000]],
+  ] as const)('have the jitter of the option: %s', async (jitter, chance, delays) => {
+    const clock = testClock()
+    await using server = await faultServer({ faults: [times(4, status(503))] })
+    const fetch = createFetch({ clock, random: () => chance, retry: { jitter, maxRetries: 3 } })
+    await finish(clock, fetch(server.url))
+    expect(clock.sleeps).toEqual(delays)
+  })
+
+  test.each([NaN, -1, Infinity, '5', undefined])(
+    'of %s from a jitter are an error, not a storm',
+    async (delay) => {
+      const clock = testClock()
+      await using server = await faultServer({ faults: [times(9, status(503))] })
+      const fetch = createFetch({ clock, retry: { jitter: () => delay as number } })
+      const error = await finish(clock, failureOf(fetch(server.url)))
+      expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION' })
+      expect(server.requests).toHaveLength(1)
+    },
+  )
+
   test('stay finite however many retries there are', async () => {
     const clock = testClock()
     const fetch = createFetch({
@@ -60,11 +85,11 @@ describe('delays', () => {
       timeout: false,
       circuitBreaker: false,
       retryBudget: false,
-      retry: { maxRetries: 1100, maxDelayMs: 5 },
+      retry: { maxRetries: 40, factor: 1e10, maxDelayMs: 5 },
       fetch: async () => new Response('', { status: 500 }),
     })
     const response = await finish(clock, fetch('http://x.test/'))
-    expect(outcomeOf(response)?.attempts).toBe(1101)
+    expect(outcomeOf(response)?.attempts).toBe(41)
     expect(new Set(clock.sleeps)).toEqual(new Set([5]))
   })
 
@@ -172,6 +197,15 @@ describe('what is tried again', () => {
     expect((await createFetch({ retry: { maxRetries: 0 } })(server.url)).status).toBe(503)
     expect(server.requests).toHaveLength(2)
   })
+})
+
+test('an AbortError of the transport’s own is no failed attempt', async () => {
+  const reason = Object.assign(new Error('left'), { name: 'AbortError' })
+  const transport = vi.fn<Transport>().mockRejectedValue(reason)
+  const fetch = createFetch({ circuitBreaker: { minimumCalls: 1 }, fetch: transport })
+  expect(await failureOf(fetch('http://x.test/'))).toBe(reason)
+  expect(transport).toHaveBeenCalledOnce()
+  expect(fetch.circuits.get('http://x.test').state).toBe('closed')
 })
 
 describe('when retries are exhausted', () => {
@@ -498,6 +532,23 @@ describe('shouldRetry', () => {
     expect(await finish(clock, failureOf(fetch(server.url)))).toBe(bug)
     expect(server.requests).toHaveLength(1)
   })
+})
+
+test('a shouldRetry that throws is no case for a fallback, and lets go of the response', async () => {
+  const bug = new Error('bug')
+  const cancel = vi.fn<() => void>()
+  const fallback = vi.fn<() => Response>(() => new Response('instead'))
+  const shouldRetry = (): boolean => {
+    throw bug
+  }
+  const fetch = createFetch({
+    fallback,
+    retry: { shouldRetry },
+    fetch: answers(new Response(new ReadableStream({ cancel }), { status: 503 })),
+  })
+  expect(await failureOf(fetch('http://x.test/'))).toBe(bug)
+  expect(fallback).not.toHaveBeenCalled()
+  expect(cancel).toHaveBeenCalledOnce()
 })
 
 describe('a request that cannot be built', () => {
