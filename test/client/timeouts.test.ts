@@ -232,6 +232,19 @@ describe('a body that takes its time', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test('bodyIdleMs: while nobody reads, nothing is idle', async () => {
+    const { clock, server, fetch, timeouts } = await bench({ timeout: { bodyIdleMs: 2000 } }, [
+      stall({ afterBytes: 0 }),
+    ])
+    const response = await fetch(server.url)
+    await clock.advance(60_000)
+    expect(timeouts()).toEqual([])
+    expect(server.requests[0]?.outcome).toBe('pending')
+    const text = failureOf(response.text())
+    await clock.advance(2000)
+    expect(await text).toMatchObject({ code: 'ERR_BODY_IDLE_TIMEOUT' })
+  })
+
   test('bodyIdleMs: the response is otherwise the platform’s', async () => {
     const { server, fetch } = await bench({ timeout: { bodyIdleMs: 2000 } }, [], {
       listener(request, response) {
