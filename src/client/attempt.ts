@@ -3,7 +3,7 @@ import { TimeoutError } from '../errors.ts'
 import { emit } from '../events.ts'
 import { isStream, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
-import type { BodyLike } from '../http/fetch-types.ts'
+import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { cannotBeBuilt } from '../http/usage-error.ts'
 import { resultOf, settled, unwrap, type Context, type Outcome } from '../policy.ts'
@@ -123,7 +123,7 @@ async function attemptHeaders(call: FetchCall, context: Context): Promise<Header
   const contentType = call.body?.contentType
   if (call.key === undefined && contentType === undefined && beforeAttempt === undefined) return undefined
   try {
-    const headers = new Headers(call.caller.init.headers ?? call.caller.request?.headers)
+    const headers = new Headers(call.caller.init.headers)
     if (contentType !== undefined && !headers.has('content-type')) headers.set('content-type', contentType)
     if (call.key !== undefined && idempotency !== undefined && !headers.has(idempotency.header)) {
       headers.set(idempotency.header, formatKey(call.key, idempotency.format))
@@ -153,11 +153,11 @@ async function send(
   init: RequestInit,
   { sender, onResponse }: AttemptParts,
 ): Promise<Outcome<Response>> {
-  const { input, request } = call.caller
+  const { request } = call.caller
   const before = call.uncertain
   // From here until an answer nobody knows what has become of a write.
   call.uncertain = call.changesState
-  const sent = invoke(sender, input, init, request)
+  const sent = invoke(sender, inputOf(call), init, request)
   // A transport that ignores its signal must not hold up what waits for the attempt's end.
   const outcome = await settled(raceAbort(context.scope, sent))
   if (context.scope.aborted) return late(sent, context)
@@ -174,6 +174,11 @@ async function send(
   if (effect === 'answered') call.uncertain = false
   else call.uncertain = effect === 'untouched' || call.isLocal(outcome) ? before : call.changesState
   return outcome
+}
+
+/** The caller's own input; of a URL object that was changed meanwhile, what it said at the call. */
+function inputOf({ caller: { input, url } }: FetchCall): FetchInput {
+  return input instanceof URL && input.href !== url.href ? url.href : input
 }
 
 /** `async`, so that a transport which throws before it returns its promise fails like any other. */

@@ -91,9 +91,9 @@ class Client {
 
   /** What is none of the pipeline's business goes to the transport as it came. */
   #pass(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
-    if (init?.holdfast === undefined) return this.#state.sender.send(input, init, requestOf(input))
+    if (init?.holdfast === undefined) return this.#state.sender.pass(input, init, requestOf(input))
     const { holdfast: _own, ...rest } = init
-    return this.#state.sender.send(input, rest, requestOf(input))
+    return this.#state.sender.pass(input, rest, requestOf(input))
   }
 
   #planFor(own: CallOptions): Plan {

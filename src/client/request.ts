@@ -33,6 +33,8 @@ export function readRequest(input: FetchInput, init: HoldfastInit | undefined): 
   const url = parseUrl(request?.url ?? `${input as string | URL}`)
   if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined
   const given = copyOf(init ?? {})
+  const headers = given.headers === undefined ? request?.headers : given.headers
+  if (headers !== undefined) given.headers = copyOfHeaders(headers)
   if (isSpent(request, given)) return undefined
   const signal = given.signal === undefined ? request?.signal : given.signal
   if (signal !== undefined && signal !== null && !isSignal(signal)) return undefined
@@ -46,19 +48,21 @@ export function readRequest(input: FetchInput, init: HoldfastInit | undefined): 
   }
 }
 
-/** A copy of an init; a `Request` is one too, but its members are no properties of its own. */
+/** A copy of an init, with what it inherits: the platform reads each member by name, so a class may have them. */
 function copyOf(init: HoldfastInit): HoldfastInit {
   const request = requestOf(init)
-  const copy: HoldfastInit = request === undefined ? { ...init } : wholeInitOf(request)
-  if (init.headers !== undefined) copy.headers = copyOfHeaders(init.headers)
-  return copy
+  if (request !== undefined) return wholeInitOf(request)
+  const inherited = MEMBERS.filter((name) => name in init && !Object.hasOwn(init, name))
+  const members = inherited.map((name) => [name, Reflect.get(init, name)])
+  return { ...Object.fromEntries(members), ...init }
 }
 
+/** A copy of headers; what is malformed stays so, and the platform says what is wrong with it. */
 function copyOfHeaders(headers: HeadersLike): HeadersLike {
-  if (Array.isArray(headers))
-    return headers.map(([name, value]): [string, string] => [name ?? '', value ?? ''])
+  if (typeof headers !== 'object' || headers === null) return headers
   if (headers instanceof Headers) return new Headers(headers)
-  return Symbol.iterator in headers ? [...(headers as Iterable<[string, string]>)] : { ...headers }
+  if (!(Symbol.iterator in headers)) return { ...headers }
+  return [...headers].map((pair) => (Array.isArray(pair) ? [...pair] : pair)) as [string, string][]
 }
 
 function parseUrl(url: string): URL | undefined {
@@ -86,6 +90,7 @@ export function isNoCors({ init, request }: CallerRequest): boolean {
   return (init.mode ?? request?.mode) === 'no-cors'
 }
 
+/** What an init may have beside its body. */
 const COPIED = [
   'method',
   'mode',
@@ -97,6 +102,8 @@ const COPIED = [
   'integrity',
   'keepalive',
 ] as const
+
+const MEMBERS = [...COPIED, 'headers', 'body', 'signal', 'duplex', 'holdfast']
 
 /** A `Request` as an init, for transports that know only URL and init. */
 export function initOf(request: Request): RequestInit {

@@ -11,6 +11,8 @@ const underlying = createStamp<Sender>()
 export interface Sender {
   /** `request` is the input where it is a `Request`. */
   send(input: FetchInput, init: RequestInit | undefined, request: Request | undefined): Promise<Response>
+  /** The same, for a request that is none of the pipeline's business: it carries the caller's own signal. */
+  pass: Sender['send']
   /** The same, but past whatever has replaced the global fetch since. */
   sendPastReplacement: Sender['send']
 }
@@ -29,7 +31,7 @@ export function senderOf(transport: Transport | undefined): Sender {
     )
   }
   const send: Sender['send'] = (input, init, request) => flat(transport, input, init, request)
-  return { send, sendPastReplacement: send }
+  return { send, pass: send, sendPastReplacement: send }
 }
 
 /** A transport of the user's is called with a URL and an init, as a plain function. */
@@ -69,10 +71,15 @@ class GlobalSender implements Sender {
     this.#before = current
   }
 
-  send(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
+  send(...request: Parameters<Sender['send']>): Promise<Response> {
+    const [, init] = request
+    if (globalThis.fetch !== this.#before && init?.signal) sentSignals.set(init.signal, true)
+    return this.pass(...request)
+  }
+
+  pass(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
     const fetch = globalThis.fetch
     if (underlying.get(fetch) !== undefined) return this.sendPastReplacement(input, init, request)
-    if (fetch !== this.#before && init?.signal) sentSignals.set(init.signal, true)
     callingGlobal = true
     try {
       return fetch(input, init)

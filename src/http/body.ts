@@ -13,6 +13,9 @@ export interface RequestBody {
 /** The same bytes can be handed over again and again. */
 const replayable = (body: BodyLike): RequestBody => ({ next: () => body })
 
+/** undici detaches a buffer that it has sent through a redirect: each attempt gets a copy of the copy. */
+const copied = (bytes: ArrayBuffer | Uint8Array<ArrayBuffer>): RequestBody => ({ next: () => bytes.slice(0) })
+
 const once = (body: BodyLike, sentOnce: 'stream' | 'too-large'): RequestBody => ({
   next: () => body,
   sentOnce,
@@ -34,9 +37,9 @@ export function isStream(body: unknown): boolean {
 export function snapshotBody(body: BodyLike): RequestBody | Promise<RequestBody> {
   if (typeof body !== 'object') return replayable(body)
   if (ArrayBuffer.isView(body)) {
-    return replayable(new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice())
+    return copied(new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice())
   }
-  if (body instanceof ArrayBuffer) return replayable(body.slice(0))
+  if (body instanceof ArrayBuffer) return copied(body.slice(0))
   if (body instanceof FormData) return freezeForm(body)
   if (body instanceof URLSearchParams) return replayable(new URLSearchParams(body))
   return isStream(body) ? once(body, 'stream') : replayable(body)
@@ -52,32 +55,23 @@ async function freezeForm(form: FormData): Promise<RequestBody> {
 
 /** Reads the body of a `Request` up to `maxBytes`; a longer one is streamed on, once. */
 export async function readBody(request: Request, maxBytes: number): Promise<RequestBody | undefined> {
-  const stream = request.body as ReadableStream<Uint8Array> | null | undefined
+  const stream = request.body as ReadableStream<Uint8Array<ArrayBuffer>> | null | undefined
   if (stream === null) return undefined
   // Firefox has no `Request.body`: there a request can only be read whole, and `bodyUsed` tells if there was one.
   if (stream === undefined) {
     const bytes = await request.arrayBuffer()
-    return request.bodyUsed ? replayable(bytes) : undefined
+    return request.bodyUsed ? replayable(new Blob([bytes])) : undefined
   }
   const reader = stream.getReader()
-  const chunks: Uint8Array[] = []
+  const chunks: Uint8Array<ArrayBuffer>[] = []
   let size = 0
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
     chunks.push(read.value)
     size += read.value.byteLength
     if (size > maxBytes) return once(resumed(chunks, reader), 'too-large')
   }
-  return replayable(concat(chunks, size))
-}
-
-function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(size)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.byteLength
-  }
-  return bytes
+  // A Blob is immutable, and survives redirects.
+  return replayable(new Blob(chunks))
 }
 
 /** A stream of what has been read already, then of the rest. */

@@ -40,6 +40,7 @@ export function checkDerived(name: string, options: DerivedOptions, known: reado
   }
   const { circuitBreaker } = options
   if (circuitBreaker === undefined || circuitBreaker === false) return
+  checkKeys(`${name} circuitBreaker`, circuitBreaker, Object.keys(Object(circuitBreaker)))
   const fixed = Object.keys(circuitBreaker).find((key) => !['key', 'isFailure', 'whenOpen'].includes(key))
   if (fixed !== undefined) {
     throw invalidOption(

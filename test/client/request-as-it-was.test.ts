@@ -1,0 +1,96 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createFetch, type CallOptions, type DerivedOptions } from '../../src/index.ts'
+import { faultServer, status } from '../../src/testing/index.ts'
+import { testClock } from './support/clock.ts'
+import { failureOf, finish } from './support/wait.ts'
+
+describe('init is read as the platform reads it', () => {
+  test('a member that it inherits', async () => {
+    await using server = await faultServer({ recordBodies: true })
+    await createFetch()(server.url, Object.create({ method: 'POST', body: 'inherited' }) as RequestInit)
+    expect(server.requests[0]).toMatchObject({ method: 'POST' })
+    expect(Buffer.from(server.requests[0]?.body ?? []).toString()).toBe('inherited')
+  })
+
+  test('a member of its class', async () => {
+    class Own {
+      get method(): string {
+        return 'PUT'
+      }
+    }
+    await using server = await faultServer()
+    await createFetch()(server.url, new Own())
+    expect(server.requests[0]).toMatchObject({ method: 'PUT' })
+  })
+
+  test.each([[[['x-a']]], [[['x-a', '1', '2']]], [null]])('headers that are none: %j', async (headers) => {
+    await using server = await faultServer()
+    const bare = await failureOf(globalThis.fetch(server.url, { headers: headers as never }))
+    const error = await failureOf(createFetch()(server.url, { headers: headers as never }))
+    expect(String(error)).toBe(String(bare))
+    expect(server.requests).toHaveLength(0)
+  })
+})
+
+test.each([307, 308])('the body of a Request survives a redirect by %d', async (code) => {
+  const clock = testClock()
+  await using server = await faultServer({
+    recordBodies: true,
+    handler: ({ url }) =>
+      url.endsWith('/target')
+        ? new Response('done')
+        : new Response(null, { status: code, headers: { location: '/target' } }),
+  })
+  const request = (): Request => new Request(server.url, { method: 'POST', body: 'data' })
+  expect((await globalThis.fetch(request())).status).toBe(200)
+  const response = await finish(clock, createFetch({ clock })(request()))
+  expect(response.status).toBe(200)
+  expect(Buffer.from(server.requests.at(-1)?.body ?? []).toString()).toBe('data')
+})
+
+describe('the request is what it was when fetch was called', () => {
+  test('a URL object that the caller changes', async () => {
+    const clock = testClock()
+    await using server = await faultServer({ faults: [status(503)] })
+    const url = new URL('/before', server.url)
+    const work = createFetch({ clock })(url)
+    url.pathname = '/after'
+    await finish(clock, work)
+    expect(server.requests.map(({ path }) => path)).toEqual(['/before', '/before'])
+  })
+
+  test('a Request whose headers the caller changes', async () => {
+    const clock = testClock()
+    await using server = await faultServer({ faults: [status(503)] })
+    const request = new Request(server.url, { headers: { 'x-a': 'before' } })
+    const work = createFetch({ clock })(request)
+    request.headers.set('x-a', 'after')
+    await finish(clock, work)
+    expect(server.requests.map(({ headers }) => headers['x-a'])).toEqual(['before', 'before'])
+  })
+})
+
+test.each([null, 'x'])(
+  'circuitBreaker of a call or of fetch.with that is no object: %j',
+  async (circuitBreaker) => {
+    const fetch = createFetch({ fetch: async () => new Response() })
+    const changes = { circuitBreaker } as unknown as CallOptions & DerivedOptions
+    const invalid = expect.objectContaining({ code: 'ERR_INVALID_OPTION' })
+    expect(await failureOf(fetch('http://x.test/', { holdfast: changes }))).toEqual(invalid)
+    expect(() => fetch.with(changes)).toThrow(invalid)
+  },
+)
+
+test('a signal used by a call that bypasses the pipeline does not make later calls bypass it', async () => {
+  const clock = testClock()
+  const client = createFetch({ clock })
+  const before = globalThis.fetch
+  onTestFinished(() => void (globalThis.fetch = before))
+  let calls = 0
+  globalThis.fetch = async () => new Response('', { status: calls++ === 1 ? 503 : 200 })
+  const { signal } = new AbortController()
+  await client('data:,hello', { signal })
+  const response = await finish(clock, client('http://127.0.0.1:9/', { signal }))
+  expect(response.status).toBe(200)
+  expect(calls).toBe(3)
+})
