@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { systemClock, type Clock } from '../../clock.ts'
 import { Scope } from '../../signal.ts'
 import { EXIT, wantsColour, type Terminal } from '../terminal.ts'
-import { openColumn, type Column } from './column.ts'
+import { openColumn, type Column, type RunContext } from './column.ts'
 import type { DemoOptions } from './options.ts'
 import { makeOrders } from './order.ts'
 import { showProgress } from './progress.ts'
@@ -43,15 +43,26 @@ async function run(options: DemoOptions, scope: Scope, terminal: Terminal): Prom
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-demo-'))
   const columns: Column[] = []
   try {
-    const context = { clock, scope, directory, seed: options.seed }
-    for (const [name, way] of Object.entries({ bare, naive, holdfast })) {
-      columns.push(await openColumn(name, way, context))
-    }
+    columns.push(...(await openAll({ clock, scope, directory, seed: options.seed })))
     await sendAll(columns, options, clock, terminal)
     return await judge(columns, options.orders)
   } finally {
     await Promise.all(columns.map((column) => column.close()))
     await rm(directory, { recursive: true, force: true })
+  }
+}
+
+async function openAll(context: RunContext): Promise<Column[]> {
+  const opening = Object.entries({ bare, naive, holdfast }).map(([name, way]) =>
+    openColumn(name, way, context),
+  )
+  try {
+    return await Promise.all(opening)
+  } catch (error) {
+    // One that can't start must not leave the processes of the others behind.
+    const opened = await Promise.allSettled(opening)
+    await Promise.all(opened.map((each) => (each.status === 'fulfilled' ? each.value.close() : undefined)))
+    throw error
   }
 }
 

@@ -20,8 +20,8 @@ export const ARRIVAL_MS = 30_000
 
 /** When the service is in trouble as a whole, in ms since a client's first order. */
 const WINDOWS: readonly (FaultWindow & { readonly name: string })[] = [
-  { ...between(3_000, 3_800, status(503, { retryAfter: 1 })), name: '503 burst, Retry-After: 1' },
-  { ...between(6_000, 6_500, status(503)), name: '503 burst' },
+  { ...between(4_500, 5_200, status(503, { retryAfter: 1 })), name: '503 burst, Retry-After: 1' },
+  { ...between(7_300, 7_700, status(503)), name: '503 burst' },
   { ...between(9_000, 12_500, outage('refused')), name: 'total outage, connections refused' },
   { ...between(12_500, 14_500, outage('reset')), name: 'total outage, connections reset' },
 ]

@@ -61,8 +61,8 @@ test('elsewhere it says a line every three seconds, without control characters',
   const progress = showProgress(options)
   await clock.advance(9000)
   expect(written).toEqual([
-    '  3.0 s   bare fetch 0 of 100   Holdfast 0 of 100, 3 parked   503 burst, Retry-After: 1\n',
-    '  6.0 s   bare fetch 0 of 100   Holdfast 0 of 100, 3 parked   503 burst\n',
+    '  3.0 s   bare fetch 0 of 100   Holdfast 0 of 100, 3 parked   fair weather\n',
+    '  6.0 s   bare fetch 0 of 100   Holdfast 0 of 100, 3 parked   fair weather\n',
     '  9.0 s   bare fetch 0 of 100   Holdfast 0 of 100, 3 parked   total outage, connections refused\n',
   ])
   progress.stop()

@@ -9,9 +9,8 @@ export async function parkAndResend(
 ): Promise<Response> {
   const idempotencyKey = crypto.randomUUID()
   for (;;) {
-    const result = await fetch(url, { ...init, holdfast: { idempotencyKey } }).catch(
-      (error: unknown) => error,
-    )
+    const sent = fetch(url, { ...init, holdfast: { idempotencyKey } })
+    const result = await sent.catch((error: unknown) => error)
     if (result instanceof Response && result.status < 500) return result
     if (result instanceof Response) await result.body?.cancel()
     await park(comeAgainMs(result))
