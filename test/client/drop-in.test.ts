@@ -322,13 +322,15 @@ describe('a transport of the user’s', () => {
       referrer: 'http://x.test/from',
       referrerPolicy: 'no-referrer',
     })
-    await createFetch({ fetch: transport, ...options })(request, { credentials: 'include' })
+    const fetch = createFetch({ fetch: transport, ...options })
+    await fetch(request)
+    await fetch(request, { credentials: 'include' })
     const [url, init] = transport.mock.calls[0] ?? []
     expect(url).toBe('http://x.test/a?b')
     expect(init).toMatchObject({
       method: 'PUT',
       redirect: 'manual',
-      credentials: 'include',
+      credentials: 'omit',
       cache: 'no-store',
       integrity: 'sha256-x',
       keepalive: true,
@@ -336,6 +338,7 @@ describe('a transport of the user’s', () => {
       referrerPolicy: 'no-referrer',
     })
     expect(new Headers(init?.headers).get('x-a')).toBe('1')
+    expect(transport.mock.calls[1]?.[1]).toMatchObject({ method: 'PUT', credentials: 'include' })
   })
 
   test.each([{}, OFF])('gets a URL object as a string', async (options) => {
