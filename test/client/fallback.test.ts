@@ -10,7 +10,7 @@ import { endless, faultServer, hang, reset, status, type Fault } from '../../src
 import { deferred } from '../support/operations.ts'
 import { testClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
-import { failureOf, finish, until } from './support/wait.ts'
+import { failureOf, finish, tick, until } from './support/wait.ts'
 
 expectNoUnhandledRejections()
 
@@ -245,7 +245,7 @@ describe('what it replaces', () => {
     expect(await (await get()).text()).toBe('was: down')
   })
 
-  test('an abort while the fallback works rejects with the reason', async () => {
+  test('an abort while the fallback works rejects with the reason, its late answer is discarded', async () => {
     const gate = deferred<Response>()
     const { fetch, server, respond } = await bench(status(503), { retry: false })
     respond.mockReturnValue(gate.promise)
@@ -254,7 +254,10 @@ describe('what it replaces', () => {
     await until(() => respond.mock.calls.length === 1)
     controller.abort('mine')
     expect(await work).toBe('mine')
-    gate.resolve(new Response('late'))
+    const cancel = vi.fn<() => void>()
+    gate.resolve(new Response(new ReadableStream({ cancel })))
+    await tick()
+    expect(cancel).toHaveBeenCalledOnce()
   })
 
   test('a substitute is not sampled: the circuit counts the failures behind it', async () => {
