@@ -555,7 +555,8 @@ describe('a request that cannot be built', () => {
   const spent = async (): Promise<RequestInit> => {
     const body = new Blob(['x']).stream()
     await new Response(body).text()
-    return { method: 'POST', body }
+    const init: RequestInit & { duplex: 'half' } = { method: 'POST', body, duplex: 'half' }
+    return init
   }
 
   test.each<[string, string, () => RequestInit | Promise<RequestInit>]>([
