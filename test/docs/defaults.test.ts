@@ -3,12 +3,13 @@ import { DEFAULTS } from '../../src/defaults.ts'
 import { dotted, missingDefaults, unknownDefaults, wrongDefaults } from './defaults.ts'
 import { documentation, parsePage } from './markdown.ts'
 
-/** Which page states which defaults, all of them. */
+/** Which page states which defaults of the client, all of them. */
 const pages: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'docs/policies/retry.md': DEFAULTS.retry,
   'docs/policies/circuit-breaker.md': DEFAULTS.circuitBreaker,
   'docs/policies/retry-budget.md': DEFAULTS.retryBudget,
   'docs/policies/timeout.md': DEFAULTS.timeout,
+  'docs/idempotency-keys.md': DEFAULTS.idempotency,
 }
 const docs = documentation()
 
