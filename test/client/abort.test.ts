@@ -353,17 +353,21 @@ async function stream(count: number, fetch: HoldfastFetch, url: string, signal: 
 }
 
 describe('many calls on one signal', () => {
-  test('200 calls at once leave at most one listener, and none when all are done', async () => {
-    const { fetch, server, signal, arrived, controller } = await bench([times(200, hang())])
-    const work = Array.from({ length: 200 }, () => failureOf(fetch(server.url, { signal })))
-    await arrived(200)
-    expect(listeners(signal)).toBe(1)
-    const reason = new Error('mine')
-    controller.abort(reason)
-    expect(new Set(await Promise.all(work))).toEqual(new Set([reason]))
-    expect(listeners(signal)).toBe(0)
-    await until(() => server.requests.every(({ outcome }) => outcome === 'cut'))
-  })
+  test(
+    '200 calls at once leave at most one listener, and none when all are done',
+    { timeout: 30_000 },
+    async () => {
+      const { fetch, server, signal, arrived, controller } = await bench([times(200, hang())])
+      const work = Array.from({ length: 200 }, () => failureOf(fetch(server.url, { signal })))
+      await arrived(200)
+      expect(listeners(signal)).toBe(1)
+      const reason = new Error('mine')
+      controller.abort(reason)
+      expect(new Set(await Promise.all(work))).toEqual(new Set([reason]))
+      expect(listeners(signal)).toBe(0)
+      await until(() => server.requests.every(({ outcome }) => outcome === 'cut'))
+    },
+  )
 
   test('200 calls in a row leave nothing', async () => {
     const { fetch, signal } = await bench([], { fetch: async () => new Response(null, { status: 204 }) })
@@ -398,19 +402,23 @@ describe('many calls on one signal', () => {
     ).toBe(0)
   })
 
-  test('200 streaming bodies: one listener, and the abort ends all of them', async () => {
-    const { fetch, server, signal, controller } = await bench([], {}, unending)
-    const bodies = await stream(200, fetch, server.url, signal)
-    expect(listeners(signal)).toBe(1)
-    const reason = new Error('mine')
-    controller.abort(reason)
-    const errors = await Promise.all(bodies.map(({ ended }) => ended))
-    expect(errors.every((error) => error === reason)).toBe(true)
-    expect(listeners(signal)).toBe(0)
-    await until(() => server.requests.every(({ outcome }) => outcome === 'cut'))
-  })
+  test(
+    '200 streaming bodies: one listener, and the abort ends all of them',
+    { timeout: 30_000 },
+    async () => {
+      const { fetch, server, signal, controller } = await bench([], {}, unending)
+      const bodies = await stream(200, fetch, server.url, signal)
+      expect(listeners(signal)).toBe(1)
+      const reason = new Error('mine')
+      controller.abort(reason)
+      const errors = await Promise.all(bodies.map(({ ended }) => ended))
+      expect(errors.every((error) => error === reason)).toBe(true)
+      expect(listeners(signal)).toBe(0)
+      await until(() => server.requests.every(({ outcome }) => outcome === 'cut'))
+    },
+  )
 
-  test('also after a collection of garbage', async () => {
+  test('also after a collection of garbage', { timeout: 30_000 }, async () => {
     const { fetch, server, signal, controller } = await bench([], {}, unending)
     const bodies = await stream(200, fetch, server.url, signal)
     await collect()
