@@ -37,7 +37,7 @@ export function assemble(settings: Settings, shared: SharedParts): Next<Response
   const listen = onEvent === undefined ? {} : { onEvent }
   return compose<Response>([
     ...optional(settings.fallback, (by) => fallbackPolicy(by, onEvent)),
-    ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, ...listen })),
+    ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, discard: discardResponse, ...listen })),
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared, onEvent)),
     ...policies,
@@ -49,6 +49,9 @@ export function assemble(settings: Settings, shared: SharedParts): Next<Response
 function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>): Policy<Response>[] {
   return value === undefined ? [] : [make(value)]
 }
+
+/** A timeout knows nothing of what it times; here that is always a response. */
+const discardResponse = (response: unknown): void => discard(response as Response)
 
 /** Says which call an event belongs to. */
 function tagged(onEvent: ((event: HoldfastEvent) => void) | undefined): OnEvent | undefined {

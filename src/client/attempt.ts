@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../events.ts'
-import { isStream, type RequestBody } from '../http/body.ts'
+import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
@@ -29,6 +29,8 @@ export async function attempt(context: Context, parts: AttemptParts): Promise<Re
   if (context.scope.aborted) throw context.scope.reason
   call.attempts++
   const tellEnd = tellStart(call, context, parts.clock)
+  // A listener may have aborted just now.
+  if (context.scope.aborted) throw context.scope.reason
   const outcome = await send(call, context, init, parts)
   tellEnd(outcome)
   return unwrap(outcome)
@@ -101,7 +103,9 @@ async function loadBody(call: FetchCall): Promise<RequestBody | undefined> {
 /** `holdfast.body` is the caller's code: what it throws is no network failure. */
 function nextBody(call: FetchCall, body: RequestBody): BodyLike | null {
   try {
-    return body.next()
+    const bytes = body.next()
+    if (isUsedUp(bytes)) throw new TypeError('holdfast.body returned a stream that has been read already')
+    return bytes
   } catch (error) {
     throw call.local(error)
   }

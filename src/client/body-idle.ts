@@ -12,7 +12,8 @@ export interface BodyIdleParts {
  * `TimeoutError`. A slow reader is no idle body.
  */
 export function watchBody(response: Response, parts: BodyIdleParts): Response {
-  if (response.body === null) return response
+  // No response can be constructed with a status outside of these: it is left as it is.
+  if (response.body === null || response.status < 200 || response.status > 599) return response
   const watched = new Response(watchedStream(response.body, parts), response)
   // A constructed response has none of these, and no way to be given them.
   for (const name of ['url', 'redirected', 'type'] as const) {

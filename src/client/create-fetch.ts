@@ -74,7 +74,8 @@ class Client {
   }
 
   async fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
-    if (isOwnAttempt(init)) return this.#state.sender.sendPastReplacement(input, init, requestOf(input))
+    if (isOwnAttempt(input, init))
+      return this.#state.sender.sendPastReplacement(input, init, requestOf(input))
     const own = init?.holdfast
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
     if (caller === undefined) return this.#pass(input, init)

@@ -1,3 +1,4 @@
+import { isUsedUp } from '../http/body.ts'
 import type { FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import type { HoldfastInit } from './options.ts'
 
@@ -72,17 +73,7 @@ function parseUrl(url: string): URL | undefined {
 
 function isSpent(request: Request | undefined, { body }: RequestInit): boolean {
   if (body === null || body === undefined) return request?.bodyUsed === true
-  return body instanceof ReadableStream && (body.locked || isDisturbed(body))
-}
-
-/** A stream that was read once and let go: the platform tells by refusing it. */
-function isDisturbed(body: ReadableStream): boolean {
-  try {
-    void new Response(body)
-    return false
-  } catch {
-    return true
-  }
+  return isUsedUp(body)
 }
 
 /** Requests to other sites that may not carry a header of ours. */

@@ -2,7 +2,7 @@ import type { Fetch, FetchInput } from '../http/fetch-types.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
 import type { Transport } from './options.ts'
-import { initOf, wholeInitOf } from './request.ts'
+import { initOf, requestOf, wholeInitOf } from './request.ts'
 
 /** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
 const underlying = createStamp<Sender>()
@@ -46,18 +46,26 @@ function flat(
   return transport(request.url, { ...body, ...init })
 }
 
+function urlOf(input: FetchInput): string {
+  const text = requestOf(input)?.url ?? `${input as string | URL}`
+  const base = globalThis.location?.href
+  return URL.canParse(text, base) ? new URL(text, base).href : text
+}
+
 /** Signals of attempts that went out through what has replaced the global fetch. */
 const sentSignals = createStamp<true>()
 
-/** Set while the global fetch is being called: whoever comes in then is called by a wrapper. */
-let callingGlobal = false
+/** The URL for which the global fetch is being called: who comes in with it meanwhile is called by a wrapper. */
+let callingGlobal: string | undefined
 
 /**
  * Whether a call is an attempt of our own that has come back: the global fetch is a wrapper around a Holdfast fetch.
  * Seen by the call stack, or by the signal where the wrapper takes its time.
  */
-export function isOwnAttempt(init: RequestInit | undefined): boolean {
-  return callingGlobal || sentSignals.get(init?.signal) === true
+export function isOwnAttempt(input: FetchInput, init: RequestInit | undefined): boolean {
+  return (
+    (callingGlobal !== undefined && callingGlobal === urlOf(input)) || sentSignals.get(init?.signal) === true
+  )
 }
 
 /**
@@ -80,11 +88,11 @@ class GlobalSender implements Sender {
   pass(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
     const fetch = globalThis.fetch
     if (underlying.get(fetch) !== undefined) return this.sendPastReplacement(input, init, request)
-    callingGlobal = true
+    callingGlobal = urlOf(input)
     try {
       return fetch(input, init)
     } finally {
-      callingGlobal = false
+      callingGlobal = undefined
     }
   }
 

@@ -10,6 +10,8 @@ export interface TimeoutOptions {
   attemptMs?: number
   /** Ends the whole call, retries and waits included; stands outside `retry`. */
   totalMs?: number
+  /** Called with a result that comes too late, to free what it holds. */
+  discard?: (value: unknown) => void
   clock?: Clock
   onEvent?: OnEvent
 }
@@ -31,7 +33,7 @@ const TOTAL: Kind = { kind: 'total', code: 'ERR_TOTAL_TIMEOUT', what: 'the call,
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function timeout(options: TimeoutOptions): Policy {
-  checkKeys('timeout', options, ['attemptMs', 'totalMs', 'clock', 'onEvent'])
+  checkKeys('timeout', options, ['attemptMs', 'totalMs', 'discard', 'clock', 'onEvent'])
   const { attemptMs, totalMs } = options
   if ((attemptMs === undefined) === (totalMs === undefined)) {
     throw invalidOption(
@@ -89,6 +91,7 @@ class TimeoutPolicy implements Policy {
       next(context.within(scope, endMs)).then(
         (value) => {
           ended()
+          if (scope.aborted) this.#options.discard?.(value)
           return resolve(value)
         },
         (error: unknown) => {

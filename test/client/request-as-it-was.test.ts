@@ -94,3 +94,64 @@ test('a signal used by a call that bypasses the pipeline does not make later cal
   expect(response.status).toBe(200)
   expect(calls).toBe(3)
 })
+
+test('holdfast.body that gives the same stream again is the caller’s mistake, not the service’s failure', async () => {
+  const clock = testClock()
+  await using server = await faultServer({ faults: [status(503)] })
+  const fetch = createFetch({ clock, circuitBreaker: { minimumCalls: 2 } })
+  const stream = new Blob(['once']).stream()
+  const holdfast = { body: () => stream }
+  const error = await finish(clock, failureOf(fetch(server.url, { method: 'PUT', holdfast })))
+  expect(String(error)).toContain('holdfast.body returned a stream that has been read already')
+  expect(server.requests).toHaveLength(1)
+  expect(fetch.circuits.get(new URL(server.url).origin).state).toBe('closed')
+})
+
+test('another client that a wrapper of the global fetch uses keeps its pipeline', async () => {
+  const clock = testClock()
+  const before = globalThis.fetch
+  onTestFinished(() => void (globalThis.fetch = before))
+  let sent = 0
+  const telemetry = createFetch({
+    clock,
+    fetch: async () => new Response('', { status: ++sent === 1 ? 503 : 200 }),
+  })
+  const answers: Promise<Response>[] = []
+  globalThis.fetch = async () => {
+    answers.push(telemetry('http://telemetry.test/'))
+    return new Response()
+  }
+  await createFetch({ clock })('http://x.test/')
+  await clock.advance(2000)
+  expect((await answers[0])?.status).toBe(200)
+  expect(sent).toBe(2)
+})
+
+test('a response that comes after the total timeout is discarded, whatever held it up', async () => {
+  const clock = testClock()
+  const answer = new Response('late')
+  const fetch = createFetch({
+    clock,
+    timeout: { totalMs: 1000 },
+    retry: { shouldRetry: () => new Promise((resolve) => void clock.schedule(() => resolve(false), 2000)) },
+    fetch: async () => answer,
+  })
+  const work = failureOf(fetch('http://x.test/'))
+  await clock.advance(3000)
+  expect(await work).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+  await expect(answer.text()).rejects.toThrow(TypeError)
+})
+
+test('an abort by whoever hears of the attempt comes before it is sent', async () => {
+  const controller = new AbortController()
+  let sent = 0
+  const fetch = createFetch({
+    onEvent: ({ type }) => void (type === 'attempt-start' && controller.abort('heard')),
+    fetch: async () => {
+      sent++
+      return new Response()
+    },
+  })
+  expect(await failureOf(fetch('http://x.test/', { signal: controller.signal }))).toBe('heard')
+  expect(sent).toBe(0)
+})

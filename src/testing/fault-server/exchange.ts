@@ -80,6 +80,8 @@ export class Exchange {
   async pass(): Promise<void> {
     const reply = await this.handle()
     this.head(reply.status, reply.statusText, reply.headers)
+    // A body may be long in coming: an event stream's, say.
+    this.outgoing.flushHeaders()
     await pipeline(reply.body, this.outgoing)
   }
 
