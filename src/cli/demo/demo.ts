@@ -61,7 +61,9 @@ async function openAll(context: RunContext): Promise<Column[]> {
   } catch (error) {
     // One that can't start must not leave the processes of the others behind.
     const opened = await Promise.allSettled(opening)
-    await Promise.all(opened.map((each) => (each.status === 'fulfilled' ? each.value.close() : undefined)))
+    await Promise.all(
+      opened.map(async (each) => (each.status === 'fulfilled' ? each.value.close() : undefined)),
+    )
     throw error
   }
 }
