@@ -34,7 +34,8 @@ export class Unprotected implements Idempotency {
       await transaction.commit()
       return value
     } catch (error) {
-      await transaction.rollback()
+      // The error that led here is the one to be seen.
+      await transaction.rollback().catch(() => {})
       throw error
     }
   }

@@ -54,7 +54,7 @@ export class Connection {
         await this.#patiently(() => database.exec('COMMIT'))
         return result
       } catch (error) {
-        if (inTransaction(database) !== false) database.exec('ROLLBACK')
+        rollBack(database)
         throw error
       }
     })
@@ -115,6 +115,15 @@ export class Connection {
         clock.schedule(resolve, waitMs, { keepAlive: true })
       })
     }
+  }
+}
+
+/** After some errors SQLite has rolled back by itself, and says so when it is told to. */
+function rollBack(database: SqliteDatabase): void {
+  try {
+    if (inTransaction(database) !== false) database.exec('ROLLBACK')
+  } catch {
+    // The error that led here is the one to be seen.
   }
 }
 

@@ -45,6 +45,8 @@ export class SqliteStore implements IdempotencyStore {
   readonly #connection: Connection
   readonly #clock: Clock
   #taken = 0
+  /** Full scopes, and when the first of their keys expires: until then nobody has to look again. */
+  readonly #fullScopes = new Map<string, { readonly keys: number; readonly untilMs: number }>()
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection
@@ -55,6 +57,8 @@ export class SqliteStore implements IdempotencyStore {
     // Most duplicates are answered without the write lock, even while somebody else holds it.
     const seen = await this.#connection.single((query) => this.#decide(query, request))
     if (seen.type !== 'take') return seen
+    const full = seen.fence === 1 ? this.#knownFull(request) : undefined
+    if (full !== undefined) return full
     return this.#connection.write((query) => this.#take(query, request))
   }
 
@@ -133,8 +137,18 @@ export class SqliteStore implements IdempotencyStore {
     query(PURGE_SCOPE).run(scope, nowMs)
     const left = query(COUNT).get(scope)
     if (left === undefined || numberIn(left, 'keys') < maxKeysPerScope) return undefined
-    const retryAfterMs = numberIn(query(EARLIEST).get(scope), 'earliest') - nowMs
-    return { type: 'full', limit: 'scope', retryAfterMs }
+    const untilMs = numberIn(query(EARLIEST).get(scope), 'earliest')
+    this.#fullScopes.set(scope, { keys: maxKeysPerScope, untilMs })
+    return { type: 'full', limit: 'scope', retryAfterMs: untilMs - nowMs }
+  }
+
+  #knownFull({ scope, maxKeysPerScope }: AcquireRequest): AcquireResult | undefined {
+    const full = this.#fullScopes.get(scope)
+    if (full === undefined || full.keys < maxKeysPerScope) return undefined
+    const retryAfterMs = full.untilMs - this.#nowMs()
+    if (retryAfterMs > 0) return { type: 'full', limit: 'scope', retryAfterMs }
+    this.#fullScopes.delete(scope)
+    return undefined
   }
 
   #complete(query: Query, lease: Lease, response: Uint8Array): 'completed' | 'stale' {

@@ -204,6 +204,22 @@ describe('a SQLite store', () => {
     )
   })
 
+  test('refuses keys of a full scope without looking at all of them, and without the write lock', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    const other = await openOther()
+    const limited = (key: string, keys: number): AcquireRequest => ask(key, { maxKeysPerScope: keys })
+    for (const key of ['1', '2']) await store.acquire(limited(key, 2))
+    await clock.advance(500)
+    expect(await store.acquire(limited('3', 2))).toMatchObject({ type: 'full', retryAfterMs: 500 })
+    other.exec('BEGIN IMMEDIATE')
+    expect(await store.acquire(limited('3', 2))).toMatchObject({ type: 'full', retryAfterMs: 500 })
+    other.exec('ROLLBACK')
+    expect((await store.acquire(limited('3', 3))).type).toBe('acquired')
+    await clock.advance(500)
+    expect((await store.acquire(limited('4', 3))).type).toBe('acquired')
+  })
+
   test('forgets scopes that have no keys', async () => {
     const clock = virtualClock()
     const store = open({ clock })
