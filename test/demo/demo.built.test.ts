@@ -15,7 +15,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test('the demo bears out what it claims, and leaves nothing behind', async () => {
   const args = [BIN, 'demo', '--fast', '--json', '--orders', '120', '--seed', '7']
-  const { status, stdout } = await run(process.execPath, args, { env: { TMPDIR: folder } })
+  const { status, stdout } = await run(process.execPath, args, {
+    timeoutMs: 170_000,
+    env: { TMPDIR: folder },
+  })
   const report = JSON.parse(stdout) as Record<string, Record<string, number>>
   expect(Object.keys(report)).toEqual(['bare', 'naive', 'holdfast', 'faults'])
   expect(status).toBe(0)
@@ -29,7 +32,7 @@ test('the demo bears out what it claims, and leaves nothing behind', async () =>
     expect(confirmed! + lost! + unsure!).toBe(ordered)
   }
   expect(readdirSync(folder)).toEqual([])
-})
+}, 180_000)
 
 test('an interrupt ends it at once, and leaves nothing behind', async () => {
   const child = spawn(process.execPath, [BIN, 'demo', '--orders', '50'], {
