@@ -719,6 +719,61 @@ describe('a listener', () => {
     expect((await send(port)).body.toString()).toMatch(/outcome-unknown/)
   })
 
+  test('whose client left before it was called runs all the same, and is saved', async () => {
+    const store = memoryStore()
+    let arrive = (): void => {}
+    const arrived = new Promise<void>((resolve) => {
+      arrive = resolve
+    })
+    let admit = (): void => {}
+    const admitted = new Promise<void>((resolve) => {
+      admit = resolve
+    })
+    const { port, events } = await start((_, response) => pipeline(Readable.from(['do', 'ne']), response), {
+      store,
+      async scope(request) {
+        arrive()
+        await admitted
+        if (!request.socket.destroyed) await once(request.socket, 'close')
+        await turns(5)
+        return 'client'
+      },
+    })
+    const socket = connect(port, '127.0.0.1')
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n')
+    await arrived
+    socket.destroy()
+    admit()
+    await until(() => events.some(({ type }) => type === 'completed'))
+    expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
+  })
+
+  test('that throws after its client left learns of that, too', async () => {
+    let closed = false
+    let started = false
+    let go = (): void => {}
+    const going = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const { port, errors } = await start(async (_, response) => {
+      response.once('close', () => {
+        closed = true
+      })
+      started = true
+      await going
+      throw new Error('broken')
+    })
+    const socket = connect(port, '127.0.0.1')
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n')
+    await until(() => started)
+    socket.destroy()
+    await turns(50)
+    expect(closed).toBe(false)
+    go()
+    await until(() => errors.length > 0)
+    expect(closed).toBe(true)
+  })
+
   test('that cuts its response off leaves its key to the policy at once', async () => {
     const clock = virtualClock()
     const { port } = await start((_, response) => response.destroy(), {

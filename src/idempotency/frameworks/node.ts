@@ -78,7 +78,10 @@ async function run(
     await listen()
   } catch (error) {
     const verdict = await execution.fail(error)
-    if (verdict?.type !== 'other') throw error
+    if (verdict?.type !== 'other') {
+      if (!capture.ended) capture.unshield()
+      throw error
+    }
     if (!capture.ended) capture.send(verdict.answer)
   }
   if (capture.ended) return

@@ -34,8 +34,10 @@ export class ResponseCapture {
   #endCallback: Callback | undefined
   #needsDrain = false
   #answered = false
-  #destroyed = false
-  #closed = false
+  #destroyed: boolean
+  #closed: boolean
+  /** The client left while the handler was kept from knowing. */
+  #heldClose = false
   /** Whether the handler is kept from knowing that the client is gone. */
   #shielded = true
   #noticeGone: (how: 'closed' | 'destroyed') => void = () => {}
@@ -47,6 +49,9 @@ export class ResponseCapture {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
+    this.#destroyed = response.destroyed
+    this.#closed = response.closed
+    if (this.#closed) this.#noticeGone('closed')
     this.#originals = new Originals(response, this.#standIns())
   }
 
@@ -71,7 +76,7 @@ export class ResponseCapture {
   /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
   unshield(): void {
     this.#shielded = false
-    if (this.#closed && this.#state !== 'done') this.#originals.call('emit', 'close')
+    if (this.#heldClose && this.#state !== 'done') this.#originals.call('emit', 'close')
   }
 
   #standIns(): StandIns {
@@ -107,6 +112,7 @@ export class ResponseCapture {
   #emit(args: unknown[]): unknown {
     if (args[0] !== 'close' || !this.#shielded) return this.#originals.call('emit', ...args)
     this.#closed = true
+    this.#heldClose = true
     this.#noticeGone('closed')
     return false
   }
@@ -230,7 +236,7 @@ export class ResponseCapture {
     this.#state = 'done'
     this.#originals.restore()
     if (this.#destroyed) response.destroyed = true
-    if (this.#closed && this.#shielded) queueMicrotask(() => response.emit('close'))
+    if (this.#heldClose && this.#shielded) queueMicrotask(() => response.emit('close'))
   }
 }
 
