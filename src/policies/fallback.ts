@@ -37,7 +37,7 @@ function blame(error: unknown, outcome: Outcome): unknown {
  * Answers instead of a call that failed. What it throws is surfaced, with the original failure as the `cause`.
  *
  * @example
- * pipeline(fallback(() => []), retry()).execute(loadRecommendations)
+ * pipeline(fallback<string[]>(() => []), retry()).execute(loadRecommendations)
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function fallback<Value>(
