@@ -65,6 +65,12 @@ test('Holdfast asks with one key until there is an answer, parked in between', a
   expect(run.tally).toMatchObject({ requests: 9, retries: 7, parked: 1, waiting: 0, parkedMs: 1000 })
 })
 
+test('an order that is parked twice is one parked order', async () => {
+  const run = await place(holdfast, [times(2, status(503, { retryAfter: 61 }))])
+  expect(run.confirmed).toBe(true)
+  expect(run.tally).toMatchObject({ requests: 3, retries: 0, parked: 1, waiting: 0, parkedMs: 122_000 })
+})
+
 test('a definite refusal is an answer, too', async () => {
   const run = await place(holdfast, [status(422)])
   expect(run.confirmed).toBe(false)
