@@ -178,6 +178,19 @@ describe('a SQLite store', () => {
     expect((await store.acquire(ask('free'))).type).toBe('acquired')
   })
 
+  test("undoes everything where the key is no longer the owner's at the end of its transaction", async () => {
+    const store = open()
+    await store.acquire(ask('k'))
+    const transaction = await store.begin?.(ask('k'))
+    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    const client = transaction.client as SqliteDatabase
+    client.exec("CREATE TABLE effects (x); UPDATE holdfast_keys SET owner = 'somebody else'")
+    expect(await transaction.complete(Uint8Array.of(1))).toBe('stale')
+    const other = await openOther()
+    expect(count(other, "sqlite_schema WHERE name = 'effects'")).toBe(0)
+    expect(await store.complete(ask('k'), Uint8Array.of(1))).toBe('completed')
+  })
+
   test('notices that a transaction was ended by the application', async () => {
     const store = open()
     await store.acquire(ask('k'))
