@@ -3,9 +3,13 @@
  * and its exit code. A skipped test counts as failed: whatever it misses has to be installed. So does a run without a
  * single test, and one that failed beside its tests.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 
 const [file, status] = process.argv.slice(2)
+if (!existsSync(String(file))) {
+  console.error(`The tests ended with ${status} before they could report`)
+  process.exit(1)
+}
 const report = JSON.parse(readFileSync(String(file), 'utf8'))
 const results = report.testResults.flatMap(({ name, assertionResults }) =>
   assertionResults.map((test) => ({ name: `${name}: ${test.fullName}`, status: test.status })),
