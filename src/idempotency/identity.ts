@@ -33,7 +33,7 @@ export function fingerprint(
   record: { readonly scope: string; readonly key: string },
   identified: boolean,
   body: Uint8Array,
-): Promise<string> {
+): Promise<string> | string {
   const texts = ['1', record.scope, record.key, request.method, request.target]
   const tells = identified ? [] : [request.header('cookie') ?? null, request.header('x-api-key') ?? null]
   return digestOf([...texts, ...tells], body)

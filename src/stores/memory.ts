@@ -66,8 +66,9 @@ class MemoryStore implements IdempotencyStore {
   readonly #maxRecords: number
   readonly #maxBytes: number
   readonly #scopes = new Map<string, Shelf<string>>()
-  /** Every record, those that were looked at longest ago first. */
   readonly #all: Shelf<MemoryRecord> = { records: new Map(), earliestMs: Infinity }
+  /** Where the sweep has got to. A Map's iterator lives with it: it skips what is deleted and comes to what is added. */
+  #round: Iterator<MemoryRecord, undefined> = this.#all.records.keys()
   #bytes = 0
 
   constructor(clock: Clock, maxRecords: number, maxBytes: number) {
@@ -192,15 +193,13 @@ class MemoryStore implements IdempotencyStore {
 
   /** A few records each time, in turn: more than are added, so the expired ones go without a timer. */
   #sweep(nowMs: number): void {
-    const { records } = this.#all
-    let looked = 0
-    for (const record of records.keys()) {
-      if (looked++ === SWEEP) return
-      if (record.expiresMs <= nowMs) this.#delete(record)
-      else {
-        records.delete(record)
-        records.set(record, record)
+    for (let looked = 0; looked < SWEEP; looked++) {
+      const { value: record, done } = this.#round.next()
+      if (done === true) {
+        this.#round = this.#all.records.keys()
+        return
       }
+      if (record.expiresMs <= nowMs) this.#delete(record)
     }
   }
 }

@@ -86,9 +86,9 @@ async function run(
   }
   if (capture.ended) return
   // Where a client is gone a callback may still respond, within a lease; where the handler cut it off none can.
-  void capture.gone.then((how) =>
-    clock.schedule(() => giveUp(execution, capture), how === 'closed' ? leaseMs : 0),
-  )
+  capture.whenGone((how) => {
+    clock.schedule(() => giveUp(execution, capture), how === 'closed' ? leaseMs : 0)
+  })
 }
 
 function giveUp(execution: Execution, capture: ResponseCapture): void {

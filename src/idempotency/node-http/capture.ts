@@ -2,12 +2,15 @@ import type { ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
-import { accessor, getter, method, Originals, type StandIns } from './stand-ins.ts'
+import { Originals, replaceMembers, type GetterName, type MethodName, type StandIn } from './stand-ins.ts'
 
 type Callback = (error?: Error) => void
 
 /** Asked once the response is known; what it says is then done to the response. */
 export type OnResponse = (response: HandlerResponse) => Promise<Verdict>
+
+/** The client left, or the handler cut its response off. */
+export type Gone = 'closed' | 'destroyed'
 
 const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
@@ -20,7 +23,7 @@ const EVENT_STREAM = /^\s*text\/event-stream\b/i
  * A client that goes away is kept from the handler, too: `pipe` would stop and `pipeline` would throw, although the
  * operation goes on and its response is to be recorded.
  */
-export class ResponseCapture {
+export class ResponseCapture implements StandIn {
   readonly #response: ServerResponse
   readonly #onResponse: OnResponse
   readonly #maxBytes: number
@@ -34,13 +37,12 @@ export class ResponseCapture {
   #endCallback: Callback | undefined
   #needsDrain = false
   #answered = false
+  /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
-  #closed: boolean
-  /** The client left while the handler was kept from knowing. */
   #heldClose = false
-  /** Whether the handler is kept from knowing that the client is gone. */
   #shielded = true
-  #noticeGone: (how: 'closed' | 'destroyed') => void = () => {}
+  #gone: Gone | undefined
+  #onGone: ((how: Gone) => void) | undefined
   /** `deciding`: the response is known, the record is not complete yet. `done`: the response is what it was before. */
   #state: 'open' | 'deciding' | 'done' = 'open'
 
@@ -49,16 +51,12 @@ export class ResponseCapture {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
+    this.#originals = new Originals(response)
     this.#destroyed = response.destroyed
-    this.#closed = response.closed
-    if (this.#closed) this.#noticeGone('closed')
-    this.#originals = new Originals(response, this.#standIns())
+    if (response.closed) this.#noticeGone('closed')
+    response.destroyed = false
+    replaceMembers(response, this)
   }
-
-  /** Resolves when nobody is there any more to get a response: the client left, or the handler cut it off. */
-  readonly gone: Promise<'closed' | 'destroyed'> = new Promise((resolve) => {
-    this.#noticeGone = resolve
-  })
 
   /** The handler has responded, or somebody has for it. */
   get ended(): boolean {
@@ -70,48 +68,58 @@ export class ResponseCapture {
     this.#answered = true
     this.#finish()
     this.#entry.restore()
-    sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', bytes))
+    sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', [bytes]))
+  }
+
+  /** Calls back when nobody is there any more to get a response. */
+  whenGone(onGone: (how: Gone) => void): void {
+    this.#onGone = onGone
+    if (this.#gone !== undefined) onGone(this.#gone)
   }
 
   /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
   unshield(): void {
     this.#shielded = false
-    if (this.#heldClose && this.#state !== 'done') this.#originals.call('emit', 'close')
+    if (this.#state === 'done') return
+    if (this.#destroyed) this.#response.destroyed = true
+    if (this.#heldClose) this.#originals.call('emit', ['close'])
   }
 
-  #standIns(): StandIns {
-    const whileHeld = (name: string, held: (args: unknown[]) => unknown): PropertyDescriptor =>
-      method((...args) => (this.#state === 'done' ? this.#originals.call(name, ...args) : held(args)))
-    const guarded = (name: string): PropertyDescriptor =>
-      whileHeld(name, (args) => {
+  /** What was called on the response. */
+  call(name: MethodName, args: unknown[]): unknown {
+    if (this.#state === 'done') return this.#originals.call(name, args)
+    switch (name) {
+      case 'write':
+        return this.#write(args)
+      case 'end':
+        return this.#end(args)
+      case 'writeHead':
+        return this.#writeHead(args)
+      case 'flushHeaders':
+        return this.#flush()
+      case 'emit':
+        return this.#emit(args)
+      case 'destroy':
+        return this.#destroy(args)
+      default:
         if (this.#head !== undefined) throw headersSent()
-        return this.#originals.call(name, ...args)
-      })
-    return {
-      writeHead: whileHeld('writeHead', (args) => this.#writeHead(args)),
-      write: whileHeld('write', (args) => this.#write(args)),
-      end: whileHeld('end', (args) => this.#end(args)),
-      flushHeaders: whileHeld('flushHeaders', () => this.#flush()),
-      setHeader: guarded('setHeader'),
-      appendHeader: guarded('appendHeader'),
-      removeHeader: guarded('removeHeader'),
-      headersSent: getter(() => this.#head !== undefined),
-      writableEnded: getter(() => this.#ended),
-      emit: whileHeld('emit', (args) => this.#emit(args)),
-      destroy: whileHeld('destroy', (args) => this.#destroy(args)),
-      destroyed: accessor(
-        () => !this.#shielded && this.#destroyed,
-        (value) => {
-          this.#destroyed = value === true
-        },
-      ),
-      closed: getter(() => !this.#shielded && this.#closed),
+        return this.#originals.call(name, args)
     }
   }
 
+  /** What was read from the response. */
+  read(name: GetterName): unknown {
+    if (this.#state === 'done') return this.#originals.read(name)
+    if (name === 'headersSent') return this.#head !== undefined
+    if (name === 'writableEnded') return this.#ended
+    return !this.#shielded && this.#originals.read(name)
+  }
+
   #emit(args: unknown[]): unknown {
-    if (args[0] !== 'close' || !this.#shielded) return this.#originals.call('emit', ...args)
-    this.#closed = true
+    if (args[0] !== 'close' || !this.#shielded) return this.#originals.call('emit', args)
+    // Node says so just before; `pipeline` asks.
+    this.#response.destroyed = false
+    this.#destroyed = true
     this.#heldClose = true
     this.#noticeGone('closed')
     return false
@@ -121,7 +129,12 @@ export class ResponseCapture {
   #destroy(args: unknown[]): unknown {
     this.#finish()
     this.#noticeGone('destroyed')
-    return this.#originals.call('destroy', ...args)
+    return this.#originals.call('destroy', args)
+  }
+
+  #noticeGone(how: Gone): void {
+    this.#gone ??= how
+    this.#onGone?.(this.#gone)
   }
 
   #writeHead([status, ...rest]: unknown[]): ServerResponse {
@@ -221,11 +234,11 @@ export class ResponseCapture {
       response.statusMessage = this.#head.message
     }
     if (idempotencyStatus !== undefined) response.setHeader('idempotency-status', idempotencyStatus)
-    if (this.#flushed) this.#originals.call('flushHeaders')
+    if (this.#flushed) this.#originals.call('flushHeaders', [])
     const bytes = this.#length === 0 ? undefined : Buffer.concat(this.#chunks)
-    if (this.#ended) this.#originals.call('end', bytes, this.#endCallback)
+    if (this.#ended) this.#originals.call('end', [bytes, this.#endCallback])
     else {
-      if (bytes !== undefined) this.#originals.call('write', bytes)
+      if (bytes !== undefined) this.#originals.call('write', [bytes])
       if (this.#needsDrain) response.emit('drain')
     }
     this.#chunks = []
@@ -234,7 +247,6 @@ export class ResponseCapture {
   #finish(): void {
     const response = this.#response
     this.#state = 'done'
-    this.#originals.restore()
     if (this.#destroyed) response.destroyed = true
     if (this.#heldClose && this.#shielded) queueMicrotask(() => response.emit('close'))
   }

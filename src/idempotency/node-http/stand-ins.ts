@@ -1,49 +1,99 @@
 import type { ServerResponse } from 'node:http'
 
-/** Members of a response that are replaced while it is held back. */
-export type StandIns = Readonly<Record<string, PropertyDescriptor>>
+const METHODS = [
+  'writeHead',
+  'write',
+  'end',
+  'flushHeaders',
+  'setHeader',
+  'appendHeader',
+  'removeHeader',
+  'emit',
+  'destroy',
+] as const
+const GETTERS = ['headersSent', 'writableEnded', 'closed'] as const
 
-/** What a response had before, however it came by it: from its class, or from a middleware outside. */
-export class Originals {
+/** The members of a response that are replaced. */
+export type MethodName = (typeof METHODS)[number]
+export type GetterName = (typeof GETTERS)[number]
+
+/** Who stands in for a response. */
+export interface StandIn {
+  call(name: MethodName, args: unknown[]): unknown
+  read(name: GetterName): unknown
+}
+
+/** Where a response keeps its stand-in. A property, so that objects made from the response find it, too. */
+const STAND_IN = Symbol('holdfast.stand-in')
+
+function standInOf(response: object): StandIn | undefined {
+  // Only `replaceMembers` sets it.
+  return Reflect.get(response, STAND_IN) as StandIn | undefined
+}
+
+/**
+ * The replacements are the same functions for every response, and they stay: with a closure for each, and with taking
+ * them back, V8 gives every response a shape of its own, which made a request three times as expensive.
+ */
+const methods = Object.fromEntries(
+  METHODS.map((name) => [
+    name,
+    function (this: object, ...args: unknown[]): unknown {
+      return standInOf(this)?.call(name, args)
+    },
+  ]),
+)
+const getters: PropertyDescriptorMap = Object.fromEntries(
+  GETTERS.map((name) => [
+    name,
+    {
+      configurable: true,
+      get(this: object): unknown {
+        return standInOf(this)?.read(name)
+      },
+    },
+  ]),
+)
+
+/** What a response did before, however it came by it: from its class, or from a middleware outside. */
+export class Originals implements StandIn {
   readonly #response: ServerResponse
-  readonly #standIns: StandIns
-  readonly #own: ReadonlyMap<string, PropertyDescriptor | undefined>
-  readonly #values: ReadonlyMap<string, unknown>
+  /** Another layer that stands in for the same response. */
+  readonly #outer: StandIn | undefined
+  readonly #own: ReadonlyMap<MethodName, unknown> | undefined
 
-  constructor(response: ServerResponse, standIns: StandIns) {
-    const names = Object.keys(standIns)
+  constructor(response: ServerResponse) {
     this.#response = response
-    this.#standIns = standIns
-    this.#own = new Map(names.map((name) => [name, Object.getOwnPropertyDescriptor(response, name)]))
-    this.#values = new Map(names.map((name) => [name, Reflect.get(response, name)]))
-    Object.defineProperties(response, { ...standIns })
+    this.#outer = standInOf(response)
+    if (this.#outer === undefined) this.#own = ownMethods(response)
   }
 
-  call(name: string, ...args: unknown[]): unknown {
-    const original = this.#values.get(name)
+  call(name: MethodName, args: unknown[]): unknown {
+    if (this.#outer !== undefined) return this.#outer.call(name, args)
+    const original = this.#own?.get(name) ?? Reflect.get(this.#class, name)
     return typeof original === 'function' ? Reflect.apply(original, this.#response, args) : undefined
   }
 
-  /** What somebody inside has put over a stand-in stays: it still calls the stand-in, which passes on. */
-  restore(): void {
-    for (const [name, before] of this.#own) {
-      const now = Object.getOwnPropertyDescriptor(this.#response, name)
-      const standIn = this.#standIns[name]
-      if (now?.value !== standIn?.value || now?.get !== standIn?.get) continue
-      if (before === undefined) Reflect.deleteProperty(this.#response, name)
-      else Object.defineProperty(this.#response, name, before)
-    }
+  read(name: GetterName): unknown {
+    return this.#outer?.read(name) ?? Reflect.get(this.#class, name, this.#response)
+  }
+
+  /** Looked up each time: a framework inside may give the response another one. */
+  get #class(): object {
+    return Object(Object.getPrototypeOf(this.#response))
   }
 }
 
-export function method(value: (...args: unknown[]) => unknown): PropertyDescriptor {
-  return { value, writable: true, configurable: true, enumerable: false }
+function ownMethods(response: ServerResponse): Map<MethodName, unknown> | undefined {
+  let own: Map<MethodName, unknown> | undefined
+  for (const name of METHODS) {
+    if (Object.hasOwn(response, name)) (own ??= new Map()).set(name, Reflect.get(response, name))
+  }
+  return own
 }
 
-export function accessor(get: () => unknown, set: (value: unknown) => void): PropertyDescriptor {
-  return { get, set, configurable: true, enumerable: false }
-}
-
-export function getter(get: () => unknown): PropertyDescriptor {
-  return { get, configurable: true, enumerable: false }
+export function replaceMembers(response: ServerResponse, standIn: StandIn): void {
+  Reflect.set(response, STAND_IN, standIn)
+  Object.assign(response, methods)
+  Object.defineProperties(response, getters)
 }
