@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import type { HoldfastEvent } from '../../events.ts'
 import { uniform, type Random } from '../../random.ts'
-import { SlidingWindow } from './sliding-window.ts'
+import { SlidingCounts } from '../../sliding-counts.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open' | 'isolated'
 
@@ -29,6 +29,10 @@ export interface CircuitSettings {
 /** ±25 % on the open time, so that many clients do not test a service at the same moment. */
 const OPEN_JITTER = 0.25
 
+/** What the window counts. */
+const SUCCESSES = 0
+const FAILURES = 1
+
 export type CircuitEvent = Extract<
   HoldfastEvent,
   { type: 'circuit-open' | 'circuit-half-open' | 'circuit-close' }
@@ -54,7 +58,7 @@ export interface CircuitParts {
 export class Circuit {
   readonly key: string
   readonly #parts: CircuitParts
-  readonly #window: SlidingWindow
+  readonly #window: SlidingCounts
   #state: CircuitState = 'closed'
   #generation = 1
   /** How often in a row it has opened without closing: the exponent of the open time. */
@@ -67,7 +71,7 @@ export class Circuit {
   constructor(key: string, parts: CircuitParts) {
     this.key = key
     this.#parts = parts
-    this.#window = new SlidingWindow(parts.settings.windowMs)
+    this.#window = new SlidingCounts(parts.settings.windowMs, 2)
   }
 
   /** An open circuit whose time has passed is still open: it is half-open once a test request is under way. */
@@ -115,9 +119,11 @@ export class Circuit {
   /** Counts an attempt that needed no permit here, as one that was redirected from elsewhere. */
   record(verdict: Verdict): void {
     if (this.#state !== 'closed' || verdict === 'ignored') return
-    this.#window.record(this.#parts.clock.now(), verdict === 'failure')
+    const nowMs = this.#parts.clock.now()
+    this.#window.record(nowMs, verdict === 'failure' ? FAILURES : SUCCESSES)
     const { failureRate, minimumCalls } = this.#parts.settings
-    const { total, failures } = this.#window
+    const failures = this.#window.sum(nowMs, FAILURES)
+    const total = failures + this.#window.sum(nowMs, SUCCESSES)
     if (total >= minimumCalls && failures / total >= failureRate) this.#open()
   }
 

@@ -1,0 +1,66 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { SlidingCounts } from './sliding-counts.ts'
+
+const WINDOW_MS = 1000
+const WIDTH = 3
+
+const records = fc.record({
+  startMs: fc.integer({ min: -100_000, max: 100_000 }),
+  steps: fc.array(
+    fc.record({
+      waitMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 150 }), fc.integer({ min: 0, max: 5000 })),
+      kind: fc.nat(WIDTH - 1),
+    }),
+    { maxLength: 100 },
+  ),
+})
+
+describe('SlidingCounts', () => {
+  test('agrees with a list of all records that is searched each time', () => {
+    const bucketAt = (ms: number): number => Math.floor(ms / (WINDOW_MS / 10))
+    fc.assert(
+      fc.property(records, ({ startMs, steps }) => {
+        const counts = new SlidingCounts(WINDOW_MS, WIDTH)
+        const all: { bucket: number; kind: number }[] = []
+        let nowMs = startMs
+        for (const { waitMs, kind } of steps) {
+          nowMs += waitMs
+          counts.record(nowMs, kind)
+          all.push({ bucket: bucketAt(nowMs), kind })
+          const recent = all.filter(({ bucket }) => bucketAt(nowMs) - bucket < 10)
+          for (let each = 0; each < WIDTH; each++) {
+            expect(counts.sum(nowMs, each)).toBe(recent.filter((record) => record.kind === each).length)
+          }
+        }
+      }),
+    )
+  })
+
+  test('is empty at first, after an idle hour, and when cleared', () => {
+    const counts = new SlidingCounts(WINDOW_MS, 1)
+    expect(counts.sum(0, 0)).toBe(0)
+    counts.record(0, 0)
+    expect(counts.sum(3_600_000, 0)).toBe(0)
+    counts.record(3_600_000, 0)
+    expect(counts.sum(3_600_000, 0)).toBe(1)
+    counts.clear()
+    expect(counts.sum(3_600_000, 0)).toBe(0)
+  })
+
+  test('loses its counts bucket by bucket', () => {
+    const counts = new SlidingCounts(WINDOW_MS, 1)
+    for (let ms = 0; ms < WINDOW_MS; ms += 100) counts.record(ms, 0)
+    const left = [999, 1000, 1100, 1899, 1900].map((ms) => counts.sum(ms, 0))
+    expect(left).toEqual([10, 9, 8, 1, 0])
+  })
+
+  test('a time that goes backwards counts as the newest one seen', () => {
+    const counts = new SlidingCounts(WINDOW_MS, 1)
+    counts.record(5000, 0)
+    counts.record(4000, 0)
+    expect(counts.sum(5000, 0)).toBe(2)
+    expect(counts.sum(5999, 0)).toBe(2)
+    expect(counts.sum(6000, 0)).toBe(0)
+  })
+})
