@@ -4,6 +4,9 @@ export type ErrorCode =
   | 'ERR_ATTEMPT_TIMEOUT'
   | 'ERR_TOTAL_TIMEOUT'
   | 'ERR_BODY_IDLE_TIMEOUT'
+  | 'ERR_BULKHEAD_FULL'
+  | 'ERR_THROTTLED'
+  | 'ERR_RATE_LIMITED'
   | 'ERR_INVALID_OPTION'
 
 /** The base of all errors of the client half. A transport's own error and a caller's abort reason are never wrapped. */
@@ -41,6 +44,47 @@ export class CircuitOpenError extends HoldfastError {
   }
 }
 
+/** Refused without an attempt, since as many as allowed are under way and as many as allowed wait. */
+export class BulkheadFullError extends HoldfastError {
+  override readonly name = 'BulkheadFullError'
+  /** What shares the limit: for `createFetch` the key of the circuit. */
+  readonly key: string
+
+  constructor(key: string, message: string, options?: ErrorOptions) {
+    super('ERR_BULKHEAD_FULL', message, options)
+    this.key = key
+  }
+}
+
+/** Refused without an attempt, since the service has been rejecting more than it accepts. */
+export class ThrottledError extends HoldfastError {
+  override readonly name = 'ThrottledError'
+  readonly key: string
+
+  constructor(key: string, message: string, options?: ErrorOptions) {
+    super('ERR_THROTTLED', message, options)
+    this.key = key
+  }
+}
+
+/** Refused without an attempt, since the quota that the service announced is used up for longer than may be waited. */
+export class RateLimitedError extends HoldfastError {
+  override readonly name = 'RateLimitedError'
+  readonly key: string
+  /** When there will be quota again. */
+  readonly retryAfterMs: number
+
+  constructor(key: string, retryAfterMs: number, options?: ErrorOptions) {
+    super(
+      'ERR_RATE_LIMITED',
+      `the quota of "${key}" is used up for another ${Math.ceil(retryAfterMs)} ms`,
+      options,
+    )
+    this.key = key
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
 type TimeoutCode = 'ERR_ATTEMPT_TIMEOUT' | 'ERR_TOTAL_TIMEOUT' | 'ERR_BODY_IDLE_TIMEOUT'
 
 /** Named as the platform names its own (`AbortSignal.timeout`), so existing checks of `error.name` keep working. */
@@ -59,7 +103,17 @@ export function isHoldfastError(value: unknown): value is HoldfastError {
   return typeof value === 'object' && value !== null && 'isHoldfastError' in value
 }
 
-/** Whether `value` says that a circuit is open, whichever copy or realm made it. */
-export function isCircuitOpen(value: unknown): value is CircuitOpenError {
-  return isHoldfastError(value) && value.code === 'ERR_CIRCUIT_OPEN'
+const LOCAL_REJECTIONS: ReadonlySet<ErrorCode> = new Set([
+  'ERR_CIRCUIT_OPEN',
+  'ERR_BULKHEAD_FULL',
+  'ERR_THROTTLED',
+  'ERR_RATE_LIMITED',
+])
+
+/**
+ * Whether `value` says that an attempt was refused on this side and nothing was sent: it is no news of the service, and
+ * trying again would only ask the same policy again.
+ */
+export function isLocalRejection(value: unknown): value is HoldfastError {
+  return isHoldfastError(value) && LOCAL_REJECTIONS.has(value.code)
 }

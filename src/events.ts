@@ -1,5 +1,3 @@
-import type { Context } from './policy.ts'
-
 /** Which call an event belongs to. Never a query string, a header or a body: those may hold secrets. */
 export interface CallInfo {
   /** Unique within the process. */
@@ -58,6 +56,26 @@ interface CircuitClose {
   readonly type: 'circuit-close'
   readonly key: string
 }
+interface Hedge {
+  readonly type: 'hedge'
+  readonly attempt: number
+  /** How long the attempt had been waited for when another one was sent beside it. */
+  readonly delayMs: number
+}
+export interface CacheHit {
+  readonly type: 'cache-hit'
+  /** Within its lifetime; confirmed by the origin just now; or past it, since the origin does not answer. */
+  readonly kind: 'fresh' | 'revalidated' | 'stale'
+  readonly ageMs: number
+}
+interface Coalesced {
+  readonly type: 'coalesced'
+}
+interface Pace {
+  readonly type: 'pace'
+  readonly key: string
+  readonly delayMs: number
+}
 interface Fallback {
   readonly type: 'fallback'
   readonly reason: FallbackReason
@@ -77,11 +95,17 @@ interface CallEnd extends EventResult {
   readonly type: 'call-end'
   readonly attempts: number
   readonly durationMs: number
-  readonly source: 'network' | 'fallback'
+  readonly source: 'network' | 'cache' | 'fallback'
   readonly uncertain: boolean
 }
 
-export type FallbackReason = 'circuit-open' | 'exhausted' | 'timeout'
+export type FallbackReason =
+  | 'circuit-open'
+  | 'exhausted'
+  | 'timeout'
+  | 'bulkhead'
+  | 'throttled'
+  | 'rate-limited'
 
 /** Everything a policy or a client can tell. `call` is set on what happens inside a `createFetch` call. */
 export type HoldfastEvent = (
@@ -94,22 +118,12 @@ export type HoldfastEvent = (
   | CircuitOpen
   | CircuitHalfOpen
   | CircuitClose
+  | Hedge
+  | CacheHit
+  | Coalesced
+  | Pace
   | Fallback
   | BodyNotReplayable
   | UnconfirmedIdempotency
   | CallEnd
 ) & { readonly call?: CallInfo }
-
-/** A listener. What it throws is swallowed: watching a call never changes it. */
-export type OnEvent = (event: HoldfastEvent, context?: Context) => void
-
-/** Calls `onEvent` so that neither a throw nor a rejected promise gets out. */
-export function emit(onEvent: OnEvent | undefined, event: HoldfastEvent, context?: Context): void {
-  if (onEvent === undefined) return
-  try {
-    const result: unknown = onEvent(event, context)
-    if (result instanceof Promise) result.catch(() => {})
-  } catch {
-    // Deliberately nothing: a listener is an observer.
-  }
-}

@@ -25,7 +25,16 @@ export type {
 } from './client/options.ts'
 export type { Clock, ScheduleOptions, Timer } from './clock.ts'
 export { DEFAULTS } from './defaults.ts'
-export { CircuitOpenError, HoldfastError, isHoldfastError, TimeoutError, type ErrorCode } from './errors.ts'
+export {
+  BulkheadFullError,
+  CircuitOpenError,
+  HoldfastError,
+  isHoldfastError,
+  RateLimitedError,
+  ThrottledError,
+  TimeoutError,
+  type ErrorCode,
+} from './errors.ts'
 export type { CallInfo, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
 export { pipeline, type ExecuteOptions, type Pipeline } from './pipeline.ts'
 export type { BackoffOptions, Jitter, JitterInput } from './policies/backoff.ts'
@@ -40,5 +49,5 @@ export { fallback, type FallbackOptions } from './policies/fallback.ts'
 export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'
 export { retryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'
 export { timeout, type TimeoutOptions } from './policies/timeout.ts'
-export type { Context, Outcome, Policy } from './policy.ts'
+export type { Context, OnEvent, Outcome, Policy } from './policy.ts'
 export type { Random } from './random.ts'

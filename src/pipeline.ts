@@ -1,9 +1,15 @@
-import { Context, Execution, type Next, type Policy } from './policy.ts'
+import { checkComposition } from './composition.ts'
+import { describePolicies, showAs } from './describe.ts'
+import { Context, Execution, type Next, type OnEvent, type Policy } from './policy.ts'
 import { followSignal, raceAbort } from './signal.ts'
 
 export interface ExecuteOptions {
   /** The caller's signal: its abort rejects the execution at once, with its own reason. */
   signal?: AbortSignal | null
+  /** What belongs together for policies that keep state a key. Default: everything. */
+  key?: string
+  /** Told of what happens to this execution, by policies that have no listener of their own. */
+  onEvent?: OnEvent
 }
 
 export interface Pipeline<Value = unknown> {
@@ -12,6 +18,8 @@ export interface Pipeline<Value = unknown> {
     operation: (context: Context) => Promise<T> | T,
     options?: ExecuteOptions,
   ): Promise<T>
+  /** The pipeline as a tree of its policies and their settings, outermost first; `console.log` shows the same. */
+  describe(): string
 }
 
 const runOperation = (context: Context): Promise<unknown> => context.execution.operation(context)
@@ -25,22 +33,28 @@ export function compose<Value>(policies: readonly Policy<Value>[]): Next<Value> 
 /**
  * Combines policies, outermost first, into one around any async function.
  *
+ * @throws {HoldfastError} ERR_INVALID_OPTION when their order is wrong: a breaker outside retry, two timeouts of a kind
+ *
  * @example
  * const order = await pipeline(timeout({ totalMs: 5000 }), retry(), circuitBreaker())
  *   .execute(({ signal }) => loadOrder(id, signal))
  */
 export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipeline<Value> {
+  checkComposition('pipeline', policies)
   const handler = compose(policies)
-  return {
+  const describe = (): string => describePolicies(policies)
+  const made: Pipeline<Value> = {
+    describe,
     execute<T extends Value>(
       operation: (context: Context) => Promise<T> | T,
       options?: ExecuteOptions,
     ): Promise<T> {
       const link = followSignal(options?.signal)
-      const context = new Context(new Execution(async (inner) => operation(inner)), link.scope)
+      const context = new Context(new Execution(async (inner) => operation(inner), options), link.scope)
       // What comes out is what `operation` or a policy typed for `Value` made, so it is a T.
       const work = handler(context) as Promise<T>
       return link.linked ? raceAbort(link.scope, work).finally(link.release) : work
     },
   }
+  return showAs(made, () => `pipeline\n${describe()}`)
 }

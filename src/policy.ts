@@ -1,3 +1,4 @@
+import type { HoldfastEvent } from './events.ts'
 import type { Scope } from './signal.ts'
 
 /** How an execution ended. */
@@ -19,6 +20,8 @@ export interface AttemptBudget {
   tryTake(): boolean
   /** The call has succeeded: earns, and gives back what its `extraAttempts` cost. */
   succeeded(extraAttempts: number): void
+  /** Gives back the price of one extra attempt. */
+  giveBack(): void
 }
 
 /** The value or the error: what a `cause` shows of an outcome. */
@@ -41,20 +44,35 @@ export function unwrap<T>(outcome: Outcome<T>): T {
   throw outcome.error
 }
 
+/** A listener. What it throws is swallowed: watching a call never changes it. */
+export type OnEvent = (event: HoldfastEvent, context?: Context) => void
+
 /** The function at the heart of a pipeline. */
 export type Operation = (context: Context) => Promise<unknown>
+
+export interface ExecutionFields {
+  /** What an embedding client knows of the call; policies pass it on unread. */
+  readonly data?: unknown
+  /** What belongs together for policies that keep state: for `createFetch` the key of the circuit. */
+  readonly key?: string
+  /** Told what happens to this execution, by policies that have no listener of their own. */
+  readonly onEvent?: OnEvent | undefined
+}
 
 /** One run of a pipeline: what all of its attempts share. */
 export class Execution {
   readonly operation: Operation
-  /** What an embedding client knows of the call; policies pass it on unread. */
   readonly data: unknown
+  readonly key: string
+  readonly onEvent: OnEvent | undefined
   /** The newest failed attempt: what a timeout or an open circuit that ends the call gives as its cause. */
   lastFailure: Outcome | undefined
 
-  constructor(operation: Operation, data?: unknown) {
+  constructor(operation: Operation, { data, key = 'default', onEvent }: ExecutionFields = {}) {
     this.operation = operation
     this.data = data
+    this.key = key
+    this.onEvent = onEvent
   }
 }
 
@@ -117,5 +135,7 @@ export type Next<T> = (context: Context) => Promise<T>
  */
 export interface Policy<Value = unknown> {
   readonly name: string
+  /** What it is set to, for `describe()`. */
+  readonly settings?: Readonly<Record<string, unknown>>
   wrap<T extends Value>(next: Next<T>): Next<T>
 }

@@ -1,7 +1,10 @@
 import { createStamp } from './stamp.ts'
 
-/** Who ended the work: the caller says nothing of a service's health, a timeout does. */
-export type AbortedBy = 'caller' | 'timeout'
+/**
+ * Who ended the work: a timeout tells something of a service's health; the caller, or another attempt that was first
+ * ('race'), does not.
+ */
+export type AbortedBy = 'caller' | 'timeout' | 'race'
 
 export interface AbortListener {
   onAbort(scope: Scope): void

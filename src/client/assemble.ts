@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
-import { isHoldfastError } from '../errors.ts'
-import type { HoldfastEvent, OnEvent } from '../events.ts'
 import { discard } from '../http/discard.ts'
+import { checkComposition } from '../composition.ts'
+import type { Described } from '../describe.ts'
 import { compose } from '../pipeline.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
 import { fallback, type FailureInfo } from '../policies/fallback.ts'
@@ -10,6 +10,7 @@ import { retry } from '../policies/retry.ts'
 import { timeout } from '../policies/timeout.ts'
 import type { Context, Next, Outcome, Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
+import { cacheClient } from './cache.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
 import { decide } from './decide.ts'
 import type { FetchCircuitBreakerOptions } from './options.ts'
@@ -26,24 +27,50 @@ export interface SharedParts {
   readonly onFirstDelay: (call: FetchCall) => void
 }
 
+export interface Assembly {
+  readonly handler: Next<Response>
+  /** What there is, outermost first, for `describe()`. */
+  readonly parts: readonly Described[]
+}
+
 /**
- * A client's pipeline. Each place has its reason: the fallback sees every failure; the total timeout covers retries and
+ * A client's pipeline. Each place has its reason: the fallback sees every failure, with
+ * the cache before it; the total timeout covers retries and
  * waits; the breaker samples attempts and can end a retry; timeouts of attempts count as failures.
  */
-export function assemble(settings: Settings, shared: SharedParts): Next<Response> {
+export function assemble(settings: Settings, shared: SharedParts): Assembly {
   const { totalMs, attemptMs, circuitBreaker, policies } = settings
   const { clock } = shared
-  const onEvent = tagged(settings.onEvent)
-  const listen = onEvent === undefined ? {} : { onEvent }
-  return compose<Response>([
-    ...optional(settings.fallback, (by) => fallbackPolicy(by, onEvent)),
-    ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, discard: discardResponse, ...listen })),
+  const all = [
+    ...optional(settings.fallback, (by) => fallbackPolicy(by)),
+    ...optional(settings.cache, (by) => by.policy(cacheClient(clock))),
+    ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, discard: discardResponse })),
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
-    ...optional(settings.retry, (by) => retryPolicy(by, shared, onEvent)),
+    ...optional(settings.retry, (by) => retryPolicy(by, shared)),
     ...policies,
     ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
-    ...optional(attemptMs, (ms) => timeout({ attemptMs: ms, clock, ...listen })),
-  ])
+    ...optional(attemptMs, (ms) => timeout({ attemptMs: ms, clock })),
+  ]
+  checkComposition('createFetch', all)
+  return { handler: compose<Response>(all), parts: describedParts(settings, all) }
+}
+
+/** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */
+function describedParts(settings: Settings, policies: readonly Described[]): readonly Described[] {
+  const { idempotency, transport } = settings
+  const keys = idempotency && {
+    name: 'idempotency-key',
+    settings: {
+      header: idempotency.header,
+      methods: idempotency.methods,
+      honoredBy: idempotency.honoredBy ?? 'all',
+    },
+  }
+  const last = {
+    name: 'transport',
+    settings: { fetch: transport === undefined ? 'globalThis.fetch' : transport },
+  }
+  return [...(keys === undefined ? [] : [keys]), ...policies, last]
 }
 
 function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>): Policy<Response>[] {
@@ -53,19 +80,9 @@ function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>)
 /** A timeout knows nothing of what it times; here that is always a response. */
 const discardResponse = (response: unknown): void => discard(response as Response)
 
-/** Says which call an event belongs to. */
-function tagged(onEvent: ((event: HoldfastEvent) => void) | undefined): OnEvent | undefined {
-  if (onEvent === undefined) return undefined
-  return (event, context) => onEvent(context === undefined ? event : { ...event, call: callOf(context).info })
-}
-
-function retryPolicy(
-  { options }: RetrySettings,
-  shared: SharedParts,
-  onEvent: OnEvent | undefined,
-): Policy<Response> {
+function retryPolicy({ options }: RetrySettings, shared: SharedParts): Policy<Response> {
   const { maxRetries, baseDelayMs, factor, maxDelayMs, jitter } = options
-  const given = Object.entries({ maxRetries, baseDelayMs, factor, maxDelayMs, jitter, onEvent })
+  const given = Object.entries({ maxRetries, baseDelayMs, factor, maxDelayMs, jitter })
   return retry<Response>({
     ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
     shouldRetry: (outcome, context) => decide(outcome, context, shared),
@@ -118,15 +135,11 @@ function originOfAnswer(outcome: Outcome<Response>): string | undefined {
   return new URL(outcome.value.url).origin
 }
 
-function fallbackPolicy(
-  { methods, respond }: FallbackSettings,
-  onEvent: OnEvent | undefined,
-): Policy<Response> {
+function fallbackPolicy({ methods, respond }: FallbackSettings): Policy<Response> {
   return fallback<Response>({
     isFailure: (outcome, context) =>
-      methods.has(callOf(context).method) && hasFailed(outcome, callOf(context)),
+      methods.has(callOf(context).method) && callOf(context).hasFailed(outcome),
     discard,
-    ...(onEvent === undefined ? {} : { onEvent }),
     async respond({ reason, outcome }: FailureInfo<Response>, context: Context) {
       const call = callOf(context)
       const { request, key, uncertain } = call
@@ -141,11 +154,4 @@ function fallbackPolicy(
       return substitute
     },
   })
-}
-
-function hasFailed(outcome: Outcome<Response>, call: FetchCall): boolean {
-  // An expired key is an error of this side too, but one that came of time, not of the caller's code.
-  if (!outcome.ok) return !call.isLocal(outcome) || isHoldfastError(outcome.error)
-  const { next, health } = call.verdictOf(outcome)
-  return next === 'retry' || health === 'failure'
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
-import { emit } from '../events.ts'
+import { emit } from '../emit.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
@@ -76,6 +76,7 @@ async function attemptInit(call: FetchCall, context: Context): Promise<RequestIn
   const body = await loadBody(call)
   const headers = await attemptHeaders(call, context)
   if (headers !== undefined) init.headers = headers
+  call.sentHeaders = headers
   if (body !== undefined) {
     const bytes = nextBody(call, body)
     // A stream of ours needs what the platform asks of a caller who passes one.
@@ -125,12 +126,16 @@ function withSignal(init: RequestInit, { scope }: Context): RequestInit {
 async function attemptHeaders(call: FetchCall, context: Context): Promise<Headers | undefined> {
   const { beforeAttempt, idempotency } = call.settings
   const contentType = call.body?.contentType
-  if (call.key === undefined && contentType === undefined && beforeAttempt === undefined) return undefined
+  const added = [call.key, contentType, call.extraHeaders, beforeAttempt]
+  if (added.every((each) => each === undefined)) return undefined
   try {
     const headers = new Headers(call.caller.init.headers)
     if (contentType !== undefined && !headers.has('content-type')) headers.set('content-type', contentType)
     if (call.key !== undefined && idempotency !== undefined && !headers.has(idempotency.header)) {
       headers.set(idempotency.header, formatKey(call.key, idempotency.format))
+    }
+    for (const [name, value] of Object.entries(call.extraHeaders ?? {})) {
+      if (!headers.has(name)) headers.set(name, value)
     }
     await beforeAttempt?.(beforeAttemptInput(headers, context))
     return headers

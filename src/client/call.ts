@@ -1,3 +1,4 @@
+import { isHoldfastError } from '../errors.ts'
 import type { CallInfo, EventResult } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
@@ -39,11 +40,15 @@ export class FetchCall {
   readonly startedWallMs: number
   /** The body of the attempts so far, once the first has read it. */
   body: RequestBody | undefined
+  /** Headers of ours that every attempt carries besides the key: a cache's validators. */
+  extraHeaders: Readonly<Record<string, string>> | undefined
+  /** The headers of the newest attempt. */
+  sentHeaders: Headers | undefined
   attempts = 0
   readonly delaysMs: number[] = []
   /** Whether bytes may have left without a definite answer. */
   uncertain = false
-  source: 'network' | 'fallback' = 'network'
+  source: 'network' | 'cache' | 'fallback' = 'network'
   /** The scope of the attempt whose response is returned: its abort still ends the body. */
   lastScope: Scope | undefined
   /** An error made on this side, by a hook or a request that cannot be built: no news of the service. */
@@ -113,6 +118,14 @@ export class FetchCall {
 
   isLocal(outcome: Outcome): boolean {
     return !outcome.ok && this.#localError !== undefined && this.#localError.error === outcome.error
+  }
+
+  /** Whether nothing better will come of the call: a stored or substitute response may take its place. */
+  hasFailed(outcome: Outcome<Response>): boolean {
+    // An expired key is an error of this side too, but one that came of time, not of the caller's code.
+    if (!outcome.ok) return !this.isLocal(outcome) || isHoldfastError(outcome.error)
+    const { next, health } = this.verdictOf(outcome)
+    return next === 'retry' || health === 'failure'
   }
 
   /** How long the server is sure to remember the key, by whichever clock has moved more; `Infinity` without a key. */

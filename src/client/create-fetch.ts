@@ -1,11 +1,20 @@
-import { emit } from '../events.ts'
+import { emit } from '../emit.ts'
+import { describePolicies, showAs } from '../describe.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
 import { checkKey } from '../http/idempotency-key.ts'
-import { Context, Execution, settled, unwrap, type Next, type Outcome } from '../policy.ts'
+import {
+  Context,
+  Execution,
+  settled,
+  unwrap,
+  type ExecutionFields,
+  type Next,
+  type Outcome,
+} from '../policy.ts'
 import { followSignal, raceAbort, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
-import { assemble } from './assemble.ts'
+import { assemble, type Assembly } from './assemble.ts'
 import { attempt } from './attempt.ts'
 import { watchBody } from './body-idle.ts'
 import { eventResult, type FetchCall } from './call.ts'
@@ -36,7 +45,10 @@ function fetchFor(options: FetchOptions, settings: Settings, state: ClientState)
   const client = new Client(options, settings, state)
   const fetch = (input: FetchInput, init?: HoldfastInit): Promise<Response> => client.fetch(input, init)
   markAsHoldfast(fetch, state.sender)
+  const describe = (): string => client.describe()
+  showAs(fetch, () => `holdfast fetch\n${describe()}\n${stateOfCircuits(state)}`)
   return Object.assign(fetch, {
+    describe,
     circuits: state.circuits.circuits,
     with(changes: DerivedOptions): HoldfastFetch {
       checkDerived('fetch.with', changes, DERIVED_KEYS)
@@ -52,12 +64,26 @@ const PER_CALL_KEYS = [
   'body',
 ]
 
+/** Which services are in trouble: what one looks for in a log. */
+function stateOfCircuits({ circuits: { circuits } }: ClientState): string {
+  const troubled = [...circuits].filter(({ state }) => state !== 'closed')
+  const shown = troubled.map(({ key, state }) => `${key} ${state}`)
+  return `circuits: ${[circuits.size, ...shown].join(', ')}`
+}
+
+/** Events of policies say which call they belong to. */
+function fieldsOf(call: FetchCall): ExecutionFields {
+  const { onEvent } = call.settings
+  const key = call.circuitKey
+  if (onEvent === undefined) return { data: call, key }
+  return { data: call, key, onEvent: (event) => onEvent({ ...event, call: call.info }) }
+}
+
 const NOTHING: CallOptions = {}
 
 /** Settings, and the pipeline that was built from them. */
-interface Plan {
+interface Plan extends Assembly {
   readonly settings: Settings
-  readonly handler: Next<Response>
 }
 
 class Client {
@@ -69,8 +95,12 @@ class Client {
   constructor(options: FetchOptions, settings: Settings, state: ClientState) {
     this.#options = options
     this.#state = state
-    this.#plan = { settings, handler: assemble(settings, state) }
+    this.#plan = { settings, ...assemble(settings, state) }
     this.#isOff = isOff(settings)
+  }
+
+  describe(): string {
+    return describePolicies(this.#plan.parts)
   }
 
   async fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
@@ -104,12 +134,12 @@ class Client {
     if (body !== undefined) checkFunction('holdfast.body', body)
     if (Object.keys(changes).length === 0) return this.#plan
     const settings = settingsOf(merge(this.#options, changes))
-    return { settings, handler: assemble(settings, this.#state) }
+    return { settings, ...assemble(settings, this.#state) }
   }
 
   async #run(call: FetchCall, handler: Next<Response>, link: SignalLink): Promise<Response> {
     const operation = (context: Context): Promise<Response> => attempt(context, this.#state)
-    const work = handler(new Context(new Execution(operation, call), link.scope))
+    const work = handler(new Context(new Execution(operation, fieldsOf(call)), link.scope))
     const outcome = await settled(link.linked ? raceAbort(link.scope, work) : work)
     const finished = this.#finish(call, outcome, link)
     emit(call.settings.onEvent, {

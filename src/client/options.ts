@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { FallbackReason, HoldfastEvent } from '../events.ts'
 import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
 import type { KeyFormat } from '../http/idempotency-key.ts'
+import type { ResponseCache } from '../http/response-cache.ts'
 import type { StatusPattern } from '../http/statuses.ts'
 import type { BackoffOptions } from '../policies/backoff.ts'
 import type { CircuitBreakerSettings } from '../policies/circuit-breaker/circuit-breaker.ts'
@@ -107,6 +108,8 @@ export interface DerivedOptions {
   idempotency?: IdempotencyOptions | false
   timeout?: FetchTimeoutOptions | false
   retryBudget?: false
+  /** Stored responses for when the service fails: `httpCache()` of `holdfast/cache`. Default off. */
+  cache?: ResponseCache | false
   /** A substitute when a GET or HEAD has failed for good; other methods by `{ methods, respond }`. */
   fallback?: Fallback | FallbackByMethod | false
   beforeAttempt?: ((input: BeforeAttemptInput) => void | Promise<void>) | false
@@ -145,4 +148,6 @@ export interface HoldfastFetch {
   /** The same fetch with other settings; circuits and budgets are shared. */
   with(options: DerivedOptions): HoldfastFetch
   readonly circuits: Circuits
+  /** The pipeline as a tree of its policies and their settings, outermost first; `console.log` shows the same. */
+  describe(): string
 }

@@ -4,7 +4,7 @@ import { createStamp } from '../stamp.ts'
 export interface FetchOutcome {
   /** Attempts that were handed to the transport. */
   readonly attempts: number
-  readonly source: 'network' | 'fallback'
+  readonly source: 'network' | 'cache' | 'fallback'
   /**
    * Of a write: bytes may have left and no definite answer came. Send the same operation again, with
    * `idempotencyKey`.

@@ -1,5 +1,5 @@
 import { HoldfastError } from '../errors.ts'
-import { emit } from '../events.ts'
+import { emit } from '../emit.ts'
 import { readBody, snapshotBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
 import { checkKey, parseKey } from '../http/idempotency-key.ts'

@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
-import { emit } from '../events.ts'
+import { emit } from '../emit.ts'
 import { showsSupport } from '../http/idempotency-key.ts'
 import { CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'

@@ -1,6 +1,15 @@
-import { isCircuitOpen, isHoldfastError } from '../errors.ts'
-import { emit, type FallbackReason, type OnEvent } from '../events.ts'
-import { resultOf, settled, unwrap, type Context, type Outcome, type Policy } from '../policy.ts'
+import { isHoldfastError, type ErrorCode } from '../errors.ts'
+import { emit } from '../emit.ts'
+import type { FallbackReason } from '../events.ts'
+import {
+  resultOf,
+  settled,
+  unwrap,
+  type Context,
+  type Outcome,
+  type Policy,
+  type OnEvent,
+} from '../policy.ts'
 import { checkFunction, checkKeys } from '../validate.ts'
 
 /** What a fallback answers to. */
@@ -19,10 +28,19 @@ export interface FallbackOptions<Value> {
   onEvent?: OnEvent
 }
 
+const REASONS: Readonly<Partial<Record<ErrorCode, FallbackReason>>> = {
+  ERR_CIRCUIT_OPEN: 'circuit-open',
+  ERR_BULKHEAD_FULL: 'bulkhead',
+  ERR_THROTTLED: 'throttled',
+  ERR_RATE_LIMITED: 'rate-limited',
+  ERR_ATTEMPT_TIMEOUT: 'timeout',
+  ERR_TOTAL_TIMEOUT: 'timeout',
+  ERR_BODY_IDLE_TIMEOUT: 'timeout',
+}
+
 function reasonOf(outcome: Outcome): FallbackReason {
   if (outcome.ok || !isHoldfastError(outcome.error)) return 'exhausted'
-  if (isCircuitOpen(outcome.error)) return 'circuit-open'
-  return outcome.error.code.endsWith('_TIMEOUT') ? 'timeout' : 'exhausted'
+  return REASONS[outcome.error.code] ?? 'exhausted'
 }
 
 /** The fallback's own error is the newest fact; what it was to help with stays on as the cause. */

@@ -17,7 +17,7 @@ export interface RetryBudgetSettings {
 }
 
 export interface RetryBudgetOptions extends RetryBudgetSettings {
-  /** Calls with the same key share a budget. Default: all calls share one. */
+  /** Calls with the same key share a budget. Default: that of the execution, so all calls share one unless told. */
   key?: (context: Context) => string
   /** How many budgets are kept; full ones are forgotten first. Default 1000. */
   maxKeys?: number
@@ -65,6 +65,10 @@ export class TokenBudget implements AttemptBudget {
     return true
   }
 
+  giveBack(): void {
+    this.#add(this.#settings.perRetry)
+  }
+
   succeeded(extraAttempts: number): void {
     this.#add(this.#settings.perSuccess + extraAttempts * this.#settings.perRetry)
   }
@@ -83,13 +87,14 @@ export function checkRetryBudget(name: string, settings: RetryBudgetSettings): v
 
 /** Budgets by key; the oldest full ones are forgotten first, since a new one is full too. */
 export class RetryBudgets {
+  readonly settings: Required<RetryBudgetSettings>
   readonly #budgets: BoundedMap<TokenBudget>
 
   constructor(settings: RetryBudgetSettings, maxKeys: number, clock: Clock) {
-    const complete = withDefaults<Required<RetryBudgetSettings>>(DEFAULTS.retryBudget, settings)
+    this.settings = withDefaults<Required<RetryBudgetSettings>>(DEFAULTS.retryBudget, settings)
     this.#budgets = new BoundedMap(
       maxKeys,
-      () => new TokenBudget(complete, clock),
+      () => new TokenBudget(this.settings, clock),
       (budget) => budget.isFull,
     )
   }
@@ -108,7 +113,7 @@ export function retryBudget(options: RetryBudgetOptions = {}): Policy {
   checkKeys('retryBudget', options, [...SETTINGS, 'key', 'maxKeys', 'clock'])
   checkRetryBudget('retryBudget', options)
   const {
-    key = () => 'default',
+    key = ({ execution }: Context) => execution.key,
     maxKeys = DEFAULTS.circuitBreaker.maxCircuits,
     clock = systemClock,
   } = options
@@ -118,6 +123,7 @@ export function retryBudget(options: RetryBudgetOptions = {}): Policy {
 export function lendBudget(budgets: RetryBudgets, key: (context: Context) => string): Policy {
   return {
     name: 'retry-budget',
+    settings: { ...budgets.settings },
     wrap: (next) => (context) => next(context.paidFrom(budgets.get(key(context)))),
   }
 }

@@ -1,9 +1,20 @@
 import { systemClock, type Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { delay } from '../delay.ts'
-import { isCircuitOpen } from '../errors.ts'
-import { emit, type EventResult, type GiveUpReason, type OnEvent } from '../events.ts'
-import { resultOf, settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
+import { isLocalRejection } from '../errors.ts'
+import { withDefaults } from '../options.ts'
+import { emit } from '../emit.ts'
+import type { EventResult, GiveUpReason } from '../events.ts'
+import {
+  resultOf,
+  settled,
+  unwrap,
+  type Context,
+  type Next,
+  type Outcome,
+  type Policy,
+  type OnEvent,
+} from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
 import { checkFunction, checkInteger, checkKeys } from '../validate.ts'
 import { backoff, checkBackoff, type Backoff, type BackoffOptions } from './backoff.ts'
@@ -27,7 +38,7 @@ export type RetryDecision =
 export interface RetryOptions<Value = unknown> extends BackoffOptions {
   /** Further attempts after the first. Default 4. */
   maxRetries?: number
-  /** Whether to try again. Default: after any throw. Never asked about the caller's abort or an open circuit. */
+  /** Whether to try again. Default: after any throw. Never asked about the caller's abort, an open circuit or a full bulkhead. */
   shouldRetry?: (
     outcome: Outcome<Value>,
     context: Context,
@@ -81,8 +92,13 @@ export function retry<Value = unknown>(options: RetryOptions<Value> = {}): Polic
     clock: options.clock ?? systemClock,
     backoff: backoff(options, options.random ?? systemRandom),
   }
+  const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Required<BackoffOptions>>(
+    DEFAULTS.retry,
+    options,
+  )
   return {
     name: 'retry',
+    settings: { maxRetries: settings.maxRetries, baseDelayMs, factor, maxDelayMs, jitter },
     wrap:
       <T extends Value>(next: Next<T>) =>
       (context: Context) =>
@@ -138,7 +154,7 @@ class RetryLoop<Value, T extends Value> {
     if (outcome.ok) return outcome
     // The call's own end, by the caller or the deadline, is no failed attempt.
     if (context.scope.aborted) throw context.scope.reason
-    if (isCircuitOpen(outcome.error)) throw withCause(outcome.error, context.execution.lastFailure)
+    if (isLocalRejection(outcome.error)) throw withCause(outcome.error, context.execution.lastFailure)
     return outcome
   }
 
@@ -179,7 +195,7 @@ class RetryLoop<Value, T extends Value> {
   }
 
   #tell(outcome: Outcome<T>, context: Context, event: RetryEvent): void {
-    const { onEvent, describe } = this.#settings.options
+    const { onEvent = context.execution.onEvent, describe } = this.#settings.options
     if (onEvent === undefined) return
     const result = describe?.(outcome) ?? (outcome.ok ? {} : { error: outcome.error })
     emit(onEvent, { ...event, ...result, attempt: context.attempt }, context)

@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
-import { emit, type OnEvent } from '../events.ts'
-import { resultOf, type Context, type Policy } from '../policy.ts'
+import { emit } from '../emit.ts'
+import { resultOf, type Context, type Policy, type OnEvent } from '../policy.ts'
 import { Scope, type AbortListener } from '../signal.ts'
 import { checkKeys, checkPositive, invalidOption } from '../validate.ts'
 
@@ -50,6 +50,7 @@ export function timeout(options: TimeoutOptions): Policy {
 
 class TimeoutPolicy implements Policy {
   readonly name: string
+  readonly settings: Readonly<Record<string, unknown>>
   readonly #kind: Kind
   readonly #timeoutMs: number
   readonly #clock: Clock
@@ -57,6 +58,7 @@ class TimeoutPolicy implements Policy {
 
   constructor(kind: Kind, timeoutMs: number, options: TimeoutOptions) {
     this.name = `${kind.kind}-timeout`
+    this.settings = { [`${kind.kind}Ms`]: timeoutMs }
     this.#kind = kind
     this.#timeoutMs = timeoutMs
     this.#clock = options.clock ?? systemClock

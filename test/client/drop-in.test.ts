@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createFetch, type HoldfastFetch, type HoldfastInit, type Transport } from '../../src/index.ts'
+import { createFetch, type FetchOptions, type HoldfastFetch, type Transport } from '../../src/index.ts'
 import { faultServer, status, type FaultServer } from '../../src/testing/index.ts'
 import { testClock } from './support/clock.ts'
 import { failureOf, finish } from './support/wait.ts'
@@ -306,7 +306,7 @@ describe('a transport of the user’s', () => {
     expect(seen[0]?.[2]).not.toHaveProperty('holdfast')
   })
 
-  test.each<[string, HoldfastInit]>([
+  test.each<[string, FetchOptions]>([
     ['with everything off', OFF as object],
     ['with everything on', {}],
   ])('gets a Request as URL and init: %s', async (_, options) => {

@@ -8,6 +8,7 @@ export const DERIVED_KEYS: readonly string[] = [
   'idempotency',
   'timeout',
   'retryBudget',
+  'cache',
   'fallback',
   'beforeAttempt',
   'policies',

@@ -1,4 +1,5 @@
 import { DEFAULTS } from '../../defaults.ts'
+import type { ResponseCache } from '../../http/response-cache.ts'
 import { statusMatcher } from '../../http/statuses.ts'
 import { checkCircuitBreaker } from '../../policies/circuit-breaker/circuit-breaker.ts'
 import { checkRetryBudget, type RetryBudgetSettings } from '../../policies/retry-budget.ts'
@@ -26,6 +27,7 @@ export interface Settings extends TimeoutSettings {
   readonly circuitBreaker: FetchCircuitBreakerOptions | undefined
   readonly retryBudget: RetryBudgetSettings | undefined
   readonly idempotency: IdempotencySettings | undefined
+  readonly cache: ResponseCache | undefined
   readonly fallback: FallbackSettings | undefined
   readonly beforeAttempt: Exclude<DerivedOptions['beforeAttempt'], false>
   readonly policies: readonly Policy<Response>[]
@@ -38,7 +40,7 @@ export interface FallbackSettings {
 }
 
 /** Parts still to come: they can be named to be off, and not switched on. */
-const RESERVED = ['cache', 'hedge', 'bulkhead'] as const
+const RESERVED = ['hedge', 'bulkhead'] as const
 const KEYS = ['fetch', ...DERIVED_KEYS, 'clock', 'random', ...RESERVED]
 
 /**
@@ -58,6 +60,7 @@ export function settingsOf(options: FetchOptions): Settings {
     retryBudget: part(options.retryBudget, checkedBudget),
     idempotency: part(options.idempotency, idempotencySettings),
     ...(part(options.timeout, timeoutSettings) ?? NO_TIMEOUTS),
+    cache: checkedCache(options.cache),
     fallback: fallbackSettings(options.fallback),
     beforeAttempt: checkedFunction('beforeAttempt', options.beforeAttempt),
     policies: checkedPolicies(options.policies),
@@ -105,6 +108,14 @@ function checkedBudget(options: RetryBudgetSettings): RetryBudgetSettings {
   return options
 }
 
+function checkedCache(cache: ResponseCache | false | undefined): ResponseCache | undefined {
+  if (cache === undefined || cache === false) return undefined
+  if (typeof Object(cache).policy !== 'function') {
+    throw invalidOption('cache', 'httpCache() of holdfast/cache', cache)
+  }
+  return cache
+}
+
 function fallbackSettings(fallback: DerivedOptions['fallback']): FallbackSettings | undefined {
   if (fallback === undefined || fallback === false) return undefined
   if (typeof fallback === 'function') return { methods: new Set(['GET', 'HEAD']), respond: fallback }
@@ -127,8 +138,8 @@ function checkedPolicies(policies: DerivedOptions['policies']): readonly Policy<
 
 /** Whether nothing at all is switched on, so that the transport can be left to itself. */
 export function isOff(settings: Settings): boolean {
-  const { retry, circuitBreaker, idempotency, fallback, beforeAttempt, policies, onEvent } = settings
-  const parts = [retry, circuitBreaker, idempotency, fallback, beforeAttempt, onEvent]
+  const { retry, circuitBreaker, idempotency, cache, fallback, beforeAttempt, policies, onEvent } = settings
+  const parts = [retry, circuitBreaker, idempotency, cache, fallback, beforeAttempt, onEvent]
   const times = [settings.attemptMs, settings.totalMs, settings.bodyIdleMs]
   return policies.length === 0 && [...parts, ...times].every((value) => value === undefined)
 }

@@ -1,9 +1,17 @@
 import { systemClock, type Clock } from '../../clock.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import { CircuitOpenError } from '../../errors.ts'
-import { emit, type OnEvent } from '../../events.ts'
+import { emit } from '../../emit.ts'
 import { withDefaults } from '../../options.ts'
-import { settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
+import {
+  settled,
+  unwrap,
+  type Context,
+  type Next,
+  type Outcome,
+  type Policy,
+  type OnEvent,
+} from '../../policy.ts'
 import { systemRandom, type Random } from '../../random.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
 import {

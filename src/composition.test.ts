@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest'
+import { checkComposition } from './composition.ts'
+import { isHoldfastError } from './errors.ts'
+import type { Policy } from './policy.ts'
+
+const policy = (name: string): Policy => ({ name, wrap: (next) => next })
+
+const refusalOf = (...names: string[]): string => {
+  try {
+    checkComposition('pipeline', names.map(policy))
+  } catch (error) {
+    expect(isHoldfastError(error) && error.code).toBe('ERR_INVALID_OPTION')
+    return (error as Error).message
+  }
+  return ''
+}
+
+describe('the order of a pipeline', () => {
+  test('that createFetch has is right', () => {
+    const order = [
+      'fallback',
+      'cache',
+      'coalesce',
+      'total-timeout',
+      'retry-budget',
+      'retry',
+      'hedge',
+      'rate-limit',
+    ]
+    expect(
+      refusalOf(...order, 'throttle', 'bulkhead', 'concurrency-limit', 'circuit-breaker', 'attempt-timeout'),
+    ).toBe('')
+  })
+
+  test.each([
+    ['circuit-breaker', 'retry', 'not attempts'],
+    ['attempt-timeout', 'retry', 'totalMs'],
+    ['retry', 'total-timeout', 'attemptMs'],
+    ['attempt-timeout', 'circuit-breaker', 'not count as failures'],
+    ['retry', 'retry-budget', 'pay for nothing'],
+    ['hedge', 'retry', 'both requests'],
+    ['retry', 'fallback', 'nothing would be tried again'],
+    ['circuit-breaker', 'bulkhead', 'the wait for a free place'],
+    ['concurrency-limit', 'retry', 'sleep'],
+  ])('%s outside %s is refused with the reason', (outer, inner, reason) => {
+    expect(refusalOf(outer, inner)).toContain(`pipeline: ${outer} stands outside ${inner}; `)
+    expect(refusalOf(outer, inner)).toContain(reason)
+    expect(refusalOf(inner, outer)).toBe('')
+  })
+
+  test('is seen through policies between the two, the user’s own among them', () => {
+    expect(refusalOf('circuit-breaker', 'mine', 'bulkhead', 'retry')).toContain(
+      'circuit-breaker stands outside',
+    )
+    expect(refusalOf('mine', 'retry', 'mine', 'circuit-breaker', 'mine')).toBe('')
+  })
+
+  test.each(['retry', 'retry-budget', 'hedge', 'total-timeout', 'attempt-timeout'])(
+    'two of %s are refused',
+    (name) => {
+      expect(refusalOf(name, 'mine', name)).toContain(`it has two of ${name}; `)
+    },
+  )
+
+  test.each(['circuit-breaker', 'bulkhead', 'fallback'])('two of %s may guard two things', (name) => {
+    expect(refusalOf(name, name)).toBe('')
+  })
+
+  test('the same object twice is refused', () => {
+    const bulkhead = policy('bulkhead')
+    expect(() => checkComposition('createFetch', [bulkhead, policy('mine'), bulkhead])).toThrow(
+      'createFetch: the same bulkhead stands in it twice; a policy object holds state',
+    )
+  })
+})
