@@ -9,6 +9,15 @@ export interface CallInfo {
 
 export type GiveUpReason = 'exhausted' | 'deadline' | 'retry-after' | 'budget' | 'body' | 'final'
 
+/** Which rule opened a circuit; 'probe': too many test requests failed or were slow. */
+export type CircuitOpenCause =
+  | 'failure-rate'
+  | 'slow-calls'
+  | 'consecutive'
+  | 'probe'
+  | 'isolated'
+  | 'restored'
+
 /** How an attempt or a call ended, as far as an event tells it. */
 export interface EventResult {
   /** The response's status, where there was one. */
@@ -47,6 +56,7 @@ interface CircuitOpen {
   /** Until the next test request; the same value that rejections carry. */
   readonly retryAfterMs: number
   readonly isolated: boolean
+  readonly cause: CircuitOpenCause
 }
 interface CircuitHalfOpen {
   readonly type: 'circuit-half-open'

@@ -35,7 +35,7 @@ export {
   TimeoutError,
   type ErrorCode,
 } from './errors.ts'
-export type { CallInfo, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
+export type { CallInfo, CircuitOpenCause, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
 export { pipeline, type ExecuteOptions, type Pipeline } from './pipeline.ts'
 export type { BackoffOptions, Jitter, JitterInput } from './policies/backoff.ts'
 export {
@@ -43,8 +43,9 @@ export {
   type CircuitBreaker,
   type CircuitBreakerOptions,
 } from './policies/circuit-breaker/circuit-breaker.ts'
-export type { CircuitState } from './policies/circuit-breaker/circuit.ts'
 export type { CircuitControl, Circuits } from './policies/circuit-breaker/circuits.ts'
+export type { SlowCall } from './policies/circuit-breaker/rules.ts'
+export type { CircuitBucket, CircuitSnapshot, CircuitState } from './policies/circuit-breaker/snapshot.ts'
 export { fallback, type FallbackOptions } from './policies/fallback.ts'
 export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'
 export { retryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'

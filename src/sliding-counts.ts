@@ -36,6 +36,31 @@ export class SlidingCounts {
     this.#counts = undefined
   }
 
+  /** The counts of each bucket, by kind: the newest first, up to the oldest that has counted anything. */
+  buckets(nowMs: number): number[][] {
+    const counts = this.#advance(nowMs)
+    if (counts === undefined) return []
+    const all = Array.from({ length: BUCKETS }, (_, age) => {
+      const place = this.#placeOf(this.#head - age)
+      return counts.slice(place, place + this.#width)
+    })
+    const oldest = all.findLastIndex((bucket) => bucket.some((count) => count > 0))
+    return all.slice(0, oldest + 1)
+  }
+
+  /** Takes over what `buckets` gave, as if counted up to `nowMs`; what was counted before is gone. */
+  load(nowMs: number, buckets: readonly (readonly number[])[]): void {
+    const counts = this.#start(nowMs)
+    for (const [age, bucket] of buckets.slice(0, BUCKETS).entries()) {
+      const place = this.#placeOf(this.#head - age)
+      for (let kind = 0; kind < this.#width; kind++) {
+        const count = bucket[kind] ?? 0
+        counts[place + kind] = count
+        counts[kind] = (counts[kind] ?? 0) + count
+      }
+    }
+  }
+
   #start(nowMs: number): number[] {
     this.#head = this.#bucketAt(nowMs)
     this.#counts = Array.from({ length: (1 + BUCKETS) * this.#width }, () => 0)

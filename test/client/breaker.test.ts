@@ -685,7 +685,7 @@ describe('fetch.circuits', () => {
     circuit.reset()
     expect(await call()).toBe(200)
     expect(events.filter(({ type }) => type.startsWith('circuit-'))).toEqual([
-      { type: 'circuit-open', key: server.url, retryAfterMs: 5000, isolated: true },
+      { type: 'circuit-open', key: server.url, retryAfterMs: 5000, isolated: true, cause: 'isolated' },
       { type: 'circuit-close', key: server.url },
     ])
   })

@@ -246,9 +246,9 @@ describe('the other events', () => {
     await fetch(server.url)
     const key = server.url
     expect(events.filter(({ type }) => type.startsWith('circuit-'))).toEqual([
-      { type: 'circuit-open', key, retryAfterMs, isolated: false },
+      { type: 'circuit-open', key, retryAfterMs, isolated: false, cause: 'failure-rate' },
       { type: 'circuit-half-open', key },
-      { type: 'circuit-open', key, retryAfterMs: 10_000, isolated: false },
+      { type: 'circuit-open', key, retryAfterMs: 10_000, isolated: false, cause: 'probe' },
       { type: 'circuit-half-open', key },
       { type: 'circuit-close', key },
     ])

@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../../clock.ts'
 import { DEFAULTS } from '../../defaults.ts'
-import { CircuitOpenError } from '../../errors.ts'
+import { CircuitOpenError, isLocalRejection } from '../../errors.ts'
 import { emit } from '../../emit.ts'
 import { withDefaults } from '../../options.ts'
 import {
@@ -23,8 +23,10 @@ import {
   checkPositive,
   invalidOption,
 } from '../../validate.ts'
-import { REFUSED, type Circuit, type Permit, type Verdict } from './circuit.ts'
+import type { Circuit } from './circuit.ts'
 import { CircuitMap, type Circuits } from './circuits.ts'
+import { REFUSED, type Permit, type Verdict } from './permit.ts'
+import type { SlowCall } from './rules.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
 export interface CircuitBreakerSettings {
@@ -32,12 +34,21 @@ export interface CircuitBreakerSettings {
   windowMs?: number
   /** The share of failed attempts in the window that opens the circuit, in (0, 1]. Default 0.5. */
   failureRate?: number
-  /** Attempts in the window below which it never opens. Default 10. */
+  /** Attempts in the window below which no share opens it. Default 10. */
   minimumCalls?: number
+  /**
+   * Failures in a row, within the window, that open it as well, however few attempts there were. Default `false`: a
+   * service that fails 30 % of its attempts at random has rows of any length.
+   */
+  consecutive?: number | false
+  /** Opens it as well when too many attempts are slow, successful or not. Default `false`. */
+  slowCall?: SlowCall | false
   /** How long it stays open; doubles with every failed test request. Default 5000, ±25 %. */
   openMs?: number
   /** The cap of that doubling. Default 30,000. */
   maxOpenMs?: number
+  /** How many test requests decide whether it closes, all at once or one by one, by the same shares. Default 1. */
+  halfOpenProbes?: number
   /** 'reject' with a `CircuitOpenError` at once (default), or 'wait' until the circuit lets the call through. */
   whenOpen?: 'reject' | 'wait'
   /** How many circuits are kept; only closed, idle ones are forgotten. Default 1000. */
@@ -62,7 +73,7 @@ export interface CircuitBreaker<Value = unknown> extends Policy<Value> {
   readonly circuits: Circuits
 }
 
-const SETTINGS = ['windowMs', 'failureRate', 'minimumCalls', 'openMs', 'maxOpenMs', 'whenOpen', 'maxCircuits']
+const SETTINGS = Object.keys(DEFAULTS.circuitBreaker)
 const KEYS = [...SETTINGS, 'key', 'isFailure', 'settledKey', 'leaseMs', 'clock', 'random', 'onEvent']
 
 export function checkCircuitBreaker(name: string, settings: CircuitBreakerSettings): void {
@@ -70,12 +81,22 @@ export function checkCircuitBreaker(name: string, settings: CircuitBreakerSettin
     if (settings[key] !== undefined) checkPositive(`${name}.${key}`, settings[key])
   }
   if (settings.failureRate !== undefined) checkFraction(`${name}.failureRate`, settings.failureRate)
-  for (const key of ['minimumCalls', 'maxCircuits'] as const) {
+  for (const key of ['minimumCalls', 'halfOpenProbes', 'maxCircuits'] as const) {
     if (settings[key] !== undefined) checkInteger(`${name}.${key}`, settings[key], 1)
   }
+  if (isGiven(settings.consecutive)) checkInteger(`${name}.consecutive`, settings.consecutive, 1)
+  if (isGiven(settings.slowCall)) checkSlowCall(`${name}.slowCall`, settings.slowCall)
   if (settings.whenOpen !== undefined) checkOneOf(`${name}.whenOpen`, settings.whenOpen, ['reject', 'wait'])
   const { openMs, maxOpenMs } = complete(settings)
   if (maxOpenMs < openMs) throw invalidOption(`${name}.maxOpenMs`, `>= openMs (${openMs})`, maxOpenMs)
+}
+
+const isGiven = <T>(value: T | false | undefined): value is T => value !== undefined && value !== false
+
+function checkSlowCall(name: string, slowCall: SlowCall): void {
+  checkKeys(name, slowCall, ['durationMs', 'rate'])
+  checkPositive(`${name}.durationMs`, slowCall.durationMs)
+  checkFraction(`${name}.rate`, slowCall.rate)
 }
 
 /** An open time above the default cap lifts the cap: only a cap that was asked for can contradict it. */
@@ -152,14 +173,16 @@ class GuardedAttempt implements AbortListener {
   readonly circuit: Circuit
   readonly #permit: Permit
   readonly #scope: Scope
+  readonly #startedMs: number | undefined
   #settled = false
 
   constructor(circuit: Circuit, permit: Permit, scope: Scope) {
     this.circuit = circuit
     this.#permit = permit
     this.#scope = scope
-    // Everybody else waits for a test request: when its caller leaves, the next one may go at once.
-    if (circuit.state === 'half-open') scope.add(this)
+    this.#startedMs = circuit.startMs
+    // Everybody else waits for a test request: when it is called off, the next one may go at once.
+    if (circuit.isProbe(permit)) scope.add(this)
   }
 
   onAbort(scope: Scope): void {
@@ -167,15 +190,26 @@ class GuardedAttempt implements AbortListener {
   }
 
   settle(verdict: Verdict): void {
-    if (this.#settled) return
+    if (this.#end()) this.circuit.settle(this.#permit, verdict, this.#startedMs)
+  }
+
+  /** The circuit that was asked has answered; what came of it counts for another one, its duration too. */
+  settleAt(other: Circuit, verdict: Verdict): void {
+    if (!this.#end()) return
+    this.circuit.settle(this.#permit, 'success')
+    other.record(verdict, this.#startedMs)
+  }
+
+  #end(): boolean {
+    if (this.#settled) return false
     this.#settled = true
     this.#scope.remove(this)
-    this.circuit.settle(this.#permit, verdict)
+    return true
   }
 }
 
-/** By the caller: that says nothing of the service. */
-const isCalledOff = ({ abortedBy }: Scope): boolean => abortedBy === 'caller'
+/** By the caller, or since another attempt was first: only a timeout says something of the service. */
+const isCalledOff = ({ aborted, abortedBy }: Scope): boolean => aborted && abortedBy !== 'timeout'
 
 async function whenRefused(
   { waiting }: CircuitStore,
@@ -197,7 +231,7 @@ function judge<Value>(
   context: Context,
   { isFailure }: GuardOptions<Value>,
 ): Verdict {
-  if (!outcome.ok && isCalledOff(context.scope)) return 'ignored'
+  if (!outcome.ok && (isCalledOff(context.scope) || isLocalRejection(outcome.error))) return 'ignored'
   const failed = isFailure === undefined ? !outcome.ok : isFailure(outcome, context)
   if (failed === 'ignored') return 'ignored'
   return failed ? 'failure' : 'success'
@@ -215,12 +249,8 @@ function settle<Value>(
   try {
     const verdict = judge(outcome, context, options)
     const settledKey = options.settledKey?.(outcome, context) ?? circuit.key
-    if (settledKey === circuit.key) {
-      attempt.settle(verdict)
-      return
-    }
-    attempt.settle('success')
-    circuits.get(settledKey).record(verdict)
+    if (settledKey === circuit.key) attempt.settle(verdict)
+    else attempt.settleAt(circuits.get(settledKey), verdict)
   } finally {
     // A rule of the caller's that throws must not keep the permit.
     attempt.settle('ignored')

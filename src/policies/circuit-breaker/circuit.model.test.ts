@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DEFAULTS } from '../../defaults.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
-import { Circuit, REFUSED, type Verdict } from './circuit.ts'
+import { Circuit } from './circuit.ts'
+import { REFUSED, type Verdict } from './permit.ts'
 
 const { windowMs, failureRate, minimumCalls, openMs, maxOpenMs } = DEFAULTS.circuitBreaker
 const LEASE_MS = 7000

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../../defaults.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
-import { Circuit, REFUSED, type CircuitEvent, type CircuitSettings, type Verdict } from './circuit.ts'
+import { Circuit, type CircuitEvent } from './circuit.ts'
+import { REFUSED, type Verdict } from './permit.ts'
+import type { CircuitSettings } from './rules.ts'
 
 interface Bench {
   readonly circuit: Circuit
@@ -46,7 +48,9 @@ describe('a closed circuit', () => {
     expect(circuit.state).toBe('closed')
     run('failure')
     expect(circuit.state).toBe('open')
-    expect(events).toEqual([{ type: 'circuit-open', key: 'api', retryAfterMs: 5000, isolated: false }])
+    expect(events).toEqual([
+      { type: 'circuit-open', key: 'api', retryAfterMs: 5000, isolated: false, cause: 'failure-rate' },
+    ])
   })
 
   test('stays closed below ten attempts, even if all have failed', () => {
@@ -258,7 +262,7 @@ describe('by hand', () => {
     circuit.reset()
     expect(run('success', 10)).toBe(10)
     expect(events).toEqual([
-      { type: 'circuit-open', key: 'api', retryAfterMs: 5000, isolated: true },
+      { type: 'circuit-open', key: 'api', retryAfterMs: 5000, isolated: true, cause: 'isolated' },
       { type: 'circuit-close', key: 'api' },
     ])
   })

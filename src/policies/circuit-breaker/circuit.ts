@@ -1,37 +1,20 @@
 import type { Clock } from '../../clock.ts'
-import type { HoldfastEvent } from '../../events.ts'
+import type { CircuitOpenCause, HoldfastEvent } from '../../events.ts'
 import { uniform, type Random } from '../../random.ts'
 import { SlidingCounts } from '../../sliding-counts.ts'
-
-export type CircuitState = 'closed' | 'open' | 'half-open' | 'isolated'
-
-/** What an attempt says of the service's health. 'ignored' says nothing: the caller left, or nothing was sent. */
-export type Verdict = 'success' | 'failure' | 'ignored'
-
-/** The leave to make one attempt: the generation it belongs to, or `REFUSED`. */
-export type Permit = number
-export const REFUSED: Permit = 0
-
-export interface CircuitSettings {
-  /** The window over which failures are counted. */
-  readonly windowMs: number
-  /** The share of failures that opens the circuit. */
-  readonly failureRate: number
-  /** Fewer attempts in the window never open it. */
-  readonly minimumCalls: number
-  /** How long it stays open the first time; doubles with each failed test request. */
-  readonly openMs: number
-  readonly maxOpenMs: number
-  /** How long a test request may take before it counts as failed. */
-  readonly leaseMs: number
-}
+import { invalidOption } from '../../validate.ts'
+import { HalfOpen, type Decision, type Lease } from './half-open.ts'
+import { REFUSED, type Permit, type Verdict } from './permit.ts'
+import { exceededShare, type CircuitSettings } from './rules.ts'
+import { checkSnapshot, type CircuitSnapshot, type CircuitState } from './snapshot.ts'
 
 /** ±25 % on the open time, so that many clients do not test a service at the same moment. */
 const OPEN_JITTER = 0.25
 
-/** What the window counts. */
+/** What the window counts; slow attempts only where they matter. */
 const SUCCESSES = 0
 const FAILURES = 1
+const SLOW = 2
 
 export type CircuitEvent = Extract<
   HoldfastEvent,
@@ -58,25 +41,27 @@ export interface CircuitParts {
 export class Circuit {
   readonly key: string
   readonly #parts: CircuitParts
-  readonly #window: SlidingCounts
   #state: CircuitState = 'closed'
   #generation = 1
+  #inFlight = 0
   /** How often in a row it has opened without closing: the exponent of the open time. */
   #openings = 0
   #openUntilMs = 0
-  /** When the test request under way counts as failed; `undefined` while there is none. */
-  #leaseUntilMs: number | undefined
-  #inFlight = 0
+  /** Failures in the window since its last success. */
+  #failuresInARow = 0
+  /** Made with the first sample: most circuits of a large map are idle. */
+  #window: SlidingCounts | undefined
+  /** Defined while half-open. */
+  #halfOpen: HalfOpen | undefined
 
   constructor(key: string, parts: CircuitParts) {
     this.key = key
     this.#parts = parts
-    this.#window = new SlidingCounts(parts.settings.windowMs, 2)
   }
 
   /** An open circuit whose time has passed is still open: it is half-open once a test request is under way. */
   get state(): CircuitState {
-    this.#expireLease(this.#parts.clock.now())
+    if (this.#halfOpen !== undefined) this.#expireLeases(this.#parts.clock.now())
     return this.#state
   }
 
@@ -91,51 +76,46 @@ export class Circuit {
     const nowMs = clock.now()
     if (this.#state === 'open') return Math.max(0, this.#openUntilMs - nowMs)
     if (this.#state === 'isolated') return settings.openMs
-    const leaseMs = this.#leaseUntilMs === undefined ? 0 : this.#leaseUntilMs - nowMs
-    return Math.max(0, Math.min(settings.openMs, leaseMs))
+    const lease = this.#halfOpen?.isFull === true ? this.#halfOpen.nextLease : undefined
+    return lease === undefined ? 0 : Math.max(0, Math.min(settings.openMs, lease.untilMs - nowMs))
+  }
+
+  /** When an attempt that is let through now begins; `undefined` where nobody asks how long it takes. */
+  get startMs(): number | undefined {
+    return this.#parts.settings.slowCall === false ? undefined : this.#parts.clock.now()
   }
 
   tryAcquire(): Permit {
-    const nowMs = this.#parts.clock.now()
-    this.#expireLease(nowMs)
     if (this.#state === 'closed') return this.#admit()
-    if (this.#state === 'open' && nowMs >= this.#openUntilMs) {
-      this.#state = 'half-open'
-      const permit = this.#admitProbe(nowMs)
-      this.#parts.onChange({ type: 'circuit-half-open', key: this.key })
-      return permit
-    }
-    if (this.#state === 'half-open' && this.#leaseUntilMs === undefined) return this.#admitProbe(nowMs)
-    return REFUSED
+    const nowMs = this.#parts.clock.now()
+    this.#expireLeases(nowMs)
+    return this.#tryAcquireAt(nowMs)
   }
 
-  settle(permit: Permit, verdict: Verdict): void {
+  /** Whether a permit is that of a test request under way. */
+  isProbe(permit: Permit): boolean {
+    return this.#halfOpen?.has(permit) ?? false
+  }
+
+  /** @param startedMs the `startMs` of the attempt; without it the attempt is not slow. */
+  settle(permit: Permit, verdict: Verdict, startedMs?: number): void {
     this.#inFlight--
-    if (permit !== this.#generation) return
-    if (this.#state === 'half-open') this.#settleProbe(verdict)
-    else this.record(verdict)
+    if (this.#halfOpen !== undefined) this.#settleProbe(permit, verdict, startedMs)
+    else if (permit === this.#generation) this.record(verdict, startedMs)
   }
 
   /** Counts an attempt that needed no permit here, as one that was redirected from elsewhere. */
-  record(verdict: Verdict): void {
+  record(verdict: Verdict, startedMs?: number): void {
     if (this.#state !== 'closed' || verdict === 'ignored') return
     const nowMs = this.#parts.clock.now()
-    this.#window.record(nowMs, verdict === 'failure' ? FAILURES : SUCCESSES)
-    const { failureRate, minimumCalls } = this.#parts.settings
-    const failures = this.#window.sum(nowMs, FAILURES)
-    const total = failures + this.#window.sum(nowMs, SUCCESSES)
-    if (total >= minimumCalls && failures / total >= failureRate) this.#open()
+    const cause = this.#sample(nowMs, verdict === 'failure', this.#isSlow(startedMs, nowMs))
+    if (cause !== undefined) this.#open(cause, nowMs)
   }
 
   /** Refuses everything until `reset()`: for maintenance, and for drills. */
   isolate(): void {
     this.#enter('isolated')
-    this.#parts.onChange({
-      type: 'circuit-open',
-      key: this.key,
-      retryAfterMs: this.retryAfterMs,
-      isolated: true,
-    })
+    this.#tellOpen('isolated')
   }
 
   /** Closed, as if new. */
@@ -145,38 +125,137 @@ export class Circuit {
     if (!wasClosed) this.#parts.onChange({ type: 'circuit-close', key: this.key })
   }
 
+  snapshot(): CircuitSnapshot {
+    const nowMs = this.#parts.clock.now()
+    this.#expireLeases(nowMs)
+    const buckets = this.#window?.buckets(nowMs) ?? []
+    return {
+      version: 1,
+      state: this.#state,
+      openForMs: this.#state === 'open' ? this.retryAfterMs : 0,
+      openings: this.#openings,
+      failuresInARow: this.#failuresInARow,
+      windowMs: this.#parts.settings.windowMs,
+      buckets: buckets.map(([successes = 0, failures = 0, slow = 0]) => ({ successes, failures, slow })),
+    }
+  }
+
+  /**
+   * Goes on from a snapshot, which `ageMs` have passed since. A half-open circuit becomes an open one whose time is
+   * over, since its test requests belong to somebody else; an isolated one stays isolated until `reset()`.
+   *
+   * @throws {HoldfastError} ERR_INVALID_OPTION
+   */
+  restore(snapshot: CircuitSnapshot, ageMs = 0): void {
+    checkSnapshot(snapshot)
+    if (!Number.isFinite(ageMs)) throw invalidOption('ageMs', 'a number of milliseconds', ageMs)
+    if (this.#state === 'isolated') return
+    if (snapshot.state === 'isolated') this.isolate()
+    else if (snapshot.state === 'closed') this.#restoreClosed(snapshot, Math.max(0, ageMs))
+    else this.#restoreOpen(snapshot, Math.max(0, ageMs))
+  }
+
   #admit(): Permit {
     this.#inFlight++
     return this.#generation
   }
 
-  #admitProbe(nowMs: number): Permit {
+  #tryAcquireAt(nowMs: number): Permit {
+    if (this.#state === 'closed') return this.#admit()
+    if (this.#state === 'open' && nowMs >= this.#openUntilMs) return this.#startHalfOpen(nowMs)
+    if (this.#halfOpen === undefined || this.#halfOpen.isFull) return REFUSED
+    return this.#admitProbe(this.#halfOpen, nowMs)
+  }
+
+  #startHalfOpen(nowMs: number): Permit {
+    this.#enter('half-open')
+    this.#halfOpen = new HalfOpen(this.#parts.settings)
+    const permit = this.#admitProbe(this.#halfOpen, nowMs)
+    this.#parts.onChange({ type: 'circuit-half-open', key: this.key })
+    return permit
+  }
+
+  /** Each test request is a generation of its own. */
+  #admitProbe(halfOpen: HalfOpen, nowMs: number): Permit {
     this.#generation++
-    this.#leaseUntilMs = nowMs + this.#parts.settings.leaseMs
+    halfOpen.admit(this.#generation, nowMs)
     return this.#admit()
   }
 
-  #settleProbe(verdict: Verdict): void {
-    this.#leaseUntilMs = undefined
-    if (verdict === 'failure') this.#open()
-    else if (verdict === 'success') this.reset()
-    else this.#parts.onProbeReturned()
+  #settleProbe(permit: Permit, verdict: Verdict, startedMs: number | undefined): void {
+    const nowMs = this.#parts.clock.now()
+    this.#expireLeases(nowMs)
+    if (this.#halfOpen === undefined || !this.#halfOpen.has(permit)) return
+    if (verdict === 'ignored') {
+      this.#halfOpen.release(permit)
+      this.#parts.onProbeReturned()
+    } else {
+      const slow = this.#isSlow(startedMs, nowMs)
+      this.#decide(this.#halfOpen.sample(permit, verdict === 'failure', slow), nowMs)
+    }
   }
 
-  #expireLease(nowMs: number): void {
-    if (this.#leaseUntilMs === undefined || nowMs < this.#leaseUntilMs) return
-    this.#open(this.#leaseUntilMs)
+  #expireLeases(nowMs: number): void {
+    for (
+      let lease = this.#nextLease;
+      lease !== undefined && nowMs >= lease.untilMs;
+      lease = this.#nextLease
+    ) {
+      const slow = this.#isSlow(lease.untilMs - this.#parts.settings.leaseMs, lease.untilMs)
+      this.#decide(this.#halfOpen?.sample(lease.permit, true, slow), lease.untilMs)
+    }
   }
 
-  #open(sinceMs: number = this.#parts.clock.now()): void {
+  get #nextLease(): Lease | undefined {
+    return this.#halfOpen?.nextLease
+  }
+
+  #decide(decision: Decision, nowMs: number): void {
+    if (decision === 'open') this.#open('probe', nowMs)
+    if (decision === 'close') this.reset()
+  }
+
+  #isSlow(startedMs: number | undefined, nowMs: number): boolean {
+    const { slowCall } = this.#parts.settings
+    return slowCall !== false && startedMs !== undefined && nowMs - startedMs > slowCall.durationMs
+  }
+
+  /** @returns the rule that opens the circuit, if one does. */
+  #sample(nowMs: number, failed: boolean, slow: boolean): CircuitOpenCause | undefined {
+    const { settings } = this.#parts
+    const window = (this.#window ??= this.#newWindow())
+    window.record(nowMs, failed ? FAILURES : SUCCESSES)
+    if (slow) window.record(nowMs, SLOW)
+    const failures = window.sum(nowMs, FAILURES)
+    // Those that have left the window were the first of the row.
+    this.#failuresInARow = failed ? Math.min(this.#failuresInARow + 1, failures) : 0
+    const total = failures + window.sum(nowMs, SUCCESSES)
+    const slows = settings.slowCall === false ? 0 : window.sum(nowMs, SLOW)
+    const share = total < settings.minimumCalls ? undefined : exceededShare(settings, failures, slows, total)
+    if (share !== undefined) return share
+    const { consecutive } = settings
+    return consecutive !== false && this.#failuresInARow >= consecutive ? 'consecutive' : undefined
+  }
+
+  #newWindow(): SlidingCounts {
+    const { windowMs, slowCall } = this.#parts.settings
+    return new SlidingCounts(windowMs, slowCall === false ? SLOW : SLOW + 1)
+  }
+
+  #open(cause: CircuitOpenCause, sinceMs: number): void {
     this.#enter('open')
     this.#openUntilMs = sinceMs + this.#openMs()
     this.#openings++
+    this.#tellOpen(cause)
+  }
+
+  #tellOpen(cause: CircuitOpenCause): void {
     this.#parts.onChange({
       type: 'circuit-open',
       key: this.key,
       retryAfterMs: this.retryAfterMs,
-      isolated: false,
+      isolated: this.#state === 'isolated',
+      cause,
     })
   }
 
@@ -194,13 +273,34 @@ export class Circuit {
   #close(): void {
     this.#enter('closed')
     this.#openings = 0
-    this.#window.clear()
   }
 
-  /** Every change of state is a new generation: results from before it no longer count. */
+  #restoreClosed(snapshot: CircuitSnapshot, ageMs: number): void {
+    this.reset()
+    // Tenths of another window say nothing of this one.
+    if (snapshot.windowMs !== this.#parts.settings.windowMs) return
+    this.#failuresInARow = snapshot.failuresInARow
+    this.#window = this.#newWindow()
+    this.#window.load(
+      this.#parts.clock.now() - ageMs,
+      snapshot.buckets.map(({ successes, failures, slow }) => [successes, failures, slow]),
+    )
+  }
+
+  #restoreOpen(snapshot: CircuitSnapshot, ageMs: number): void {
+    this.#enter('open')
+    const openForMs = Math.min(snapshot.openForMs, this.#parts.settings.maxOpenMs)
+    this.#openUntilMs = this.#parts.clock.now() + Math.max(0, openForMs - ageMs)
+    this.#openings = snapshot.openings
+    this.#tellOpen('restored')
+  }
+
+  /** Every change of state is a new generation: results from before it no longer count, nor does what was sampled. */
   #enter(state: CircuitState): void {
     this.#state = state
     this.#generation++
-    this.#leaseUntilMs = undefined
+    this.#halfOpen = undefined
+    this.#window = undefined
+    this.#failuresInARow = 0
   }
 }

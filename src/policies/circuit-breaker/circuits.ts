@@ -1,5 +1,6 @@
 import { BoundedMap } from '../../bounded-map.ts'
-import { Circuit, type CircuitParts, type CircuitState } from './circuit.ts'
+import { Circuit, type CircuitParts } from './circuit.ts'
+import type { CircuitSnapshot, CircuitState } from './snapshot.ts'
 
 /** What a user may do with a circuit. */
 export interface CircuitControl {
@@ -9,6 +10,17 @@ export interface CircuitControl {
   isolate(): void
   /** Closes the circuit and forgets what it has counted. */
   reset(): void
+  /** The circuit as plain JSON, to go on from elsewhere or later. */
+  snapshot(): CircuitSnapshot
+  /**
+   * Goes on from a snapshot. A half-open circuit becomes an open one whose time is over, since its test requests belong
+   * to somebody else; an isolated circuit stays isolated until `reset()`.
+   *
+   * @param ageMs the time since the snapshot that counts. Default 0: no time has passed. Below 0 is 0, since it may come
+   * of a wall clock.
+   * @throws {HoldfastError} ERR_INVALID_OPTION when `snapshot()` has not made it
+   */
+  restore(snapshot: CircuitSnapshot, ageMs?: number): void
 }
 
 /** All circuits of a breaker, by key. */

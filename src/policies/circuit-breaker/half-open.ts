@@ -1,4 +1,4 @@
-import type { Permit } from './circuit.ts'
+import type { Permit } from './permit.ts'
 import { exceededShare, type CircuitSettings } from './rules.ts'
 
 /** What the test requests say so far: `undefined` while it takes more of them. */

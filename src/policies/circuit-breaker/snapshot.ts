@@ -38,7 +38,7 @@ export interface CircuitSnapshot {
  */
 export function checkSnapshot(snapshot: CircuitSnapshot): void {
   checkObject('snapshot', snapshot)
-  checkOneOf('snapshot.version', snapshot.version, [1])
+  if (snapshot.version !== 1) throw invalidOption('snapshot.version', '1', snapshot.version)
   checkOneOf('snapshot.state', snapshot.state, STATES)
   checkNumber('snapshot.openForMs', snapshot.openForMs)
   checkInteger('snapshot.openings', snapshot.openings)
