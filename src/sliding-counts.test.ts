@@ -11,6 +11,8 @@ const records = fc.record({
     fc.record({
       waitMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 150 }), fc.integer({ min: 0, max: 5000 })),
       kind: fc.nat(WIDTH - 1),
+      /** Whether the counts then move to another object. */
+      moves: fc.boolean(),
     }),
     { maxLength: 100 },
   ),
@@ -21,10 +23,10 @@ describe('SlidingCounts', () => {
     const bucketAt = (ms: number): number => Math.floor(ms / (WINDOW_MS / 10))
     fc.assert(
       fc.property(records, ({ startMs, steps }) => {
-        const counts = new SlidingCounts(WINDOW_MS, WIDTH)
+        let counts = new SlidingCounts(WINDOW_MS, WIDTH)
         const all: { bucket: number; kind: number }[] = []
         let nowMs = startMs
-        for (const { waitMs, kind } of steps) {
+        for (const { waitMs, kind, moves } of steps) {
           nowMs += waitMs
           counts.record(nowMs, kind)
           all.push({ bucket: bucketAt(nowMs), kind })
@@ -32,6 +34,11 @@ describe('SlidingCounts', () => {
           for (let each = 0; each < WIDTH; each++) {
             expect(counts.sum(nowMs, each)).toBe(recent.filter((record) => record.kind === each).length)
           }
+          if (!moves) continue
+          const buckets = counts.buckets(nowMs)
+          counts = new SlidingCounts(WINDOW_MS, WIDTH)
+          counts.load(nowMs, buckets)
+          expect(counts.buckets(nowMs)).toEqual(buckets)
         }
       }),
     )
@@ -53,6 +60,31 @@ describe('SlidingCounts', () => {
     for (let ms = 0; ms < WINDOW_MS; ms += 100) counts.record(ms, 0)
     const left = [999, 1000, 1100, 1899, 1900].map((ms) => counts.sum(ms, 0))
     expect(left).toEqual([10, 9, 8, 1, 0])
+  })
+
+  test('tells its buckets, the newest first, without empty ones at the end', () => {
+    const counts = new SlidingCounts(WINDOW_MS, 2)
+    expect(counts.buckets(0)).toEqual([])
+    counts.record(0, 0)
+    counts.record(200, 1)
+    counts.record(200, 1)
+    expect(counts.buckets(200)).toEqual([
+      [0, 2],
+      [0, 0],
+      [1, 0],
+    ])
+    expect(counts.buckets(1000)).toEqual([...Array.from({ length: 8 }, () => [0, 0]), [0, 2]])
+    expect(counts.buckets(1200)).toEqual([])
+  })
+
+  test('what is loaded replaces what was counted, and ages', () => {
+    const counts = new SlidingCounts(WINDOW_MS, 1)
+    counts.record(0, 0)
+    counts.load(5000, [[2], [0], [3]])
+    expect(counts.sum(5000, 0)).toBe(5)
+    expect([5799, 5800, 5999, 6000].map((ms) => counts.sum(ms, 0))).toEqual([5, 2, 2, 0])
+    counts.load(6000, [])
+    expect(counts.sum(6000, 0)).toBe(0)
   })
 
   test('a time that goes backwards counts as the newest one seen', () => {

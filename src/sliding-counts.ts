@@ -4,14 +4,17 @@ export const BUCKETS = 10
 /**
  * How often each of `width` kinds of things has happened over the last `windowMs`, in ten buckets: constant work and no
  * timer. Kinds are numbered from 0. Time is monotonic and the window only moves forward; every bucket that has passed is
- * emptied, however long nothing came. An empty one holds no counts: most windows of a large map are idle.
+ * emptied, however long nothing came.
+ *
+ * It holds only the buckets that were used since the window was last empty: most windows of a large map are nearly idle.
  */
 export class SlidingCounts {
   readonly #bucketMs: number
   readonly #width: number
-  /** The newest bucket, counted from time 0. */
+  /** The first bucket held, and the newest one, counted from time 0. */
+  #origin = 0
   #head = 0
-  /** The sums over the window, then the buckets, `width` places each. */
+  /** The sums over the window, then a ring of buckets, `width` places each. */
   #counts: number[] | undefined
 
   constructor(windowMs: number, width: number) {
@@ -21,7 +24,7 @@ export class SlidingCounts {
 
   /** Counts one of `kind`. */
   record(nowMs: number, kind: number): void {
-    const counts = this.#advance(nowMs) ?? this.#start(nowMs)
+    const counts = this.#advance(nowMs) ?? this.#start(this.#bucketAt(nowMs), 1)
     const place = this.#placeOf(this.#head) + kind
     counts[kind] = (counts[kind] ?? 0) + 1
     counts[place] = (counts[place] ?? 0) + 1
@@ -40,17 +43,18 @@ export class SlidingCounts {
   buckets(nowMs: number): number[][] {
     const counts = this.#advance(nowMs)
     if (counts === undefined) return []
-    const all = Array.from({ length: BUCKETS }, (_, age) => {
+    const length = Math.min(BUCKETS, this.#head - this.#origin + 1)
+    const held = Array.from({ length }, (_, age) => {
       const place = this.#placeOf(this.#head - age)
       return counts.slice(place, place + this.#width)
     })
-    const oldest = all.findLastIndex((bucket) => bucket.some((count) => count > 0))
-    return all.slice(0, oldest + 1)
+    return held.slice(0, held.findLastIndex((bucket) => bucket.some((count) => count > 0)) + 1)
   }
 
   /** Takes over what `buckets` gave, as if counted up to `nowMs`; what was counted before is gone. */
   load(nowMs: number, buckets: readonly (readonly number[])[]): void {
-    const counts = this.#start(nowMs)
+    const size = Math.max(1, Math.min(BUCKETS, buckets.length))
+    const counts = this.#start(this.#bucketAt(nowMs) - size + 1, size)
     for (const [age, bucket] of buckets.slice(0, BUCKETS).entries()) {
       const place = this.#placeOf(this.#head - age)
       for (let kind = 0; kind < this.#width; kind++) {
@@ -61,20 +65,34 @@ export class SlidingCounts {
     }
   }
 
-  #start(nowMs: number): number[] {
-    this.#head = this.#bucketAt(nowMs)
-    this.#counts = Array.from({ length: (1 + BUCKETS) * this.#width }, () => 0)
+  #start(origin: number, size: number): number[] {
+    this.#origin = origin
+    this.#head = origin + size - 1
+    this.#counts = zeros((1 + size) * this.#width)
     return this.#counts
   }
 
   #advance(nowMs: number): number[] | undefined {
-    const counts = this.#counts
-    if (counts === undefined) return undefined
+    if (this.#counts === undefined) return undefined
     const bucket = this.#bucketAt(nowMs)
-    const passed = Math.min(bucket - this.#head, BUCKETS)
+    const passed = bucket - this.#head
+    if (passed <= 0) return this.#counts
+    if (passed >= BUCKETS) {
+      this.clear()
+      return undefined
+    }
+    const counts = this.#grow(this.#counts, bucket)
     for (let step = 1; step <= passed; step++) this.#empty(counts, this.#head + step)
-    this.#head = Math.max(this.#head, bucket)
+    this.#head = bucket
     return counts
+  }
+
+  /** Exactly as long as needed: `push` would take room for more. */
+  #grow(counts: number[], bucket: number): number[] {
+    const size = Math.min(BUCKETS, bucket - this.#origin + 1)
+    const missing = (1 + size) * this.#width - counts.length
+    if (missing > 0) this.#counts = counts.concat(zeros(missing))
+    return this.#counts ?? counts
   }
 
   #empty(counts: number[], bucket: number): void {
@@ -89,8 +107,11 @@ export class SlidingCounts {
     return Math.floor(nowMs / this.#bucketMs)
   }
 
-  /** Where a bucket's counts stand; a clock may begin below zero. */
   #placeOf(bucket: number): number {
-    return (1 + (((bucket % BUCKETS) + BUCKETS) % BUCKETS)) * this.#width
+    return (1 + ((bucket - this.#origin) % BUCKETS)) * this.#width
   }
+}
+
+function zeros(length: number): number[] {
+  return Array.from({ length }, () => 0)
 }
