@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest'
-import { readBody, snapshotBody, type RequestBody } from './body.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { isStream, isUsedUp, readBody, snapshotBody, type RequestBody } from './body.ts'
 import type { BodyLike } from './fetch-types.ts'
 
 const sent = async (body: RequestBody | undefined): Promise<string> => new Response(body?.next()).text()
@@ -33,6 +33,14 @@ describe('snapshotBody', () => {
     expect(await sent(await ofParameters)).toBe('a=1')
   })
 
+  test('a buffer that a transport detached is still there for the next attempt', async () => {
+    const snapshot = await snapshotBody(new TextEncoder().encode('data'))
+    const { buffer } = snapshot.next() as Uint8Array<ArrayBuffer>
+    structuredClone(buffer, { transfer: [buffer] })
+    expect(buffer.byteLength).toBe(0)
+    expect(await sent(snapshot)).toBe('data')
+  })
+
   test('a form has one boundary for all attempts', async () => {
     const form = new FormData()
     form.set('field', 'value')
@@ -54,6 +62,43 @@ describe('snapshotBody', () => {
   })
 })
 
+describe('isStream', () => {
+  test.each<[string, unknown, boolean]>([
+    [
+      'a stream of another realm, or one that cannot be iterated',
+      { [Symbol.toStringTag]: 'ReadableStream' },
+      true,
+    ],
+    ['a plain object', {}, false],
+    ['a string', 'text', false],
+    ['null', null, false],
+  ])('%s', (_, body, expected) => {
+    expect(isStream(body)).toBe(expected)
+  })
+})
+
+describe('isUsedUp', () => {
+  test('a stream that was read is used up, even if it was let go since', async () => {
+    const stream = new Blob(['data']).stream()
+    expect(isUsedUp(stream)).toBe(false)
+    const reader = stream.getReader()
+    expect(isUsedUp(stream)).toBe(true)
+    await reader.read()
+    reader.releaseLock()
+    expect(isUsedUp(stream)).toBe(true)
+  })
+
+  test('asking takes nothing from the stream', async () => {
+    const stream = new Blob(['data']).stream()
+    isUsedUp(stream)
+    expect(await new Response(stream).text()).toBe('data')
+  })
+
+  test('what is no stream can be read again', () => {
+    expect(['text', undefined, new Blob()].map(isUsedUp)).toEqual([false, false, false])
+  })
+})
+
 describe('readBody', () => {
   const request = (body: BodyInit | null, init: RequestInit = {}): Request =>
     new Request('http://localhost/', { method: 'POST', body, ...init })
@@ -71,6 +116,37 @@ describe('readBody', () => {
     const body = await readBody(request('x'.repeat(3 * MIB)), MIB)
     expect(body?.sentOnce).toBe('too-large')
     expect((await sent(body)).length).toBe(3 * MIB)
+  })
+
+  test('streams on in order: first what was read already, then the rest', async () => {
+    const chunks = ['a', 'bc', 'd', 'ef'].map((text) => new TextEncoder().encode(text))
+    const pull = (controller: ReadableStreamDefaultController): void => {
+      const chunk = chunks.shift()
+      if (chunk === undefined) controller.close()
+      else controller.enqueue(chunk)
+    }
+    const init = { duplex: 'half' } as RequestInit
+    const body = await readBody(request(new ReadableStream({ pull }, { highWaterMark: 0 }), init), 2)
+    expect(chunks).toHaveLength(2)
+    expect(await sent(body)).toBe('abcdef')
+  })
+
+  test('who gives up a longer body gives up its source, too', async () => {
+    const cancel = vi.fn<(reason: unknown) => void>()
+    const source = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(2)), cancel })
+    const body = await readBody(request(source, { duplex: 'half' } as RequestInit), 1)
+    const rest = body?.next() as ReadableStream
+    await rest.cancel('enough')
+    expect(cancel).toHaveBeenCalledExactlyOnceWith('enough')
+  })
+
+  test('a platform without `Request.body` reads it whole', async () => {
+    const withoutBody = (original: Request): Request =>
+      Object.defineProperty(original, 'body', { value: undefined })
+    const body = await readBody(withoutBody(request('data')), 1)
+    expect(await sent(body)).toBe('data')
+    expect(await sent(body)).toBe('data')
+    expect(await readBody(withoutBody(request(null)), 1)).toBeUndefined()
   })
 
   test('an empty body is still a body, none is none', async () => {

@@ -46,7 +46,6 @@ export function isStream(body: unknown): boolean {
  * Immutable kinds are kept, mutable ones copied; only a stream cannot be kept.
  */
 export function snapshotBody(body: BodyLike): RequestBody | Promise<RequestBody> {
-  if (typeof body !== 'object') return replayable(body)
   if (ArrayBuffer.isView(body)) {
     return copied(new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice())
   }
@@ -93,9 +92,10 @@ function resumed(
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       const kept = chunks.shift()
-      const { done, value } = kept === undefined ? await reader.read() : { done: false, value: kept }
-      if (done || value === undefined) controller.close()
-      else controller.enqueue(value)
+      const read: ReadableStreamReadResult<Uint8Array> =
+        kept === undefined ? await reader.read() : { done: false, value: kept }
+      if (read.done) controller.close()
+      else controller.enqueue(read.value)
     },
     cancel: (reason) => reader.cancel(reason),
   })

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { discard } from './discard.ts'
-import { formatKey, isInFlight, isRecorded, parseKey, showsSupport } from './idempotency-key.ts'
+import { checkKey, formatKey, isInFlight, isRecorded, parseKey, showsSupport } from './idempotency-key.ts'
 import { isIdempotent, isSafe } from './methods.ts'
 import { checkStatuses, statusMatcher } from './statuses.ts'
 import { cannotBeBuilt } from './usage-error.ts'
@@ -20,8 +20,23 @@ describe('statuses', () => {
     expect([200, 404, 405, 499, 500, 599].filter(matches)).toEqual([404, 500, 599])
   })
 
-  test.each([[[99]], [[600]], [['6xx']], [['5x']], ['5xx'], [[503.5]]])('refuses %j', (patterns) => {
-    expect(() => checkStatuses('retry.statuses', patterns)).toThrow(/retry\.statuses should be/)
+  test('are accepted from 100 to 599', () => {
+    expect(() => checkStatuses('retry.statuses', [100, 599, '1xx', '5xx'])).not.toThrow()
+  })
+
+  test.each([[99], [600], [503.5], ['503'], ['6xx'], ['5x'], ['5xxx'], ['15xx'], [['5xx']]])(
+    'refuses a %j among them',
+    (pattern) => {
+      expect(() => checkStatuses('retry.statuses', [200, pattern])).toThrow(
+        /^each of retry\.statuses should be a status from 100 to 599 or a class like "5xx", got /,
+      )
+    },
+  )
+
+  test('refuses what is no list', () => {
+    expect(() => checkStatuses('retry.statuses', '5xx')).toThrow(
+      'retry.statuses should be an array of statuses and classes like "5xx", got "5xx"',
+    )
   })
 })
 
@@ -36,9 +51,22 @@ describe('idempotency keys on the wire', () => {
     expect(parseKey(key)).toBe(key)
   })
 
-  test('half a quotation is part of the key', () => {
-    expect(parseKey('"half')).toBe('"half')
+  test.each(['"half', 'half"', 'a "b"', '"a" b', '"a\\b"', 'a\\"b'])('%s is not a quotation', (key) => {
+    expect(parseKey(key)).toBe(key)
   })
+
+  test.each(['a', 'ab', '!~', 'an order, the 3rd'])('"%s" can be a key', (key) => {
+    expect(() => checkKey('idempotencyKey', key)).not.toThrow()
+  })
+
+  test.each(['', ' a', 'a ', '\u00E9', 'a\u00E9', 'a\u00E9a', 'a\nb', '\u007F', 3, undefined])(
+    '%j cannot be a key',
+    (key) => {
+      expect(() => checkKey('idempotencyKey', key)).toThrow(
+        `idempotencyKey should be a key of printable ASCII characters, got ${JSON.stringify(key)}`,
+      )
+    },
+  )
 
   test('markers', () => {
     const stored = new Headers({ 'idempotency-status': 'stored' })

@@ -21,6 +21,39 @@ describe('provablyNeverLeft', () => {
   })
 
   test.each([
+    'ENOTFOUND',
+    'EAI_AGAIN',
+    'ECONNREFUSED',
+    'EHOSTUNREACH',
+    'ENETUNREACH',
+    'UND_ERR_CONNECT_TIMEOUT',
+    'ConnectionRefused',
+    'FailedToOpenSocket',
+  ])('%s comes before a request can leave', (code) => {
+    expect(provablyNeverLeft(coded(code), url)).toBe(true)
+  })
+
+  test.each([
+    ['http://127.0.0.1/', { address: '127.0.0.1', port: 80 }],
+    ['https://127.0.0.1/', { address: '127.0.0.1', port: 443 }],
+    ['http://[::1]:8080/', { address: '::1', port: 8080 }],
+    ['http://api.test/', { hostname: 'api.test' }],
+    // A name has any address, also one that begins or ends with a digit.
+    ['http://3com.test/', { address: '192.0.2.1', port: 80 }],
+    ['http://server2/', { address: '192.0.2.1', port: 80 }],
+  ])('a refusal at %s by %j itself', (own, peer) => {
+    expect(provablyNeverLeft(Object.assign(coded('ECONNREFUSED'), peer), new URL(own))).toBe(true)
+  })
+
+  test.each([
+    ['http://127.0.0.1/', { address: '127.0.0.1', port: 8080 }],
+    ['https://127.0.0.1/', { address: '127.0.0.1', port: 80 }],
+    ['http://[::1]:8080/', { address: '::2', port: 8080 }],
+  ])('not: a refusal at %s by %j, where a redirect led', (own, peer) => {
+    expect(provablyNeverLeft(Object.assign(coded('ECONNREFUSED'), peer), new URL(own))).toBe(false)
+  })
+
+  test.each([
     ['a reset: the server may have done the work', fetchFailed(coded('ECONNRESET'))],
     [
       'a reset whose own cause was a refusal',
@@ -48,6 +81,8 @@ describe('provablyNeverLeft', () => {
     ['a browser, which tells nothing', new TypeError('Failed to fetch')],
     ['a message that only sounds like it', new TypeError('ECONNREFUSED')],
     ['no error', undefined],
+    ['null for an error', null],
+    ['null for a cause', fetchFailed(null)],
     [
       'an error that is its own cause',
       ((error: Error) => Object.assign(error, { cause: error }))(new Error('loop')),

@@ -42,12 +42,12 @@ export function provablyNeverLeft(error: unknown, url: URL): boolean {
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
 
-/** An address, as a URL writes it: with brackets where it is one of IPv6. */
-const ADDRESS = /^\[.*\]$|^[\d.]+$/
+/** No name has a colon; all addresses of IPv6 have. */
+const ADDRESS = /:|^[\d.]+$/
 
 function namesAnother({ port, address, hostname }: Coded, url: URL): boolean {
-  const own = url.hostname.replaceAll(/^\[|\]$/g, '')
+  const own = url.hostname.replaceAll(/[[\]]/g, '')
   if (typeof hostname === 'string' && hostname !== own) return true
   if (typeof port === 'number' && port !== (Number(url.port) || DEFAULT_PORTS[url.protocol])) return true
-  return typeof address === 'string' && ADDRESS.test(url.hostname) && address !== own
+  return typeof address === 'string' && ADDRESS.test(own) && address !== own
 }

@@ -12,18 +12,19 @@ const HTTP_DATE = /^[A-Za-z]{3,9},? .*\d{2}:\d{2}:\d{2}/
  * read against the response's own `Date`, so that a wrong clock on either side does not matter.
  */
 export function retryAfterMs(headers: Headers, wallNowMs: number): number | undefined {
-  const fine = headers.get('retry-after-ms')?.trim()
-  if (fine !== undefined && MILLISECONDS.test(fine)) return Number(fine)
-  const value = headers.get('retry-after')?.trim()
-  if (value === undefined) return undefined
+  // undici leaves the spaces around a value that came over the wire.
+  const read = (name: string): string => headers.get(name)?.trim() ?? ''
+  const fine = read('retry-after-ms')
+  if (MILLISECONDS.test(fine)) return Number(fine)
+  const value = read('retry-after')
   if (SECONDS.test(value)) return Number(value) * 1000
   const dateMs = httpDate(value)
   if (dateMs === undefined) return undefined
-  return Math.max(0, dateMs - (httpDate(headers.get('date')) ?? wallNowMs))
+  return Math.max(0, dateMs - (httpDate(read('date')) ?? wallNowMs))
 }
 
-function httpDate(value: string | null): number | undefined {
-  if (value === null || !HTTP_DATE.test(value)) return undefined
+function httpDate(value: string): number | undefined {
+  if (!HTTP_DATE.test(value)) return undefined
   // The old asctime form names no zone; all HTTP-dates are in UTC.
   const ms = Date.parse(value.endsWith('GMT') ? value : `${value} GMT`)
   return Number.isNaN(ms) ? undefined : ms

@@ -13,12 +13,16 @@ export const isRefused = (status: number): boolean => REFUSED.has(status)
 
 export const isNeutral = (status: number): boolean => NEUTRAL.has(status)
 
+const isStatus = (pattern: unknown): boolean =>
+  typeof pattern === 'number' && Number.isInteger(pattern) && pattern >= 100 && pattern <= 599
+
+const isClass = (pattern: unknown): boolean => typeof pattern === 'string' && /^[1-5]xx$/.test(pattern)
+
 export function checkStatuses(name: string, patterns: unknown): void {
   if (!Array.isArray(patterns))
     throw invalidOption(name, 'an array of statuses and classes like "5xx"', patterns)
   for (const pattern of patterns) {
-    const isStatus = Number.isInteger(pattern) && Number(pattern) >= 100 && Number(pattern) <= 599
-    if (!isStatus && !/^[1-5]xx$/.test(String(pattern))) {
+    if (!isStatus(pattern) && !isClass(pattern)) {
       throw invalidOption(`each of ${name}`, 'a status from 100 to 599 or a class like "5xx"', pattern)
     }
   }
@@ -26,9 +30,6 @@ export function checkStatuses(name: string, patterns: unknown): void {
 
 /** A test for the statuses of a list. */
 export function statusMatcher(patterns: readonly StatusPattern[]): (status: number) => boolean {
-  const exact = new Set(patterns.filter((pattern) => typeof pattern === 'number'))
-  const classes = new Set(
-    patterns.filter((pattern) => typeof pattern === 'string').map((name) => Number(name[0])),
-  )
-  return (status) => exact.has(status) || classes.has(Math.floor(status / 100))
+  const listed = new Set<unknown>(patterns)
+  return (status) => listed.has(status) || listed.has(`${Math.floor(status / 100)}xx`)
 }

@@ -51,8 +51,25 @@ describe('verdictOf a response', () => {
     (headers) => {
       expect(short(verdictOf(response(409, headers), keyed))).toBe('wait, success, unknown')
       expect(short(verdictOf(response(409, headers), plain))).toBe('accept, success, answered')
+      expect(short(verdictOf(response(503, headers), keyed))).toBe('retry, failure, unknown')
     },
   )
+
+  test('a plain 409 is an answer, also with a key', () => {
+    expect(short(verdictOf(response(409), keyed))).toBe('accept, success, answered')
+  })
+
+  test('without a key of ours a record makes a failure final, and leaves a success alone', () => {
+    const recorded = { 'idempotent-replayed': 'true' }
+    expect(short(verdictOf(response(500, recorded), plain))).toBe('accept, ignored, answered')
+    expect(short(verdictOf(response(201, recorded), plain))).toBe('accept, success, answered')
+  })
+
+  test('a success needs no advice', () => {
+    expect(short(verdictOf(response(200, { 'x-should-retry': 'true' }), plain))).toBe(
+      'accept, success, answered',
+    )
+  })
 
   test.each(['x-should-retry', 'stripe-should-retry'])('the server’s advice counts: %s', (name) => {
     expect(short(verdictOf(response(503, { [name]: 'false' }), plain))).toBe('accept, failure, unknown')
@@ -61,12 +78,12 @@ describe('verdictOf a response', () => {
     expect(short(verdictOf(response(503, { [name]: 'maybe' }), plain))).toBe('retry, failure, unknown')
   })
 
-  test('a refusal after a redirect does not undo what the first answer stood for', () => {
-    const redirected = {
-      ok: true,
-      value: { status: 429, headers: new Headers(), redirected: true } as Response,
-    } as const
-    expect(short(verdictOf(redirected, plain))).toBe('retry, ignored, unknown')
+  test.each([
+    ['a refusal does not undo what the first answer stood for', 429, 'retry, ignored, unknown'],
+    ['an answer is one', 404, 'accept, success, answered'],
+  ])('after a redirect %s', (_, status, expected) => {
+    const value = { status, headers: new Headers(), redirected: true } as Response
+    expect(short(verdictOf({ ok: true, value }, plain))).toBe(expected)
   })
 
   test('a status that is not tried again is a success', () => {
@@ -74,6 +91,8 @@ describe('verdictOf a response', () => {
     expect(short(verdictOf(response(500), only503))).toBe('accept, success, answered')
     const also404 = { keyed: false, isTransient: statusMatcher(['5xx', 404]), url }
     expect(short(verdictOf(response(404), also404))).toBe('retry, failure, unknown')
+    const also202 = { keyed: false, isTransient: statusMatcher([202]), url }
+    expect(short(verdictOf(response(202), also202))).toBe('retry, failure, unknown')
   })
 })
 
@@ -84,6 +103,7 @@ describe('verdictOf an error', () => {
   test.each([
     ['any rejection of a transport', new Error('odd'), 'retry, failure, unknown'],
     ['no error object at all', 'text', 'retry, failure, unknown'],
+    ['null', null, 'retry, failure, unknown'],
     ['a refused connection', refused, 'retry, failure, untouched'],
     ['an attempt timeout', new TimeoutError('ERR_ATTEMPT_TIMEOUT', '', 1), 'retry, failure, unknown'],
     ['an open circuit', new CircuitOpenError('key', 1), 'accept, ignored, untouched'],

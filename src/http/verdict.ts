@@ -23,7 +23,6 @@ const IN_FLIGHT: Verdict = { next: 'wait', health: 'success', effect: 'unknown' 
 const REFUSED: Verdict = { next: 'retry', health: 'ignored', effect: 'untouched' }
 const SLOW_CLIENT: Verdict = { next: 'retry', health: 'ignored', effect: 'unknown' }
 const FAILED: Verdict = { next: 'retry', health: 'failure', effect: 'unknown' }
-const FAILED_FOR_GOOD: Verdict = { next: 'accept', health: 'failure', effect: 'unknown' }
 const NEVER_LEFT: Verdict = { next: 'retry', health: 'failure', effect: 'untouched' }
 const REJECTED_HERE: Verdict = { next: 'accept', health: 'ignored', effect: 'untouched' }
 const ABANDONED: Verdict = { next: 'accept', health: 'ignored', effect: 'unknown' }
@@ -68,7 +67,7 @@ function afterRedirect(verdict: Verdict): Verdict {
 function advised(headers: Headers, verdict: Verdict): Verdict {
   const advice = headers.get('x-should-retry') ?? headers.get('stripe-should-retry')
   if (advice === 'true') return { ...verdict, next: 'retry' }
-  if (advice === 'false') return verdict === FAILED ? FAILED_FOR_GOOD : { ...verdict, next: 'accept' }
+  if (advice === 'false') return { ...verdict, next: 'accept' }
   return verdict
 }
 
