@@ -76,11 +76,25 @@ describe('backoff', () => {
     )
   })
 
+  test.each<BackoffOptions>([
+    {},
+    { baseDelayMs: 0, factor: 1, maxDelayMs: 1 },
+    { jitter: 0 },
+    { jitter: 1 },
+    { jitter: 'equal' },
+    { jitter: () => 0 },
+  ])('accepts %j', (options) => {
+    expect(() => checkBackoff('retry', options)).not.toThrow()
+  })
+
   test.each([
     [{ baseDelayMs: -1 }, 'retry.baseDelayMs should be a number >= 0, got -1'],
     [{ factor: 0.5 }, 'retry.factor should be a number >= 1, got 0.5'],
     [{ maxDelayMs: 0 }, 'retry.maxDelayMs should be a number > 0, got 0'],
-    [{ jitter: 2 }, 'retry.jitter should be in [0, 1], got 2'],
+    [{ jitter: 1.01 }, 'retry.jitter should be in [0, 1], got 1.01'],
+    [{ jitter: -0.01 }, 'retry.jitter should be in [0, 1], got -0.01'],
+    [{ jitter: Number.NaN }, 'retry.jitter should be in [0, 1], got NaN'],
+    [{ jitter: {} as () => number }, 'retry.jitter should be a function, got an object with no keys'],
     [
       { jitter: 'half' as 'full' },
       'retry.jitter should be one of "none", "full", "equal", "decorrelated", got "half"',
