@@ -1,10 +1,17 @@
 import { describe, expect, test, vi } from 'vitest'
 import { watch } from '../../test/support/operations.ts'
-import { CircuitOpenError, TimeoutError } from '../errors.ts'
+import {
+  BulkheadFullError,
+  CircuitOpenError,
+  HoldfastError,
+  RateLimitedError,
+  ThrottledError,
+  TimeoutError,
+} from '../errors.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
-import { fallback, type FailureInfo } from './fallback.ts'
+import { fallback, type FailureInfo, type FallbackOptions } from './fallback.ts'
 
 const down = new Error('down')
 const fail = async (): Promise<string> => {
@@ -23,7 +30,10 @@ describe('fallback', () => {
   })
 
   test('undefined lets the failure stand', async () => {
-    await expect(pipeline(fallback<string>(() => undefined)).execute(fail)).rejects.toBe(down)
+    const onEvent = vi.fn<(event: HoldfastEvent) => void>()
+    const policy = fallback<string>({ respond: () => undefined, onEvent })
+    await expect(pipeline(policy).execute(fail)).rejects.toBe(down)
+    expect(onEvent).not.toHaveBeenCalled()
   })
 
   test.each([
@@ -31,6 +41,11 @@ describe('fallback', () => {
     ['circuit-open', new CircuitOpenError('key', 1)],
     ['timeout', new TimeoutError('ERR_TOTAL_TIMEOUT', 'late', 1)],
     ['timeout', new TimeoutError('ERR_ATTEMPT_TIMEOUT', 'late', 1)],
+    ['timeout', new TimeoutError('ERR_BODY_IDLE_TIMEOUT', 'late', 1)],
+    ['bulkhead', new BulkheadFullError('key', 'full')],
+    ['throttled', new ThrottledError('key', 'throttled')],
+    ['rate-limited', new RateLimitedError('key', 1)],
+    ['exhausted', new HoldfastError('ERR_INVALID_OPTION', 'wrong')],
   ] as const)('says that the reason is %s', async (reason, error) => {
     const failures: FailureInfo<string>[] = []
     const events: HoldfastEvent[] = []
@@ -61,11 +76,19 @@ describe('fallback', () => {
   })
 
   test('what it throws may be frozen, or no error at all', async () => {
-    for (const thrown of [Object.freeze(new Error('frozen')), 'just a string']) {
+    const noError = { status: 500 }
+    for (const thrown of [Object.freeze(new Error('frozen')), 'just a string', noError]) {
       await expect(pipeline(fallback<string>(() => Promise.reject(thrown))).execute(fail)).rejects.toBe(
         thrown,
       )
     }
+    expect(noError).toEqual({ status: 500 })
+  })
+
+  test('what it throws keeps the cause it has', async () => {
+    const broken = new Error('no cache either', { cause: 'disk' })
+    await expect(pipeline(fallback<string>(() => Promise.reject(broken))).execute(fail)).rejects.toBe(broken)
+    expect(broken.cause).toBe('disk')
   })
 
   test('a result can be a failure, and is discarded for the substitute', async () => {
@@ -77,6 +100,23 @@ describe('fallback', () => {
     })
     expect(await pipeline(policy).execute(async () => 'bad')).toBe('substitute')
     expect(discard.mock.calls).toEqual([['bad']])
+  })
+
+  test('discards neither what it gives back itself, nor where there is only an error', async () => {
+    const discard = vi.fn<(value: string) => void>()
+    const policy = fallback<string>({
+      respond: ({ outcome }) => (outcome.ok ? outcome.value : 'substitute'),
+      isFailure: () => true,
+      discard,
+    })
+    expect(await pipeline(policy).execute(async () => 'bad')).toBe('bad')
+    expect(await pipeline(policy).execute(fail)).toBe('substitute')
+    expect(discard).not.toHaveBeenCalled()
+  })
+
+  test('a result that is a failure needs no discard', async () => {
+    const policy = fallback<string>({ respond: () => 'substitute', isFailure: ({ ok }) => ok })
+    expect(await pipeline(policy).execute(async () => 'bad')).toBe('substitute')
   })
 
   test("never answers the caller's own abort", async () => {
@@ -94,6 +134,12 @@ describe('fallback', () => {
     await clock.settle()
     expect(result.error).toBe('left')
     expect(respond).not.toHaveBeenCalled()
+  })
+
+  test('refuses what it does not know', () => {
+    const options = { respond: () => '', when: 1 } as FallbackOptions<string>
+    expect(() => fallback(options)).toThrow('fallback has no option "when"; it has respond, isFailure')
+    expect(fallback(() => '').name).toBe('fallback')
   })
 
   test('refuses what is no function', () => {

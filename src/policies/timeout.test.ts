@@ -1,11 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { deferred, watch } from '../../test/support/operations.ts'
 import { isHoldfastError, TimeoutError } from '../errors.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
+import { Context, Execution } from '../policy.ts'
+import { Scope } from '../signal.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import { retry } from './retry.ts'
-import { timeout } from './timeout.ts'
+import { timeout, type TimeoutOptions } from './timeout.ts'
 
 const random = (): number => 0.5
 const never = (): Promise<never> => new Promise(() => {})
@@ -23,18 +25,56 @@ describe('timeout', () => {
     expect(isHoldfastError(result.error)).toBe(true)
   })
 
-  test('aborts the signal with the very error', async () => {
+  test('aborts the signal with the very error, and says that it was no caller', async () => {
     const clock = virtualClock()
-    let seen: AbortSignal | undefined
+    let seen: Context | undefined
     const result = watch(
-      pipeline(timeout({ totalMs: 100, clock })).execute(({ signal }) => {
-        seen = signal
+      pipeline(timeout({ totalMs: 100, clock })).execute((context) => {
+        seen = context
         return never()
       }),
     )
+    const signal = seen?.signal
     await clock.advance(100)
     expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
-    expect(seen?.reason).toBe(result.error)
+    expect(signal?.reason).toBe(result.error)
+    expect(seen?.scope.abortedBy).toBe('timeout')
+  })
+
+  test('what comes too late is discarded, what is in time is not', async () => {
+    const clock = virtualClock()
+    const discard = vi.fn<(value: unknown) => void>()
+    const [inTime, late] = [deferred<string>(), deferred<string>()]
+    const run = pipeline(timeout({ attemptMs: 100, clock, discard }))
+    const results = [inTime, late].map(({ promise }) => watch(run.execute(() => promise)))
+    inTime.resolve('in time')
+    await clock.advance(100)
+    late.resolve('late')
+    await clock.settle()
+    expect(results).toMatchObject([{ value: 'in time' }, { error: { code: 'ERR_ATTEMPT_TIMEOUT' } }])
+    expect(discard.mock.calls).toEqual([['late']])
+  })
+
+  test('what comes too late, with nobody to discard it, goes unnoticed', async () => {
+    const clock = virtualClock()
+    const late = deferred<string>()
+    const result = watch(pipeline(timeout({ attemptMs: 100, clock })).execute(() => late.promise))
+    await clock.advance(100)
+    late.resolve('late')
+    await clock.settle()
+    expect(result.error).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
+  })
+
+  test('a call that was called off before rejects at once, and leaves no timer', async () => {
+    const clock = virtualClock()
+    const scope = new Scope()
+    scope.abort('left', 'caller')
+    const result = watch(
+      timeout({ attemptMs: 100, clock }).wrap(never)(new Context(new Execution(never), scope)),
+    )
+    await clock.settle()
+    expect(result.error).toBe('left')
+    expect(clock.pending).toBe(0)
   })
 
   test('does nothing to what is in time, and leaves no timer', async () => {
@@ -114,7 +154,13 @@ describe('timeout', () => {
     expect(events).toEqual([{ type: 'timeout', kind: 'attempt', timeoutMs: 100 }])
   })
 
+  test('is named after what it ends, and shows its time', () => {
+    expect(timeout({ attemptMs: 1 })).toMatchObject({ name: 'attempt-timeout', settings: { attemptMs: 1 } })
+    expect(timeout({ totalMs: 2 })).toMatchObject({ name: 'total-timeout', settings: { totalMs: 2 } })
+  })
+
   test.each([
+    [{ ms: 1 } as TimeoutOptions, 'timeout has no option "ms"; it has attemptMs, totalMs'],
     [{}, 'timeout should be given either attemptMs (inside retry) or totalMs (outside retry)'],
     [{ attemptMs: 1, totalMs: 2 }, 'timeout should be given either attemptMs'],
     [{ attemptMs: 0 }, 'timeout.attemptMs should be a number > 0, got 0'],
