@@ -1,44 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { DEFAULTS } from '../../defaults.ts'
-import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
-import { Circuit, type CircuitEvent } from './circuit.ts'
-import { REFUSED, type Verdict } from './permit.ts'
+import { bench, type Bench } from './circuit.test-support.ts'
+import { REFUSED } from './permit.ts'
 import type { CircuitSettings } from './rules.ts'
-
-interface Bench {
-  readonly circuit: Circuit
-  readonly clock: VirtualClock
-  readonly events: CircuitEvent[]
-  /** Makes attempts that end at once. */
-  readonly run: (verdict: Verdict, count?: number) => number
-}
-
-function bench(settings: Partial<CircuitSettings> = {}, random = (): number => 0.5): Bench {
-  const clock = virtualClock()
-  const events: CircuitEvent[] = []
-  const circuit = new Circuit('api', {
-    settings: { ...DEFAULTS.circuitBreaker, leaseMs: 30_000, ...settings },
-    clock,
-    random,
-    onChange: (event) => events.push(event),
-    onProbeReturned: () => {},
-  })
-  return {
-    circuit,
-    clock,
-    events,
-    run(verdict, count = 1) {
-      let admitted = 0
-      for (let call = 0; call < count; call++) {
-        const permit = circuit.tryAcquire()
-        if (permit === REFUSED) continue
-        admitted++
-        circuit.settle(permit, verdict)
-      }
-      return admitted
-    },
-  }
-}
 
 describe('a closed circuit', () => {
   test('opens when half of ten attempts have failed', () => {
@@ -160,7 +123,7 @@ describe('an open circuit', () => {
   ])(
     'open times are spread by ±25 %% but stay under the cap (chance %d)',
     async (chance, firstMs, cappedMs) => {
-      const { circuit, run, clock } = bench({}, () => chance)
+      const { circuit, run, clock } = bench({}, { random: () => chance })
       run('failure', 10)
       expect(circuit.retryAfterMs).toBeCloseTo(firstMs)
       for (let opening = 0; opening < 5; opening++) {

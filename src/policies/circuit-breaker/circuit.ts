@@ -115,6 +115,7 @@ export class Circuit {
   /** Refuses everything until `reset()`: for maintenance, and for drills. */
   isolate(): void {
     this.#enter('isolated')
+    this.#openings = 0
     this.#tellOpen('isolated')
   }
 
