@@ -48,4 +48,20 @@ export const DEFAULTS = {
     perMinute: 1,
     capacity: 10,
   },
+  hedge: {
+    percentile: 0.95,
+    minimumSamples: 20,
+    /** The delay until there are as many samples. */
+    delayMs: 1000,
+    maxExtra: 0.05,
+  },
+  throttle: {
+    ratio: 2,
+    windowMs: 120_000,
+    minimumRequests: 10,
+  },
+  bulkhead: {
+    maxConcurrent: 10,
+    maxQueued: 100,
+  },
 } as const

@@ -38,6 +38,7 @@ export {
 export type { CallInfo, CircuitOpenCause, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
 export { pipeline, type ExecuteOptions, type Pipeline } from './pipeline.ts'
 export type { BackoffOptions, Jitter, JitterInput } from './policies/backoff.ts'
+export { bulkhead, type Bulkhead, type BulkheadOptions } from './policies/bulkhead.ts'
 export {
   circuitBreaker,
   type CircuitBreaker,

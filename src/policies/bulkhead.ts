@@ -1,0 +1,76 @@
+import { BoundedMap } from '../bounded-map.ts'
+import { DEFAULTS } from '../defaults.ts'
+import { BulkheadFullError } from '../errors.ts'
+import { withDefaults } from '../options.ts'
+import type { Context, Policy } from '../policy.ts'
+import { Semaphore } from '../semaphore.ts'
+import { checkFunction, checkInteger, checkKeys } from '../validate.ts'
+
+export interface BulkheadSettings {
+  /** How many executions of a key may run at once. Default 10. */
+  maxConcurrent?: number
+  /** How many more may wait for a place, in the order in which they came; 0: none. Default 100. */
+  maxQueued?: number
+}
+
+export interface BulkheadOptions extends BulkheadSettings {
+  /** Executions with the same key share the places. Default: that of the execution, so all share them unless told. */
+  key?: (context: Context) => string
+  /** How many keys are kept; only those that nobody uses are forgotten. Default 1000. */
+  maxKeys?: number
+}
+
+export interface Bulkhead extends Policy {
+  /** How many run and how many wait just now. */
+  places(key?: string): { readonly running: number; readonly queued: number }
+}
+
+const SETTINGS = Object.keys(DEFAULTS.bulkhead)
+
+export function checkBulkhead(name: string, { maxConcurrent, maxQueued }: BulkheadSettings): void {
+  if (maxConcurrent !== undefined) checkInteger(`${name}.maxConcurrent`, maxConcurrent, 1)
+  if (maxQueued !== undefined) checkInteger(`${name}.maxQueued`, maxQueued)
+}
+
+/**
+ * Keeps one slow service from taking everything: of each key only so many executions run at once, some more wait in
+ * line, further ones are refused with a `BulkheadFullError`. Stands inside `retry` and outside the breaker and the
+ * attempt timeout, so that a wait in line counts as nobody's slowness. A place is held until what is inside has settled.
+ *
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function bulkhead(options: BulkheadOptions = {}): Bulkhead {
+  checkKeys('bulkhead', options, [...SETTINGS, 'key', 'maxKeys'])
+  checkBulkhead('bulkhead', options)
+  const { key = ({ execution }: Context) => execution.key, maxKeys = DEFAULTS.circuitBreaker.maxCircuits } =
+    options
+  checkFunction('bulkhead.key', key)
+  checkInteger('bulkhead.maxKeys', maxKeys, 1)
+  const settings = withDefaults<Required<BulkheadSettings>>(DEFAULTS.bulkhead, options)
+  const compartments = new BoundedMap<Semaphore>(
+    maxKeys,
+    () => new Semaphore(settings.maxConcurrent, settings.maxQueued),
+    (places) => places.isIdle,
+  )
+  return {
+    name: 'bulkhead',
+    settings,
+    places(of = 'default') {
+      const { running, queued } = compartments.get(of)
+      return { running, queued }
+    },
+    wrap: (next) => async (context) => {
+      const own = key(context)
+      const places = compartments.get(own)
+      await places.enter(context.scope, () => fullError(own, places))
+      try {
+        return await next(context)
+      } finally {
+        places.leave()
+      }
+    },
+  }
+}
+
+const fullError = (key: string, places: Semaphore): BulkheadFullError =>
+  new BulkheadFullError(key, `bulkhead "${key}" is full: ${places.summary}`)

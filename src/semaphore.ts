@@ -1,0 +1,135 @@
+import type { AbortListener, Scope } from './signal.ts'
+
+/** Places for work that runs at the same time, and a queue, first come first served, for what finds none. */
+export class Semaphore {
+  readonly maxQueued: number
+  #limit: number
+  #running = 0
+  readonly #queue = new Queue()
+
+  constructor(limit: number, maxQueued: number) {
+    this.#limit = limit
+    this.maxQueued = maxQueued
+  }
+
+  get running(): number {
+    return this.#running
+  }
+
+  get queued(): number {
+    return this.#queue.size
+  }
+
+  get isIdle(): boolean {
+    return this.#running === 0 && this.#queue.size === 0
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** A lower limit takes no place away: nobody is let in until enough have left. */
+  set limit(limit: number) {
+    this.#limit = limit
+    this.#admit()
+  }
+
+  /**
+   * Takes a place, at once or when the returned promise resolves; whoever got one gives it back by `leave`.
+   *
+   * @throws the reason of a scope that has ended or ends in the queue; what `whenFull` makes, if there is no room to wait
+   */
+  enter(scope: Scope, whenFull: () => Error): Promise<void> | undefined {
+    if (scope.aborted) throw scope.reason
+    if (this.#running < this.#limit) {
+      this.#running++
+      return undefined
+    }
+    if (this.#queue.size >= this.maxQueued) throw whenFull()
+    return this.#wait(scope)
+  }
+
+  leave(): void {
+    this.#running--
+    this.#admit()
+  }
+
+  /** For messages. */
+  get summary(): string {
+    return `${this.#running} running (at most ${this.#limit}), ${this.#queue.size} waiting (at most ${this.maxQueued})`
+  }
+
+  async #wait(scope: Scope): Promise<void> {
+    await this.#queue.join(scope)
+    // The turn came, and before it could be used the scope ended.
+    if (!scope.aborted) return
+    this.leave()
+    throw scope.reason
+  }
+
+  #admit(): void {
+    while (this.#running < this.#limit && this.#queue.admitFirst()) this.#running++
+  }
+}
+
+/** A linked list: what waits may leave from the middle, and a `Set` is slow at giving its first when it is long. */
+class Queue {
+  size = 0
+  #first: Waiter | undefined
+  #last: Waiter | undefined
+
+  /** Resolves when it is the turn of `scope`; rejects with its reason when that ends first. */
+  join(scope: Scope): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter = new Waiter(scope, resolve, () => {
+        this.#remove(waiter)
+        reject(scope.reason)
+      })
+      scope.add(waiter)
+      this.#append(waiter)
+    })
+  }
+
+  admitFirst(): boolean {
+    const first = this.#first
+    if (first === undefined) return false
+    this.#remove(first)
+    first.admit()
+    return true
+  }
+
+  #append(waiter: Waiter): void {
+    waiter.ahead = this.#last
+    if (this.#last === undefined) this.#first = waiter
+    else this.#last.behind = waiter
+    this.#last = waiter
+    this.size++
+  }
+
+  #remove({ ahead, behind }: Waiter): void {
+    if (ahead === undefined) this.#first = behind
+    else ahead.behind = behind
+    if (behind === undefined) this.#last = ahead
+    else behind.ahead = ahead
+    this.size--
+  }
+}
+
+class Waiter implements AbortListener {
+  ahead: Waiter | undefined
+  behind: Waiter | undefined
+  readonly onAbort: () => void
+  readonly #scope: Scope
+  readonly #resolve: () => void
+
+  constructor(scope: Scope, resolve: () => void, onAbort: () => void) {
+    this.#scope = scope
+    this.#resolve = resolve
+    this.onAbort = onAbort
+  }
+
+  admit(): void {
+    this.#scope.remove(this)
+    this.#resolve()
+  }
+}
