@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../../src/defaults.ts'
+import { RATE_LIMIT_DEFAULTS } from '../../src/rate-limit/index.ts'
 import { dotted, missingDefaults, unknownDefaults, wrongDefaults } from './defaults.ts'
 import { documentation, parsePage } from './markdown.ts'
 
@@ -10,6 +11,7 @@ const pages: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'docs/policies/retry-budget.md': DEFAULTS.retryBudget,
   'docs/policies/timeout.md': DEFAULTS.timeout,
   'docs/idempotency-keys.md': DEFAULTS.idempotency,
+  'docs/rate-limit.md': RATE_LIMIT_DEFAULTS,
 }
 const docs = documentation()
 

@@ -19,6 +19,7 @@ export type Layer =
   | 'client'
   | 'root'
   | 'cache'
+  | 'rate-limit'
   | 'adapters'
   | 'store interface'
   | 'idempotency'
@@ -40,6 +41,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   client: ['primitives', 'core', 'policies', 'http'],
   root: library,
   cache: ['primitives', 'core', 'http'],
+  'rate-limit': ['primitives', 'core', 'http'],
   adapters: library,
   'store interface': ['primitives'],
   idempotency: ['primitives', 'store interface'],
@@ -47,7 +49,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   frameworks: ['primitives', 'store interface', 'idempotency', 'node http'],
   stores: ['primitives', 'store interface'],
   testing: [...library, 'store interface', 'idempotency'],
-  top: [...library, 'root', 'cache', 'adapters', ...server, 'testing'],
+  top: [...library, 'root', 'cache', 'rate-limit', 'adapters', ...server, 'testing'],
 }
 
 /** The first pattern that fits a path names its layer. */
@@ -59,7 +61,7 @@ const layers: readonly (readonly [RegExp, Layer])[] = [
   [/^idempotency\/node-http\//, 'node http'],
   [/^idempotency\/store\.ts$/, 'store interface'],
   [/^(?:cli|simulator|dashboard)\//, 'top'],
-  [/^(policies|http|client|cache|adapters|idempotency|stores|testing)\//, 'policies'],
+  [/^(policies|http|client|cache|rate-limit|adapters|idempotency|stores|testing)\//, 'policies'],
 ]
 
 /** Siblings that must not know each other: each is one file or one folder. */

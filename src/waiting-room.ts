@@ -1,0 +1,53 @@
+import type { Clock } from './clock.ts'
+import type { AbortListener, Scope } from './signal.ts'
+
+/** Where calls wait for a time to come or for news, whichever is first. */
+export class WaitingRoom {
+  readonly #clock: Clock
+  readonly #waiting = new Set<() => void>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  /** Everybody looks again. */
+  wakeAll(): void {
+    for (const wake of this.#waiting) wake()
+  }
+
+  /**
+   * Resolves after `delayMs` or at the next `wakeAll`; rejects with the scope's reason when that is aborted. Without a
+   * `delayMs` only news ends it. Keeps a Node process alive while it has a time to wait for.
+   */
+  wait(scope: Scope, delayMs: number | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        timer?.cancel()
+        scope.remove(listener)
+        this.#waiting.delete(wake)
+      }
+      const wake = (): void => {
+        leave()
+        resolve()
+      }
+      const listener: AbortListener = {
+        onAbort() {
+          leave()
+          reject(scope.reason)
+        },
+      }
+      if (scope.aborted) {
+        reject(scope.reason)
+        return
+      }
+      this.#waiting.add(wake)
+      scope.add(listener)
+      const timer =
+        delayMs === undefined ? undefined : this.#clock.schedule(wake, delayMs, { keepAlive: true })
+    })
+  }
+}
