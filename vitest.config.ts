@@ -1,6 +1,6 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
-const tests = ['src/**/*.test.ts', 'test/**/*.test.ts']
+const tests = ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts']
 const built = ['src/**/*.built.test.ts', 'test/**/*.built.test.ts']
 
 const config: ViteUserConfig = defineConfig({

@@ -1,0 +1,39 @@
+import type { Bench } from './harness/bench.ts'
+
+/** All benchmarks, in the order of the page. */
+export const benches: readonly Bench[] = [
+  {
+    name: 'policies',
+    what: 'What each policy and whole pipelines cost around a ready async function, and a refused call.',
+    takes: 'about a minute and a half',
+    rounds: { full: 15, quick: 3 },
+    load: () => import('./benches/policies.ts'),
+  },
+  {
+    name: 'fetch',
+    what: 'What createFetch and other clients cost over a transport that answers at once.',
+    takes: 'about a minute and a half',
+    rounds: { full: 15, quick: 3 },
+    load: () => import('./benches/fetch.ts'),
+  },
+  {
+    name: 'million',
+    what: '1,000,000 calls on one long-lived signal: heap, handles, listeners and circuits stay flat.',
+    takes: 'about a minute',
+    calls: { full: 1_000_000, quick: 100_000 },
+    load: () => import('./benches/million.ts'),
+  },
+  {
+    name: 'size',
+    what: 'Bundled, minified and compressed: every entry, single exports, and the peers.',
+    takes: 'a few seconds',
+    load: () => import('./benches/size.ts'),
+  },
+  {
+    name: 'import',
+    what: 'How long each entry takes to import in a new process, and the peers.',
+    takes: 'half a minute',
+    rounds: { full: 21, quick: 3 },
+    load: () => import('./benches/import.ts'),
+  },
+]

@@ -1,0 +1,42 @@
+import type { RunBench } from '../harness/bench.ts'
+import { compare, type Plan } from './compare.ts'
+import type { Progress } from '../harness/progress.ts'
+import type { Exchange } from '../harness/subject.ts'
+import { defaultClient, offClient } from '../ours/clients.ts'
+import { bareTransport } from '../peers/bare.ts'
+import { peers } from '../peers/peers.ts'
+
+const clients = peers.flatMap((peer) => peer.clients ?? [])
+const subjects: Plan<Exchange>['subjects'] = [bareTransport, defaultClient, offClient, ...clients]
+
+/** The same for everyone: no network, a new response for each request. */
+const transport = async (): Promise<Response> => new Response('ok')
+const url = 'https://api.example.com/orders'
+const post = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ sku: 'anchor', quantity: 3, note: 'leave it with the harbour master' }),
+}
+
+const note =
+  'Over a transport that answers at once with `new Response("ok")`. Ratios are to that transport alone.'
+
+/** What clients cost around a transport whose response is ready. */
+export const run: RunBench = async (settings, progress) => {
+  const get = { title: 'GET', note, subjects }
+  const json = {
+    title: 'POST with a JSON body',
+    note: `${note} Holdfast adds an idempotency key.`,
+    subjects,
+  }
+  return [
+    ...(await compare([get], { transport, url, init: undefined }, settings, part(progress, 0))),
+    ...(await compare([json], { transport, url, init: post }, settings, part(progress, 0.5))),
+  ]
+}
+
+/** One half of a progress. */
+const part = (progress: Progress, from: number): Progress => ({
+  ...progress,
+  step: (done, what) => progress.step(from + done / 2, what),
+})

@@ -1,0 +1,98 @@
+import { memoryUsage } from 'node:process'
+import { setImmediate } from 'node:timers/promises'
+import { median } from './arithmetic.ts'
+import type { Run } from './subject.ts'
+
+/**
+ * Why not a library: those for Node (mitata, tinybench, benchmark) measure one case to its end before the next, so a
+ * machine that gets busy half-way shifts some cases and not others. mitata's `measure()` could be called once a round,
+ * but compiles a fresh loop each time, so every round begins in the interpreter. All cases here run in one loop, which
+ * no case can be inlined into: the same call costs the same for each, whatever came before.
+ */
+async function repeat(run: Run, times: number): Promise<number> {
+  const startMs = performance.now()
+  for (let i = 0; i < times; i++) await run()
+  return performance.now() - startMs
+}
+
+/** How many calls a sample has: for its time, and for its memory. */
+export interface Times {
+  readonly timed: number
+  readonly weighed: number
+}
+
+/** Runs it until it is compiled, and finds out how many calls fill `sampleMs` and a quarter of the young generation. */
+export async function calibrate(run: Run, warmMs: number, sampleMs: number): Promise<Times> {
+  const timed = await timesFor(run, warmMs, sampleMs)
+  const bytes = Math.max(1, (await growthOf(run, 8)) / 8)
+  return { timed, weighed: Math.min(2000, Math.max(8, Math.floor(YOUNG_BYTES / bytes))) }
+}
+
+async function timesFor(run: Run, warmMs: number, sampleMs: number): Promise<number> {
+  let times = 1
+  let spentMs = 0
+  for (;;) {
+    const tookMs = await repeat(run, times)
+    spentMs += tookMs
+    if (spentMs >= warmMs && tookMs >= sampleMs / 4)
+      return Math.max(1, Math.round((times * sampleMs) / tookMs))
+    if (tookMs < sampleMs) times *= 2
+    await settle()
+  }
+}
+
+/**
+ * Nanoseconds a call. Garbage of the case before is gone when it begins, its own is part of its price. The median of
+ * some slices, since other processes take the processor away for milliseconds at a time.
+ */
+export async function timeOf(run: Run, times: number): Promise<number> {
+  await settle()
+  const calls = Math.max(1, Math.round(times / SLICES))
+  const slices: number[] = []
+  for (let slice = 0; slice < SLICES; slice++) slices.push((await repeat(run, calls)) / calls)
+  return median(slices) * 1e6
+}
+
+const SLICES = 5
+
+/** A quarter of what V8's young generation holds at its smallest: far from a collection. */
+const YOUNG_BYTES = 256 * 1024
+
+/**
+ * Bytes a call allocates on the heap, garbage included: the growth of the heap over so few calls that nothing is
+ * collected meanwhile. The young generation is empty after `gc()`.
+ */
+export async function bytesOf(run: Run, times: number): Promise<number> {
+  return (await growthOf(run, times)) / times
+}
+
+async function growthOf(run: Run, times: number): Promise<number> {
+  await settle()
+  const before = heapUsed()
+  for (let i = 0; i < times; i++) await run()
+  return heapUsed() - before - (await askingBytes())
+}
+
+const heapUsed = (): number => memoryUsage().heapUsed
+
+/** What asking for the size of the heap adds to it. */
+let asking: number | undefined
+async function askingBytes(): Promise<number> {
+  if (asking === undefined) {
+    await settle()
+    const before = heapUsed()
+    asking = heapUsed() - before
+  }
+  return asking
+}
+
+/** Lets timers, immediates and finalizers have their turn, and collects. */
+export async function settle(): Promise<void> {
+  await setImmediate()
+  collect()
+}
+
+function collect(): void {
+  if (globalThis.gc === undefined) throw new Error('run node with --expose-gc, as `npm run bench` does')
+  globalThis.gc()
+}

@@ -1,0 +1,93 @@
+import { pairedRatios, spreadOf, type Spread } from './arithmetic.ts'
+import type { Machine } from './machine.ts'
+import type { Ability } from './subject.ts'
+
+/** What a benchmark found, as it is kept in a file. */
+export interface Result {
+  readonly bench: string
+  readonly what: string
+  /** ISO 8601, in UTC. */
+  readonly date: string
+  /** A short run: good enough to see that it works, not to quote. */
+  readonly quick: boolean
+  readonly seed: number
+  readonly machine: Machine
+  readonly sections: readonly Section[]
+}
+
+export type Section = Comparison | Growth
+
+export type Unit = 'ns' | 'ms' | 'B'
+
+/** Ways to do a thing, each beside the baseline. */
+export interface Comparison {
+  readonly kind: 'comparison'
+  readonly title: string
+  /** What a reader has to know to read the figures. */
+  readonly note: string
+  readonly unit: Unit
+  /** The id of the row that all others are divided by. */
+  readonly baseline: string
+  readonly rows: readonly Row[]
+}
+
+export interface Row extends Measured {
+  readonly value: Spread
+  /** To the baseline, round by round. */
+  readonly ratio: Spread
+}
+
+export interface Measured {
+  readonly library: string
+  readonly name: string
+  readonly has: readonly Ability[]
+  /** One value for each round; a single one where measuring again gives the same. */
+  readonly samples: readonly number[]
+  /** Allocated on the heap by one call. */
+  readonly bytes?: Spread
+  /** What else there is to say of it. */
+  readonly remark?: string
+}
+
+/** Whether something that should stay flat does. */
+export interface Growth {
+  readonly kind: 'growth'
+  readonly title: string
+  readonly note: string
+  readonly checkpoints: readonly Checkpoint[]
+  readonly bytesPerCall: number
+  readonly limitBytesPerCall: number
+  /** What grows, a sentence each; nothing where all is flat. */
+  readonly grows: readonly string[]
+}
+
+export interface Checkpoint {
+  readonly calls: number
+  /** After a collection. */
+  readonly heapBytes: number
+  /** What keeps the event loop alive: timers, handles, requests. */
+  readonly resources: number
+  /** Abort listeners on the signal that all calls share. */
+  readonly listeners: number
+  readonly circuits: number
+}
+
+export const idOf = ({ library, name }: Pick<Measured, 'library' | 'name'>): string => `${library} ${name}`
+
+interface Table {
+  readonly title: string
+  readonly note: string
+  readonly unit: Unit
+  readonly baseline: Pick<Measured, 'library' | 'name'>
+  readonly measured: readonly Measured[]
+}
+
+export function comparison({ title, note, unit, baseline, measured }: Table): Comparison {
+  const base = measured.find((one) => idOf(one) === idOf(baseline))
+  if (base === undefined) throw new Error(`${title}: the baseline ${idOf(baseline)} was not measured`)
+  const rows = measured.map((one): Row => {
+    const ratio = spreadOf(pairedRatios(one.samples, base.samples))
+    return { ...one, value: spreadOf(one.samples), ratio }
+  })
+  return { kind: 'comparison', title, note, unit, baseline: idOf(base), rows }
+}

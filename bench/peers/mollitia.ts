@@ -1,0 +1,87 @@
+import {
+  BreakerState,
+  Circuit,
+  Retry,
+  RetryMode,
+  SlidingCountBreaker,
+  Timeout,
+  type CircuitFunction,
+  type Module,
+} from 'mollitia'
+import {
+  clientsOf,
+  refused,
+  subjectsOf,
+  type Ability,
+  type Peer,
+  type Prepared,
+  type Ready,
+  type Subject,
+} from '../harness/subject.ts'
+import {
+  BASE_DELAY_MS,
+  FAILURE_RATE,
+  FOREVER_MS,
+  MAX_DELAY_MS,
+  MINIMUM_CALLS,
+  OPEN_MS,
+  RETRIES,
+  throwing,
+  TIMEOUT_MS,
+} from './settings.ts'
+
+const retry = (): Module =>
+  new Retry({
+    attempts: RETRIES,
+    interval: BASE_DELAY_MS,
+    mode: RetryMode.JITTER,
+    maxInterval: MAX_DELAY_MS,
+  })
+
+const breakerOptions = {
+  minimumNumberOfCalls: MINIMUM_CALLS,
+  failureRateThreshold: FAILURE_RATE * 100,
+  openStateDelay: OPEN_MS,
+}
+/** With its own window of ten calls; that of time keeps every call in an array, which no benchmark outlives. */
+const breaker = (): Module => new SlidingCountBreaker(breakerOptions)
+const openBreaker = (): Module =>
+  new SlidingCountBreaker({ ...breakerOptions, state: BreakerState.OPENED, openStateDelay: FOREVER_MS })
+
+const timeout = (): Module => new Timeout({ delay: TIMEOUT_MS })
+
+function circuit(func: CircuitFunction, modules: Module[]): Circuit {
+  return new Circuit({ func, options: { modules } })
+}
+
+function prepared(made: Circuit): Prepared {
+  return { run: () => made.execute(), close: () => made.dispose() }
+}
+
+const subject = subjectsOf<Ready>('mollitia')
+const policy = (name: string, has: readonly Ability[], modules: () => Module[]): Subject<Ready> =>
+  subject(name, has, (ready) => prepared(circuit(ready, modules())))
+
+const everything = (): Module[] => [retry(), breaker(), timeout()]
+
+export const mollitia: Peer = {
+  policies: [
+    policy('retry', ['retry'], () => [retry()]),
+    policy('count breaker', ['breaker'], () => [breaker()]),
+    policy('timeout', ['timeout'], () => [timeout()]),
+    policy('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], everything),
+  ],
+  refusals: [
+    subject('open breaker', ['refuses'], (ready) => {
+      const { run, close } = prepared(circuit(ready, [openBreaker()]))
+      return { run: refused(run), ...(close === undefined ? {} : { close }) }
+    }),
+  ],
+  clients: [
+    clientsOf('mollitia')('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], (transport) => {
+      const send = (url: string, init?: RequestInit): Promise<Response> => throwing(transport(url, init))
+      const made = circuit(send, everything())
+      return (url, init) => made.execute(url, init)
+    }),
+  ],
+}

@@ -1,0 +1,22 @@
+import { createFetch } from 'ofetch'
+import { clientsOf, type Peer, type Transport } from '../harness/subject.ts'
+import { BASE_DELAY_MS, RETRIES, TIMEOUT_MS } from './settings.ts'
+
+const subject = clientsOf('ofetch')
+
+/** Its response comes with the body parsed; `stream` leaves the body as it is, as the others do. */
+function make(
+  transport: Transport,
+  limits: { timeout?: number },
+): (url: string, init?: RequestInit) => Promise<unknown> {
+  const made = createFetch({ fetch: transport })
+  const options = { ...limits, retry: RETRIES, retryDelay: BASE_DELAY_MS, responseType: 'stream' } as const
+  return (url, init) => made.raw(url, { ...(init as { method?: string }), ...options })
+}
+
+export const ofetch: Peer = {
+  clients: [
+    subject('retry', ['retry'], (transport) => make(transport, {})),
+    subject('retry + timeout', ['retry', 'timeout'], (transport) => make(transport, { timeout: TIMEOUT_MS })),
+  ],
+}

@@ -1,0 +1,51 @@
+import { pairedRatios, spreadOf, type Spread } from '../harness/arithmetic.ts'
+import { idOf, type Comparison, type Row } from '../harness/result.ts'
+
+/** A peer that needs less than we do. */
+export interface Loss {
+  readonly ours: Row
+  readonly peer: Row
+  /** How many times what the peer needs we need, round by round. */
+  readonly ratio: Spread
+  /** What ours does and the peer does not. */
+  readonly missing: Row['has']
+}
+
+const OURS = 'holdfast'
+
+/**
+ * Where a peer that does the same as one of ours, or a part of it, needs less; of each library the one that does most.
+ * Rounds are compared with each other, and only what holds for three quarters of them counts: less may be chance.
+ */
+export function lossesOf({ rows }: Comparison): Loss[] {
+  const ours = rows.filter(({ library }) => library === OURS)
+  const peers = rows.filter(({ library }) => library !== OURS)
+  return ours.flatMap((own) => {
+    const losses = peers.filter((peer) => doesPartOf(peer, own)).map((peer) => lossOf(own, peer))
+    return closestOfEach(losses.filter(({ ratio }) => ratio.q1 > 1))
+  })
+}
+
+function closestOfEach(losses: readonly Loss[]): Loss[] {
+  const best = new Map<string, Loss>()
+  for (const loss of losses) {
+    const { library } = loss.peer
+    const known = best.get(library)
+    if (known === undefined || loss.missing.length < known.missing.length) best.set(library, loss)
+  }
+  return [...best.values()]
+}
+
+function lossOf(ours: Row, peer: Row): Loss {
+  const ratio = spreadOf(pairedRatios(ours.samples, peer.samples))
+  return { ours, peer, ratio, missing: ours.has.filter((ability) => !peer.has.includes(ability)) }
+}
+
+const doesPartOf = (peer: Row, own: Row): boolean =>
+  peer.has.length > 0 && peer.has.every((ability) => own.has.includes(ability))
+
+/** One sentence. */
+export function describeLoss({ ours, peer, ratio, missing }: Loss): string {
+  const less = missing.length === 0 ? '' : ` (which has no ${missing.join(', ')})`
+  return `${ours.name} takes ${ratio.median.toFixed(2)} x what ${idOf(peer)} takes${less}`
+}

@@ -1,0 +1,94 @@
+import type { Comparison, Growth, Result, Section } from '../harness/result.ts'
+import { comparisonGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
+import { describeLoss, lossesOf } from './losses.ts'
+
+const HEAD = `# Benchmarks
+
+<!-- Made by \`npm run bench -- report\` from bench/results. Changes by hand are lost. -->
+
+What Holdfast costs, beside what else there is, measured in the same process in the same rounds. Run it yourself:
+
+\`\`\`sh
+npm run bench               # lists the benchmarks
+npm run bench -- policies   # runs one of them
+npm run bench -- report     # makes this page from what was kept
+\`\`\`
+
+How to read the tables:
+
+- Absolute figures are those of one machine. The **ratio** is to the baseline that is named above the table, taken round
+  by round, so that a machine that gets busy for a while slows both sides of it.
+- A figure is the median of the rounds; half of the rounds lie within the **spread**.
+- **B** is what one call allocates on the heap, garbage included.
+- In each round everything is measured once, in an order drawn anew. Peers have the settings that Holdfast has by
+  default, as far as they know them.
+`
+
+/** The documentation's page, from everything that was kept: a part for each line of Node. */
+export function renderPage(results: readonly Result[]): string {
+  const lines = [...new Set(results.map(({ machine }) => lineOf(machine.node)))].sort((a, b) => a - b)
+  const parts = lines.flatMap((line) => [
+    `## Node ${line}`,
+    ...renderLosses(
+      results.filter(({ machine }) => lineOf(machine.node) === line),
+      line,
+    ),
+    ...results.filter(({ machine }) => lineOf(machine.node) === line).flatMap(renderResult),
+  ])
+  return `${[HEAD.trimEnd(), ...parts].join('\n\n')}\n`
+}
+
+/** The major version. */
+export const lineOf = (node: string): number => Number(/^v(\d+)/.exec(node)?.[1])
+
+function renderLosses(results: readonly Result[], line: number): string[] {
+  const losses = results
+    .flatMap(({ sections }) => sections)
+    .filter((section): section is Comparison => section.kind === 'comparison')
+    .flatMap((section) => lossesOf(section).map((loss) => `- ${section.title}: ${describeLoss(loss)}.`))
+  return [
+    `### Where we lose on Node ${line}`,
+    losses.length === 0
+      ? 'Nowhere: no peer that does the same, or a part of it, needs less.'
+      : `Peers that do the same, or a part of it, and need less in three quarters of the rounds or more:\n\n${losses.join('\n')}`,
+  ]
+}
+
+function renderResult(result: Result): string[] {
+  const { bench, what, machine, date, quick } = result
+  const versions = Object.entries(machine.versions).map(([library, version]) => `${library} ${version}`)
+  const warning = quick ? ['> A quick run: good enough to see that it works, not to quote.'] : []
+  return [
+    `### ${bench} on Node ${lineOf(machine.node)}`,
+    what,
+    ...warning,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}, ` +
+      `${date.slice(0, 10)}, commit ${machine.commit}; ${versions.join(', ')}.`,
+    ...result.sections.flatMap(renderSection),
+  ]
+}
+
+function renderSection(section: Section): string[] {
+  const title = [`**${section.title}.** ${section.note}`]
+  return section.kind === 'growth'
+    ? [...title, ...renderGrowth(section)]
+    : [...title, renderComparison(section)]
+}
+
+function renderGrowth(section: Growth): string[] {
+  return [drawn(growthGrid(section), 0), `Verdict: ${verdict(section)}.`]
+}
+
+const renderComparison = (section: Comparison): string => drawn(comparisonGrid(section), TEXT_COLUMNS)
+
+function drawn({ head, rows }: Grid, textColumns: number): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  const rule = head.map((_, index) => (index < textColumns ? '---' : '---:'))
+  const bold = (cell: string): string => (cell === '' ? cell : `**${cell}**`)
+  return [
+    line(head),
+    line(rule),
+    ...rows.map(({ cells, marked }) => line(marked ? cells.map(bold) : cells)),
+  ].join('\n')
+}

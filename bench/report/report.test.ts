@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest'
+import { growth } from '../harness/growth.ts'
+import { comparison, type Comparison, type Measured, type Result } from '../harness/result.ts'
+import { comparisonGrid } from './columns.ts'
+import { describeLoss, lossesOf } from './losses.ts'
+import { renderPage } from './page.ts'
+
+const measured = (
+  library: string,
+  name: string,
+  samples: number[],
+  has: Measured['has'] = ['retry'],
+): Measured => ({ library, name, has, samples })
+
+function table(...rows: [Measured, ...Measured[]]): Comparison {
+  return comparison({ title: 'One policy', note: '', unit: 'ns', baseline: rows[0], measured: rows })
+}
+
+describe('a comparison', () => {
+  test('divides by the baseline of the same round', () => {
+    const { rows, baseline } = table(
+      measured('none', 'bare', [10, 100], []),
+      measured('ky', 'retry', [30, 300]),
+    )
+    expect(baseline).toBe('none bare')
+    expect(rows.map(({ ratio }) => ratio.median)).toEqual([1, 3])
+  })
+
+  test('needs its baseline', () => {
+    const plan = { title: 'One', note: '', unit: 'ns', baseline: { library: 'none', name: 'bare' } } as const
+    expect(() => comparison({ ...plan, measured: [measured('ky', 'retry', [1])] })).toThrow('none bare')
+  })
+
+  test('measured once has no spread to show', () => {
+    expect(comparisonGrid(table(measured('ky', 'retry', [1]))).head).not.toContain('spread')
+    expect(comparisonGrid(table(measured('ky', 'retry', [1, 2]))).head).toContain('spread')
+  })
+})
+
+describe('a loss', () => {
+  const ours = measured('holdfast', 'retry', [20, 20, 20, 20])
+
+  test('is a peer that does the same and needs less', () => {
+    const losses = lossesOf(table(ours, measured('ky', 'retry', [10, 10, 10, 10])))
+    expect(losses.map(describeLoss)).toEqual(['retry takes 2.00 x what ky retry takes'])
+  })
+
+  test('says what a peer that does less has not', () => {
+    const whole = measured('holdfast', 'all', [20], ['retry', 'breaker', 'timeout'])
+    const losses = lossesOf(table(whole, measured('ky', 'retry', [10])))
+    expect(losses.map(describeLoss)).toEqual([
+      'all takes 2.00 x what ky retry takes (which has no breaker, timeout)',
+    ])
+  })
+
+  test('is told of the variant of a library that does most', () => {
+    const whole = measured('holdfast', 'all', [20], ['retry', 'timeout'])
+    const losses = lossesOf(
+      table(whole, measured('ky', 'retry', [5]), measured('ky', 'both', [10], ['retry', 'timeout'])),
+    )
+    expect(losses.map(({ peer }) => peer.name)).toEqual(['both'])
+  })
+
+  test.each([
+    ['a peer that needs more', measured('ky', 'retry', [30, 30, 30, 30])],
+    ['a peer that does more', measured('ky', 'both', [10, 10, 10, 10], ['retry', 'timeout'])],
+    ['the bare call', measured('none', 'bare', [1, 1, 1, 1], [])],
+    ['what holds for half of the rounds', measured('ky', 'retry', [10, 10, 30, 30])],
+    ['another of ours', measured('holdfast', 'other', [10, 10, 10, 10])],
+  ])('is not %s', (_, other) => {
+    expect(lossesOf(table(ours, other))).toEqual([])
+  })
+})
+
+describe('the page', () => {
+  const checkpoints = [0, 1_000_000].map((calls) => {
+    return { calls, heapBytes: 2 ** 23, resources: 0, listeners: 1, circuits: 1 }
+  })
+  const result = (node: string, quick = false): Result => ({
+    bench: 'policies',
+    what: 'What policies cost.',
+    date: '2026-11-25T12:00:00.000Z',
+    quick,
+    seed: 1,
+    machine: {
+      node,
+      platform: 'linux x64',
+      cpu: 'Some CPU',
+      cores: 2,
+      memoryGiB: 8,
+      commit: 'abc1234',
+      versions: { holdfast: '0.1.0', ky: '1.14.3' },
+    },
+    sections: [
+      table(measured('ky', 'a | b', [1000, 1200]), measured('holdfast', 'retry', [2000, 2400])),
+      growth({ title: 'Calls', note: 'All of them.', checkpoints }),
+    ],
+  })
+  const page = renderPage([result('v24.1.0'), result('v20.20.2')])
+
+  test('has a part for each line of Node, the oldest first', () => {
+    expect(page.match(/^## .*/gm)).toEqual(['## Node 20', '## Node 24'])
+  })
+
+  test('says where the figures come from', () => {
+    expect(page).toContain('Some CPU, 2 cores, 8 GiB, linux x64, Node v20.20.2, 2026-11-25, commit abc1234')
+    expect(page).toContain('holdfast 0.1.0, ky 1.14.3')
+  })
+
+  test('shows ratio and spread of each row, ours in bold', () => {
+    expect(page).toContain(
+      '| **holdfast** | **retry** | **2,200** | **2,100..2,300** | **2.00** | **2.00..2.00** |',
+    )
+  })
+
+  test('keeps a bar within its cell', () => {
+    expect(page).toContain(String.raw`| ky | a \| b |`)
+  })
+
+  test('says where we lose', () => {
+    const losing = table(measured('ky', 'retry', [10]), measured('holdfast', 'retry', [20]))
+    expect(renderPage([{ ...result('v20.20.2'), sections: [losing] }])).toContain(
+      '- One policy: retry takes 2.00 x what ky retry takes.',
+    )
+  })
+
+  test('says so where we lose nowhere', () => {
+    const winning = table(measured('ky', 'retry', [20]), measured('holdfast', 'retry', [10]))
+    expect(renderPage([{ ...result('v20.20.2'), sections: [winning] }])).toContain('Nowhere')
+  })
+
+  test('gives the verdict on what should stay flat', () => {
+    expect(page).toContain('Verdict: flat: 0.000 bytes a call')
+  })
+
+  test('warns of a quick run', () => {
+    expect(page).not.toContain('A quick run')
+    expect(renderPage([result('v20.20.2', true)])).toContain('> A quick run')
+  })
+})
