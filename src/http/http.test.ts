@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { discard } from './discard.ts'
 import { checkKey, formatKey, isInFlight, isRecorded, parseKey, showsSupport } from './idempotency-key.ts'
 import { isIdempotent, isSafe } from './methods.ts'
@@ -82,14 +82,24 @@ describe('idempotency keys on the wire', () => {
 describe('randomUuid', () => {
   const UUID_4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-  test('is one of version 4, with and without the platform’s own', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals()
+  })
+
+  test('is one of version 4, made by the platform', () => {
     expect(randomUuid()).toMatch(UUID_4)
-    vi.stubGlobal('crypto', { getRandomValues: (bytes: Uint8Array) => bytes.fill(255) })
-    try {
-      expect(randomUuid()).toMatch(UUID_4)
-    } finally {
-      vi.unstubAllGlobals()
-    }
+    vi.stubGlobal('crypto', { randomUUID: () => 'the platform’s own' })
+    expect(randomUuid()).toBe('the platform’s own')
+  })
+
+  test.each([
+    ['zeros', () => 0, '00000000-0000-4000-8000-000000000000'],
+    ['ones', () => 255, 'ffffffff-ffff-4fff-bfff-ffffffffffff'],
+    ['all different', (index: number) => index, '00010203-0405-4607-8809-0a0b0c0d0e0f'],
+  ])('is made of random bytes where the platform hides its own: %s', (_, byteAt, expected) => {
+    const getRandomValues = (bytes: Uint8Array): Uint8Array => bytes.map((_byte, index) => byteAt(index))
+    vi.stubGlobal('crypto', { getRandomValues })
+    expect(randomUuid()).toBe(expected)
   })
 })
 

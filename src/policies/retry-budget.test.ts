@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../defaults.ts'
+import { pipeline } from '../pipeline.ts'
+import type { AttemptBudget } from '../policy.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import { retryBudget, RetryBudgets, TokenBudget, type RetryBudgetOptions } from './retry-budget.ts'
 
@@ -38,11 +40,36 @@ describe('retry budget', () => {
     expect(drain(budget)).toBe(10)
   })
 
+  test('earns as many a minute as it is told', async () => {
+    const clock = virtualClock()
+    const budget = new TokenBudget({ ...DEFAULTS.retryBudget, perMinute: 6 }, clock)
+    drain(budget)
+    await clock.advance(20_000)
+    expect(drain(budget)).toBe(2)
+  })
+
+  test('gives back what extra attempts have cost, when the call succeeds or the attempt was not needed', () => {
+    const budget = new TokenBudget({ capacity: 10, perRetry: 2, perSuccess: 0, perMinute: 0 }, virtualClock())
+    expect(drain(budget)).toBe(5)
+    budget.succeeded(3)
+    expect(budget.tokens).toBe(6)
+    budget.giveBack()
+    expect(budget.tokens).toBe(8)
+  })
+
   test('calls of one key share a budget, others do not', () => {
     const budgets = new RetryBudgets({ capacity: 1 }, 10, virtualClock())
     expect(budgets.get('a').tryTake()).toBe(true)
     expect(budgets.get('a').tryTake()).toBe(false)
     expect(budgets.get('b').tryTake()).toBe(true)
+  })
+
+  test('full budgets are forgotten, to keep no more than maxKeys', () => {
+    const budgets = new RetryBudgets({}, 1, virtualClock())
+    const first = budgets.get('a')
+    expect(budgets.get('a')).toBe(first)
+    budgets.get('b')
+    expect(budgets.get('a')).not.toBe(first)
   })
 
   test('only full budgets are forgotten: forgetting one must not refill it', () => {
@@ -51,6 +78,29 @@ describe('retry budget', () => {
     budgets.get('full')
     budgets.get('another')
     expect(budgets.get('spent').tryTake()).toBe(false)
+  })
+
+  test('a pipeline’s calls share one, unless they or the policy have a key', async () => {
+    const lent = async (
+      options: RetryBudgetOptions,
+      keys: string[],
+    ): Promise<(AttemptBudget | undefined)[]> => {
+      const run = pipeline(retryBudget({ ...options, clock: virtualClock() }))
+      return Promise.all(keys.map((key) => run.execute(({ budget }) => budget, key === '' ? {} : { key })))
+    }
+    const kinds = async (options: RetryBudgetOptions, keys: string[]): Promise<number> =>
+      new Set(await lent(options, keys)).size
+    expect(await kinds({}, ['', '', 'default'])).toBe(1)
+    expect(await kinds({}, ['a', 'b', 'a'])).toBe(2)
+    expect(await kinds({ key: () => 'all' }, ['a', 'b'])).toBe(1)
+    expect(await kinds({ maxKeys: 1 }, ['a', 'b', 'a'])).toBe(3)
+  })
+
+  test('has a name, and shows its settings with the defaults', () => {
+    expect(retryBudget({ capacity: 5 })).toMatchObject({
+      name: 'retry-budget',
+      settings: { ...DEFAULTS.retryBudget, capacity: 5 },
+    })
   })
 
   test('agrees with a plain model over random sequences', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { deferred, failing, watch } from '../../test/support/operations.ts'
+import { DEFAULTS } from '../defaults.ts'
 import { CircuitOpenError } from '../errors.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
@@ -69,9 +70,11 @@ describe('retry', () => {
   test("an operation that fails by the caller's abort is not tried again", async () => {
     const clock = virtualClock()
     const controller = new AbortController()
+    const shouldRetry = vi.fn<() => boolean>(() => true)
+    const onEvent = vi.fn<(event: HoldfastEvent) => void>()
     let calls = 0
     const result = watch(
-      pipeline(retry({ clock, random })).execute(
+      pipeline(retry({ clock, random, shouldRetry, onEvent })).execute(
         async ({ signal }) => {
           calls++
           controller.abort('left')
@@ -83,6 +86,21 @@ describe('retry', () => {
     await clock.runAll()
     expect(calls).toBe(1)
     expect(result.error).toBe('left')
+    expect(shouldRetry).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
+  })
+
+  test('a result that comes after the end reaches who discards it', async () => {
+    const clock = virtualClock()
+    const discard = vi.fn<(value: unknown) => void>()
+    const late = deferred<string>()
+    const run = pipeline(timeout({ totalMs: 100, clock, discard }), retry({ clock, random }))
+    const result = watch(run.execute(() => late.promise))
+    await clock.advance(100)
+    late.resolve('late')
+    await clock.settle()
+    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(discard.mock.calls).toEqual([['late']])
   })
 
   test('an open circuit is never retried, and names the last failure as its cause', async () => {
@@ -100,6 +118,20 @@ describe('retry', () => {
     expect(open.cause).toBe(failure)
   })
 
+  test('an open circuit has no cause without a failure, and keeps its own', async () => {
+    const clock = virtualClock()
+    const alone = new CircuitOpenError('key', 1000)
+    const withOwn = new CircuitOpenError('key', 1000, { cause: 'its own' })
+    const run = pipeline(retry({ clock, random }))
+    const first = watch(run.execute(() => Promise.reject(alone)))
+    const second = watch(
+      run.execute(({ attempt }) => Promise.reject(attempt === 1 ? new Error('down') : withOwn)),
+    )
+    await clock.runAll()
+    expect([first.error, second.error]).toEqual([alone, withOwn])
+    expect([alone.cause, withOwn.cause]).toEqual([undefined, 'its own'])
+  })
+
   test('shouldRetry can retry a result, which is discarded first', async () => {
     const clock = virtualClock()
     const discard = vi.fn<(value: number) => void>()
@@ -110,15 +142,27 @@ describe('retry', () => {
     expect(discard.mock.calls).toEqual([[1], [2], [3], [4]])
   })
 
+  test('where an attempt threw there is nothing to discard', async () => {
+    const clock = virtualClock()
+    const discard = vi.fn<(value: unknown) => void>()
+    const result = pipeline(retry({ clock, random, discard })).execute(failing(2, 'done'))
+    await clock.runAll()
+    expect(await result).toBe('done')
+    expect(discard).not.toHaveBeenCalled()
+  })
+
   test('shouldRetry can end it at once', async () => {
     const clock = virtualClock()
     const operation = failing(1, 'never')
+    const events: HoldfastEvent[] = []
+    const onEvent = (event: HoldfastEvent): void => void events.push(event)
     const result = watch(
-      pipeline(retry({ clock, random, shouldRetry: async () => false })).execute(operation),
+      pipeline(retry({ clock, random, onEvent, shouldRetry: async () => false })).execute(operation),
     )
     await clock.runAll()
     expect(operation.calls).toBe(1)
     expect(result.error).toEqual(new Error('failure 1'))
+    expect(events).toMatchObject([{ type: 'give-up', reason: 'final', attempt: 1 }])
   })
 
   test('a lower bound of the delay wins over a shorter backoff, not over a longer one', async () => {
@@ -153,12 +197,62 @@ describe('retry', () => {
     expect(await result).toBe(22)
   })
 
+  test('free waits grow like other delays, and apart from them', async () => {
+    const clock = virtualClock()
+    const decisions: RetryDecision[] = [
+      { kind: 'retry', free: true },
+      { kind: 'retry', free: true },
+      { kind: 'retry' },
+      { kind: 'retry', free: true },
+      { kind: 'accept' },
+    ]
+    const delaysMs: number[] = []
+    const policy = retry({
+      clock,
+      random,
+      shouldRetry: () => decisions.shift() ?? false,
+      onDelay: (delayMs) => delaysMs.push(delayMs),
+    })
+    const result = pipeline(policy).execute(async () => 'done')
+    await clock.runAll()
+    expect(await result).toBe('done')
+    expect(delaysMs).toEqual([1000, 2000, 1000, 4000])
+  })
+
+  test('tells of each retry, and that there are none left', async () => {
+    const clock = virtualClock()
+    const events: HoldfastEvent[] = []
+    const onEvent = (event: HoldfastEvent): void => void events.push(event)
+    watch(pipeline(retry({ clock, random, onEvent, maxRetries: 1 })).execute(failing(9, 'never')))
+    await clock.runAll()
+    expect(events).toEqual([
+      { type: 'retry', delayMs: 1000, attempt: 1, error: new Error('failure 1') },
+      { type: 'give-up', reason: 'exhausted', attempt: 2, error: new Error('failure 2') },
+    ])
+  })
+
+  test('describes outcomes only to who listens', async () => {
+    const clock = virtualClock()
+    const describe = vi.fn<() => { status: number }>(() => ({ status: 503 }))
+    const run = pipeline(retry({ clock, random, describe, maxRetries: 0 }))
+    await expect(run.execute(failing(1, 'never'))).rejects.toThrow('failure 1')
+    expect(describe).not.toHaveBeenCalled()
+    const onEvent = vi.fn<(event: HoldfastEvent) => void>()
+    await expect(run.execute(failing(1, 'never'), { onEvent })).rejects.toThrow('failure 1')
+    expect(onEvent.mock.lastCall?.[0]).toEqual({
+      type: 'give-up',
+      reason: 'exhausted',
+      attempt: 1,
+      status: 503,
+    })
+  })
+
   test('gives up before sleeping when the deadline would pass meanwhile', async () => {
     const clock = virtualClock()
     const events: HoldfastEvent[] = []
     const onEvent = (event: HoldfastEvent): void => void events.push(event)
     const result = watch(
-      pipeline(timeout({ totalMs: 2900, clock }), retry({ clock, random, onEvent })).execute(
+      pipeline(timeout({ totalMs: 3000, clock }), retry({ clock, random, onEvent })).execute(
         failing(9, 'never'),
       ),
     )
@@ -204,7 +298,18 @@ describe('retry', () => {
     expect(await result).toBe('in time')
   })
 
+  test('has a name, and shows its settings with the defaults', () => {
+    const { baseDelayMs, factor, maxDelayMs, jitter, maxRetries } = DEFAULTS.retry
+    expect(retry()).toMatchObject({
+      name: 'retry',
+      settings: { baseDelayMs, factor, maxDelayMs, jitter, maxRetries },
+    })
+    const given = { baseDelayMs: 1, factor: 3, maxDelayMs: 5, jitter: 'none', maxRetries: 7 } as const
+    expect(retry(given).settings).toEqual(given)
+  })
+
   test.each([
+    [{ factor: 0 }, 'retry.factor should be a number >= 1, got 0'],
     [{ maxRetries: -1 }, 'retry.maxRetries should be an integer >= 0, got -1'],
     [{ maxRetries: 1.5 }, 'retry.maxRetries should be an integer >= 0, got 1.5'],
     [{ shouldRetry: 'yes' as unknown as () => boolean }, 'retry.shouldRetry should be a function, got "yes"'],
