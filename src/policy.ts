@@ -88,6 +88,8 @@ export class Context {
   readonly budget: AttemptBudget | undefined
   /** 1 for the first attempt, 2 for the first retry. */
   readonly attempt: number
+  /** Whether this is the second of two attempts that run side by side: it may ask another replica. */
+  readonly isHedge: boolean
 
   constructor(
     execution: Execution,
@@ -95,12 +97,14 @@ export class Context {
     deadline: number = Infinity,
     budget?: AttemptBudget,
     attempt: number = 1,
+    isHedge: boolean = false,
   ) {
     this.execution = execution
     this.scope = scope
     this.deadline = deadline
     this.budget = budget
     this.attempt = attempt
+    this.isHedge = isHedge
   }
 
   /** Aborts when this work should stop. Reading it creates an `AbortController`. */
@@ -109,15 +113,19 @@ export class Context {
   }
 
   within(scope: Scope, deadline: number): Context {
-    return new Context(this.execution, scope, deadline, this.budget, this.attempt)
+    return new Context(this.execution, scope, deadline, this.budget, this.attempt, this.isHedge)
   }
 
   paidFrom(budget: AttemptBudget): Context {
-    return new Context(this.execution, this.scope, this.deadline, budget, this.attempt)
+    return new Context(this.execution, this.scope, this.deadline, budget, this.attempt, this.isHedge)
   }
 
   forAttempt(attempt: number): Context {
     return new Context(this.execution, this.scope, this.deadline, this.budget, attempt)
+  }
+
+  asHedge(scope: Scope): Context {
+    return new Context(this.execution, scope, this.deadline, this.budget, this.attempt, true)
   }
 }
 

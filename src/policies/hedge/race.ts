@@ -1,0 +1,195 @@
+import type { Clock, Timer } from '../../clock.ts'
+import { emit } from '../../emit.ts'
+import { isLocalRejection } from '../../errors.ts'
+import { settled, type Context, type Next, type OnEvent, type Outcome } from '../../policy.ts'
+import { Scope, type AbortListener } from '../../signal.ts'
+import type { HedgeStats } from './stats.ts'
+
+/** What a race goes by. */
+export interface RaceRules<Value> {
+  readonly clock: Clock
+  /** Whether an outcome ends the race; otherwise the other attempt is waited for. Default: what is no throw. */
+  readonly isGood?: (outcome: Outcome<Value>, context: Context) => boolean
+  /** Called with a result that nobody gets, to free what it holds. */
+  readonly discard?: (value: Value) => void
+  readonly onEvent?: OnEvent
+  /** Asked when the delay is over, since it may only then be known. */
+  readonly isReady?: (context: Context) => boolean
+  /** Told before the second attempt is sent. */
+  readonly onHedge?: (context: Context) => void
+  /** Told whose outcome is given. */
+  readonly onChosen?: (context: Context) => void
+}
+
+/** One of the two attempts. */
+interface Runner<T> {
+  readonly context: Context
+  outcome: Outcome<T> | undefined
+}
+
+/** An attempt, and maybe a second one beside it. */
+export class Race<Value, T extends Value> implements AbortListener {
+  readonly #rules: RaceRules<Value>
+  readonly #stats: HedgeStats
+  readonly #next: Next<T>
+  readonly #context: Context
+  readonly #startedMs: number
+  readonly #delayMs: number
+  #first: Runner<T> | undefined
+  #second: Runner<T> | undefined
+  #timer: Timer | undefined
+  #isOver = false
+  #resolve: (value: T) => void = () => {}
+  #reject: (error: unknown) => void = () => {}
+
+  constructor(rules: RaceRules<Value>, stats: HedgeStats, next: Next<T>, context: Context) {
+    this.#rules = rules
+    this.#stats = stats
+    this.#next = next
+    this.#context = context
+    this.#startedMs = rules.clock.now()
+    this.#delayMs = stats.delayMs
+  }
+
+  run(): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      const { scope, deadline } = this.#context
+      scope.add(this)
+      if (this.#startedMs + this.#delayMs < deadline) {
+        this.#timer = this.#rules.clock.schedule(() => this.#sendSecond(), this.#delayMs)
+      }
+      const own = new Scope(scope)
+      this.#first = this.#start(this.#context.within(own, deadline))
+    })
+  }
+
+  /** The caller's abort or a timeout outside: it reaches both attempts by itself. */
+  onAbort(scope: Scope): void {
+    this.#close()
+    this.#reject(scope.reason)
+  }
+
+  #start(context: Context): Runner<T> {
+    const runner: Runner<T> = { context, outcome: undefined }
+    settled(this.#run(context))
+      .then((outcome) => this.#ended(runner, outcome))
+      .catch((error: unknown) => this.#fail(error))
+    return runner
+  }
+
+  /** `async`, so that a policy which throws before it returns its promise fails like any other. */
+  async #run(context: Context): Promise<T> {
+    return this.#next(context)
+  }
+
+  #sendSecond(): void {
+    try {
+      if (!this.#mayHedge() || !this.#pay()) return
+      const context = this.#context.asHedge(new Scope(this.#context.scope))
+      emit(this.#rules.onEvent, { type: 'hedge', attempt: context.attempt, delayMs: this.#delayMs }, context)
+      this.#rules.onHedge?.(context)
+      // A listener may have aborted just now.
+      if (!this.#isOver) this.#second = this.#start(context)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #mayHedge(): boolean {
+    const { clock, isReady } = this.#rules
+    return clock.now() < this.#context.deadline && isReady?.(this.#context) !== false
+  }
+
+  #pay(): boolean {
+    if (!this.#stats.tryTake()) return false
+    if (this.#context.budget?.tryTake() !== false) return true
+    this.#stats.giveBack()
+    return false
+  }
+
+  #ended(runner: Runner<T>, outcome: Outcome<T>): void {
+    if (this.#isOver) {
+      if (outcome.ok) this.#rules.discard?.(outcome.value)
+      return
+    }
+    runner.outcome = outcome
+    if (this.#isGood(outcome, runner.context)) return this.#won(runner, outcome)
+    if (runner === this.#second && isRefusal(outcome)) this.#refund()
+    if (this.#first?.outcome === undefined) return
+    if (this.#second === undefined) return this.#finish(runner, outcome)
+    if (this.#second.outcome !== undefined) this.#bothFailed(runner, outcome)
+  }
+
+  #isGood(outcome: Outcome<T>, context: Context): boolean {
+    return this.#rules.isGood?.(outcome, context) ?? outcome.ok
+  }
+
+  /** The newest failure is given, but the second attempt's only if it was one: refused here, it tells nothing. */
+  #bothFailed(last: Runner<T>, outcome: Outcome<T>): void {
+    const first = this.#first
+    if (last === this.#second && isRefusal(outcome) && first?.outcome !== undefined)
+      this.#finish(first, first.outcome)
+    else this.#finish(last, outcome)
+  }
+
+  #won(runner: Runner<T>, outcome: Outcome<T>): void {
+    this.#takeSample(runner)
+    this.#stats.succeeded()
+    if (this.#second !== undefined && !isRefusal(this.#second.outcome)) this.#context.budget?.giveBack()
+    this.#finish(runner, outcome)
+  }
+
+  /**
+   * One sample an execution: how long the first attempt took, which is what the delay is compared with. Where the second
+   * one wins, the first is known to take longer than the delay, and counts as exactly that. Left out, the slow ones
+   * would be missing and the delay would sink with every hedge; a quantile only asks how many lie above it. Counted as
+   * long as it ran, a replica that hangs would push the delay up, a bit with every hedge. What the second one took is no
+   * sample: only the quick ones are ever seen to their end.
+   */
+  #takeSample(winner: Runner<T>): void {
+    if (winner === this.#first) this.#stats.sample(this.#rules.clock.now() - this.#startedMs)
+    else if (this.#first?.outcome === undefined) this.#stats.sample(this.#delayMs)
+  }
+
+  #refund(): void {
+    this.#stats.giveBack()
+    this.#context.budget?.giveBack()
+  }
+
+  /** A rule or a hook has thrown: that is surfaced, as by other policies. */
+  #fail(error: unknown): void {
+    if (!this.#isOver) this.#finish(undefined, { ok: false, error })
+  }
+
+  #finish(chosen: Runner<T> | undefined, outcome: Outcome<T>): void {
+    this.#close()
+    if (chosen !== undefined) this.#rules.onChosen?.(chosen.context)
+    if (outcome.ok) this.#resolve(outcome.value)
+    else this.#reject(outcome.error)
+    for (const runner of [this.#first, this.#second]) {
+      if (runner !== undefined && runner !== chosen) this.#dismiss(runner)
+    }
+  }
+
+  #dismiss({ context: { scope }, outcome }: Runner<T>): void {
+    if (outcome?.ok === true) this.#rules.discard?.(outcome.value)
+    scope.abort(lostRace(), 'race')
+    scope.detach()
+  }
+
+  #close(): void {
+    this.#isOver = true
+    this.#timer?.cancel()
+    this.#context.scope.remove(this)
+  }
+}
+
+const isRefusal = (outcome: Outcome | undefined): boolean =>
+  outcome?.ok === false && isLocalRejection(outcome.error)
+
+/** Named as the platform names an abort: nothing has failed. */
+function lostRace(): Error {
+  return Object.assign(new Error('another attempt was first'), { name: 'AbortError' })
+}

@@ -1,0 +1,96 @@
+import { BoundedMap } from '../../bounded-map.ts'
+import { DEFAULTS } from '../../defaults.ts'
+import { withDefaults } from '../../options.ts'
+import { SlidingQuantile, WINDOW_SAMPLES } from '../../quantile.ts'
+import { checkFraction, checkInteger, checkNumber, invalidOption } from '../../validate.ts'
+
+export interface HedgeSettings {
+  /** A second attempt is sent once the first takes longer than this share of the newest 256. Default 0.95. */
+  percentile?: number
+  /** While fewer latencies are known, the delay is `delayMs`. At most 256. Default 20. */
+  minimumSamples?: number
+  /** Default 1000. */
+  delayMs?: number
+  /** The largest share of executions that is hedged. Default 0.05. */
+  maxExtra?: number
+}
+
+/** The unused share is saved up, but not for hours: a burst of hedges is load, too. */
+const MOST_SAVED = 10
+/** Sums of twentieths are not exact in binary: twenty successes must earn a hedge. */
+const ROUNDING = 1e-9
+
+export function checkHedge(name: string, settings: HedgeSettings): void {
+  const { percentile, minimumSamples, delayMs, maxExtra } = settings
+  if (percentile !== undefined) checkFraction(`${name}.percentile`, percentile)
+  if (minimumSamples !== undefined) {
+    checkInteger(`${name}.minimumSamples`, minimumSamples, 1)
+    if (minimumSamples > WINDOW_SAMPLES)
+      throw invalidOption(`${name}.minimumSamples`, `at most ${WINDOW_SAMPLES}`, minimumSamples)
+  }
+  if (delayMs !== undefined) checkNumber(`${name}.delayMs`, delayMs)
+  if (maxExtra !== undefined) checkFraction(`${name}.maxExtra`, maxExtra)
+}
+
+/**
+ * What is known of one key: how long it takes, and how many hedges it has earned. Successes earn, as they do for a
+ * retry budget: where nothing is answered, twice the requests only help to keep it down.
+ */
+export class HedgeStats {
+  readonly #settings: Required<HedgeSettings>
+  readonly #latencies = new SlidingQuantile()
+  /** One to begin with: otherwise `delayMs` would never be used. */
+  #earned = 1
+
+  constructor(settings: Required<HedgeSettings>) {
+    this.#settings = settings
+  }
+
+  get delayMs(): number {
+    const { percentile, minimumSamples, delayMs } = this.#settings
+    if (this.#latencies.count < minimumSamples) return delayMs
+    return this.#latencies.quantile(percentile) ?? delayMs
+  }
+
+  tryTake(): boolean {
+    if (this.#earned + ROUNDING < 1) return false
+    this.#earned = Math.max(0, this.#earned - 1)
+    return true
+  }
+
+  giveBack(): void {
+    this.#earn(1)
+  }
+
+  succeeded(): void {
+    this.#earn(this.#settings.maxExtra)
+  }
+
+  sample(latencyMs: number): void {
+    this.#latencies.add(latencyMs)
+  }
+
+  #earn(hedges: number): void {
+    this.#earned = Math.min(MOST_SAVED, this.#earned + hedges)
+  }
+}
+
+/** The part that holds state: latencies and limits by key. */
+export class HedgeStore {
+  readonly settings: Required<HedgeSettings>
+  readonly #stats: BoundedMap<HedgeStats>
+
+  constructor(settings: HedgeSettings, maxKeys: number) {
+    this.settings = withDefaults<Required<HedgeSettings>>(DEFAULTS.hedge, settings)
+    // All may be forgotten: a key that comes back starts with one hedge, which the retry budget still has to pay.
+    this.#stats = new BoundedMap(
+      maxKeys,
+      () => new HedgeStats(this.settings),
+      () => true,
+    )
+  }
+
+  get(key: string): HedgeStats {
+    return this.#stats.get(key)
+  }
+}
