@@ -43,7 +43,6 @@ const NEVER_OUTSIDE: Readonly<Record<string, Readonly<Record<string, string>>>> 
     bulkhead: WAITING,
     'concurrency-limit': WAITING,
     'rate-limit': WAITING,
-    'total-timeout': 'the waits that belong to the call would count as time that the service took',
   },
   throttle: { retry: ATTEMPTS, hedge: ATTEMPTS, fallback: SUBSTITUTE, coalesce: SHARED },
   'concurrency-limit': {
