@@ -29,14 +29,23 @@ throw new Error(late.a)
 setInterval(() => {}, 1000)
 \`\`\`
 
+\`\`\`ts
+process.exit(0)
+\`\`\`
+
+\`\`\`ts
+globalThis.fetch = async () => new Response()
+\`\`\`
+
 <!-- from: src/clock.ts -->
 \`\`\`ts
 const a = 1
 \`\`\`
 `,
 )
-const [sound, mistyped, throwing, endless, excerpt] = page.blocks as [Block, Block, Block, Block, Block]
-const compiled = await compileSamples('made-up', page.blocks.slice(0, 4))
+type Blocks = [Block, Block, Block, Block, Block, Block, Block]
+const [sound, mistyped, throwing, endless, leaving, meddling, excerpt] = page.blocks as Blocks
+const compiled = await compileSamples('made-up', page.blocks.slice(0, 6))
 afterAll(() => compiled.remove())
 
 describe('the samples of a page', () => {
@@ -57,6 +66,22 @@ describe('the samples of a page', () => {
 
   test('one that never ends is ended', async () => {
     expect(await compiled.run(endless, 1000)).toMatch(/^docs\/made-up\.md:21 ended with SIGKILL/)
+  })
+
+  test('in one process the one that fails is named', async () => {
+    const report = expect.stringMatching(/^docs\/made-up\.md:13 ended with 1\n/)
+    expect(await compiled.runAll([throwing, sound])).toEqual([report])
+  })
+
+  test('in one process, one that leaves cannot hide those after it', async () => {
+    expect(await compiled.runAll([leaving, sound])).toEqual([
+      expect.stringMatching(/^only together: ended with 0/),
+    ])
+  })
+
+  test('in one process, one must not change what others find', async () => {
+    const report = expect.stringMatching(/^only together: [^]*made-up\.md\.29\.js changes a global/)
+    expect(await compiled.runAll([meddling, sound])).toEqual([report])
   })
 
   test('flags and the file it comes from are read', () => {

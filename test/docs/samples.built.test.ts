@@ -37,10 +37,9 @@ describe('code in the documentation', () => {
     expect(compiled.errorsOf(block)).toEqual([])
   })
 
-  test.concurrent.each(samples.filter(({ flags }) => !flags.includes('no-run')))(
-    '$at runs',
-    async (block) => {
-      expect(await compiled.run(block)).toBe('')
-    },
-  )
+  const runnable = samples.filter(({ flags }) => !flags.includes('no-run'))
+  const pages = [...new Set(runnable.map(({ page }) => page))]
+  test.concurrent.each(pages)('the samples of %s run', async (path) => {
+    expect(await compiled.runAll(runnable.filter(({ page }) => page === path))).toEqual([])
+  })
 })

@@ -1,14 +1,17 @@
 /** Compiles the samples of the documentation and runs them, each as a module of its own, on the built package. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, run, tsc } from '../package/run.ts'
+import { pathToFileURL } from 'node:url'
+import { root, run, tsc, type Finished } from '../package/run.ts'
 import type { Block } from './markdown.ts'
 
 export interface Compiled {
   /** What the compiler says of one block, each with `page.md:line`. */
   errorsOf(block: Block): string[]
-  /** Runs one block; the answer is empty when it ended well. */
+  /** Runs one block in a process of its own; the answer is empty when it ended well. */
   run(block: Block, timeoutMs?: number): Promise<string>
+  /** Runs blocks one after the other in one process, which loads the package once; the answer lists what went wrong. */
+  runAll(blocks: readonly Block[], timeoutMs?: number): Promise<string[]>
   remove(): void
 }
 
@@ -43,17 +46,52 @@ export async function compileSamples(name: string, blocks: readonly Block[]): Pr
       const start = `${fileName(block)}.ts(`
       return errors.filter((error) => error.startsWith(start)).map((error) => withPlaces(error, block))
     },
-    run: async (block, timeoutMs = 20_000) => {
-      const file = join(folder, 'out', `${fileName(block)}.js`)
-      const options = { cwd: join(folder, 'cwd'), timeoutMs, env: { NODE_OPTIONS: '' } }
-      const ended = await run(process.execPath, ['--enable-source-maps', file], options)
-      return ended.status === 0
-        ? ''
-        : `${block.at} ended with ${ended.status}\n${withPlaces(ended.output, block)}`
+    run: (block, timeoutMs) => runAlone(folder, block, timeoutMs),
+    runAll: async (blocks, timeoutMs = 20_000) => {
+      const together = await runTogether(folder, blocks, timeoutMs)
+      if (together === '') return []
+      // Which of them it was shows when each runs alone.
+      const alone = await Promise.all(blocks.map((block) => runAlone(folder, block, timeoutMs)))
+      const reports = alone.filter((report) => report !== '')
+      return reports.length > 0 ? reports : [`only together: ${together}`]
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
+
+async function runAlone(folder: string, block: Block, timeoutMs = 20_000): Promise<string> {
+  const { status, output } = await node(folder, [compiledFile(folder, block)], timeoutMs)
+  return status === 0 ? '' : `${block.at} ended with ${status}\n${withPlaces(output, block)}`
+}
+
+const ALL_RAN = 'all of them ran'
+
+/** A sample must not live on what another one has left: modules share no names, but the globals. */
+const ONE_BY_ONE = `
+const values = () => [fetch, setTimeout, setImmediate, Date, process.cwd(), JSON.stringify(process.env)]
+const globals = () => [...values(), Object.keys(globalThis).join()]
+const before = globals()
+for (const file of process.argv.slice(1)) {
+  await import(file)
+  if (globals().some((value, index) => value !== before[index])) throw new Error(file + ' changes a global')
+}
+console.log('${ALL_RAN}')`
+
+async function runTogether(folder: string, blocks: readonly Block[], timeoutMs: number): Promise<string> {
+  const files = blocks.map((block) => pathToFileURL(compiledFile(folder, block)).href)
+  const args = ['--input-type=module', '--eval', ONE_BY_ONE, ...files]
+  const { status, output, stdout } = await node(folder, args, timeoutMs)
+  // A sample that calls process.exit(0) would hide those after it.
+  const complete = status === 0 && stdout.trimEnd().endsWith(ALL_RAN)
+  return complete ? '' : `ended with ${status}\n${output}`
+}
+
+function node(folder: string, args: readonly string[], timeoutMs: number): Promise<Finished> {
+  const options = { cwd: join(folder, 'cwd'), timeoutMs, env: { NODE_OPTIONS: '' } }
+  return run(process.execPath, ['--enable-source-maps', ...args], options)
+}
+
+const compiledFile = (folder: string, block: Block): string => join(folder, 'out', `${fileName(block)}.js`)
 
 const fileName = ({ page, line }: Block): string => `${page.replaceAll('/', '~')}.${line}`
 
