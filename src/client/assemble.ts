@@ -23,6 +23,7 @@ export interface SharedParts {
   readonly random: Random
   readonly circuits: CircuitStore
   readonly budgets: RetryBudgets
+  readonly bulkhead: Policy | undefined
   /** Told before the first delay of a call. */
   readonly onFirstDelay: (call: FetchCall) => void
 }
@@ -36,7 +37,8 @@ export interface Assembly {
 /**
  * A client's pipeline. Each place has its reason: the fallback sees every failure, with
  * the cache before it; the total timeout covers retries and
- * waits; the breaker samples attempts and can end a retry; timeouts of attempts count as failures.
+ * waits; the bulkhead's queue is no time of the service's, so it is outside the breaker, which samples attempts and
+ * can end a retry; timeouts of attempts count as failures.
  */
 export function assemble(settings: Settings, shared: SharedParts): Assembly {
   const { totalMs, attemptMs, circuitBreaker, policies } = settings
@@ -48,6 +50,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared)),
     ...policies,
+    ...(settings.bulkhead && shared.bulkhead ? [shared.bulkhead] : []),
     ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
     ...optional(attemptMs, (ms) => timeout({ attemptMs: ms, clock })),
   ]

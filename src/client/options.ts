@@ -5,6 +5,7 @@ import type { KeyFormat } from '../http/idempotency-key.ts'
 import type { ResponseCache } from '../http/response-cache.ts'
 import type { StatusPattern } from '../http/statuses.ts'
 import type { BackoffOptions } from '../policies/backoff.ts'
+import type { BulkheadSettings } from '../policies/bulkhead.ts'
 import type { CircuitBreakerSettings } from '../policies/circuit-breaker/circuit-breaker.ts'
 import type { Circuits } from '../policies/circuit-breaker/circuits.ts'
 import type { RetryBudgetSettings } from '../policies/retry-budget.ts'
@@ -101,13 +102,14 @@ export interface BeforeAttemptInput {
   readonly previous: AttemptResult | undefined
 }
 
-/** What `fetch.with` can change: everything but what its circuits and budgets are made of. */
+/** What `fetch.with` can change: everything but what its circuits, budgets and bulkheads are made of. */
 export interface DerivedOptions {
   retry?: FetchRetryOptions | false
   circuitBreaker?: Pick<FetchCircuitBreakerOptions, 'key' | 'isFailure' | 'whenOpen'> | false
   idempotency?: IdempotencyOptions | false
   timeout?: FetchTimeoutOptions | false
   retryBudget?: false
+  bulkhead?: false
   /** Stored responses for when the service fails: `httpCache()` of `holdfast/cache`. Default off. */
   cache?: ResponseCache | false
   /** A substitute when a GET or HEAD has failed for good; other methods by `{ methods, respond }`. */
@@ -118,11 +120,13 @@ export interface DerivedOptions {
   onEvent?: ((event: HoldfastEvent) => void) | false
 }
 
-export interface FetchOptions extends Omit<DerivedOptions, 'circuitBreaker' | 'retryBudget'> {
+export interface FetchOptions extends Omit<DerivedOptions, 'circuitBreaker' | 'retryBudget' | 'bulkhead'> {
   /** The transport. Default: `globalThis.fetch`, looked up at each call. */
   fetch?: Transport
   circuitBreaker?: FetchCircuitBreakerOptions | false
   retryBudget?: RetryBudgetSettings | false
+  /** Limits how many attempts run at once for each circuit's key; further ones wait in line. Default off. */
+  bulkhead?: BulkheadSettings | false
   clock?: Clock
   random?: Random
 }
@@ -145,7 +149,7 @@ export interface HoldfastInit extends RequestInit {
 /** A fetch that survives failure. */
 export interface HoldfastFetch {
   (input: FetchInput, init?: HoldfastInit): Promise<Response>
-  /** The same fetch with other settings; circuits and budgets are shared. */
+  /** The same fetch with other settings; circuits, budgets and bulkheads are shared. */
   with(options: DerivedOptions): HoldfastFetch
   readonly circuits: Circuits
   /** The pipeline as a tree of its policies and their settings, outermost first; `console.log` shows the same. */

@@ -2,6 +2,7 @@ import { systemClock, type Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { emit } from '../emit.ts'
 import { showsSupport } from '../http/idempotency-key.ts'
+import { bulkhead, type Bulkhead } from '../policies/bulkhead.ts'
 import { CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'
 import { systemRandom, type Random } from '../random.ts'
@@ -23,6 +24,7 @@ export class ClientState implements SharedParts, AttemptParts {
   readonly sender: Sender
   readonly circuits: CircuitStore
   readonly budgets: RetryBudgets
+  readonly bulkhead: Bulkhead | undefined
   /** Origins that have shown that they know keys. */
   readonly #supporting = new Set<string>()
   readonly #capacity: number
@@ -43,6 +45,7 @@ export class ClientState implements SharedParts, AttemptParts {
       onEvent: (event) => emit(settings.onEvent, event),
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
+    this.bulkhead = settings.bulkhead && bulkhead({ ...settings.bulkhead, maxKeys: maxCircuits })
   }
 
   readonly onResponse = (call: FetchCall, response: Response): void => {

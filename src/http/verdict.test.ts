@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../defaults.ts'
-import { CircuitOpenError, TimeoutError } from '../errors.ts'
+import {
+  BulkheadFullError,
+  CircuitOpenError,
+  RateLimitedError,
+  ThrottledError,
+  TimeoutError,
+} from '../errors.ts'
 import { statusMatcher } from './statuses.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
 
@@ -107,6 +113,9 @@ describe('verdictOf an error', () => {
     ['a refused connection', refused, 'retry, failure, untouched'],
     ['an attempt timeout', new TimeoutError('ERR_ATTEMPT_TIMEOUT', '', 1), 'retry, failure, unknown'],
     ['an open circuit', new CircuitOpenError('key', 1), 'accept, ignored, untouched'],
+    ['a full bulkhead', new BulkheadFullError('key', ''), 'accept, ignored, untouched'],
+    ['a throttle', new ThrottledError('key', ''), 'accept, ignored, untouched'],
+    ['a used up quota', new RateLimitedError('key', 1), 'accept, ignored, untouched'],
     ['an abort from inside the transport', new DOMException('', 'AbortError'), 'accept, ignored, unknown'],
   ])('%s', (_, error, expected) => {
     expect(short(verdictOf(failure(error), plain))).toBe(expected)

@@ -1,4 +1,4 @@
-import { isHoldfastError } from '../errors.ts'
+import { isLocalRejection } from '../errors.ts'
 import type { Outcome } from '../policy.ts'
 import { isInFlight, isRecorded } from './idempotency-key.ts'
 import { provablyNeverLeft } from './network-error.ts'
@@ -72,7 +72,7 @@ function advised(headers: Headers, verdict: Verdict): Verdict {
 }
 
 function verdictOfError(error: unknown, url: URL): Verdict {
-  if (isHoldfastError(error) && error.code === 'ERR_CIRCUIT_OPEN') return REJECTED_HERE
+  if (isLocalRejection(error)) return REJECTED_HERE
   if (provablyNeverLeft(error, url)) return NEVER_LEFT
   // The caller's own abort never gets here; this one came from inside the transport.
   return isAbort(error) ? ABANDONED : FAILED

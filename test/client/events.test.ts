@@ -303,7 +303,7 @@ describe('the other events', () => {
 })
 
 /** Seen in the tests of the policies that reject with them. */
-type Rejections = 'ERR_BULKHEAD_FULL' | 'ERR_THROTTLED' | 'ERR_RATE_LIMITED'
+type Rejections = 'ERR_THROTTLED' | 'ERR_RATE_LIMITED'
 
 describe('error codes: all of them are seen', () => {
   const codes: Record<Exclude<ErrorCode, Rejections>, (clock: TestClock) => Promise<unknown>> = {
@@ -335,6 +335,16 @@ describe('error codes: all of them are seen', () => {
       text.catch(() => {})
       await clock.advance(5)
       return text
+    },
+    async ERR_BULKHEAD_FULL() {
+      const never = (): Promise<never> => new Promise(() => {})
+      const fetch = createFetch({
+        bulkhead: { maxConcurrent: 1, maxQueued: 0 },
+        timeout: false,
+        fetch: never,
+      })
+      void fetch('http://x.test/')
+      return fetch('http://x.test/')
     },
     async ERR_INVALID_OPTION() {
       return createFetch({ timeout: { attemptMs: -1 } })

@@ -19,7 +19,7 @@ const CHANGING: readonly [unknown, string][] = [
   [[], 'an array of 0'],
 ]
 
-const OBJECTS = ['retry', 'circuitBreaker', 'idempotency', 'timeout', 'retryBudget'] as const
+const OBJECTS = ['retry', 'circuitBreaker', 'idempotency', 'timeout', 'retryBudget', 'bulkhead'] as const
 
 /** What each number may not be; the message must show it. */
 const NUMBERS: readonly [string, string, readonly unknown[]][] = [
@@ -55,6 +55,8 @@ const NUMBERS: readonly [string, string, readonly unknown[]][] = [
   ['retryBudget', 'perRetry', [0, -1, NaN, Infinity, '1', null]],
   ['retryBudget', 'perMinute', [-1, NaN, Infinity, '1', null]],
   ['retryBudget', 'capacity', [-1, NaN, Infinity, '1', null]],
+  ['bulkhead', 'maxConcurrent', [0, -1, 1.5, NaN, Infinity, '1', null]],
+  ['bulkhead', 'maxQueued', [-1, 1.5, NaN, Infinity, '1', null]],
 ]
 
 const INVALID = NUMBERS.flatMap(([part, name, values]) =>
@@ -128,7 +130,6 @@ describe('an invalid option is refused at construction, with its name and value'
     ['random', null],
     ['cache', true],
     ['hedge', {}],
-    ['bulkhead', 5],
   ])('%s: %j', (name, value) => {
     const error = errorOf({ [name]: value })
     expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION' })
@@ -315,6 +316,7 @@ describe('options of a single call', () => {
     ['failureRate', { circuitBreaker: { failureRate: 1 } }],
     ['retryBudget', { retryBudget: {} }],
     ['retryBudget', { retryBudget: { capacity: 5 } }],
+    ['bulkhead', { bulkhead: { maxConcurrent: 5 } }],
     ['onEvent', { onEvent: () => {} }],
     ['beforeAttempt', { beforeAttempt: () => {} }],
     ['policies', { policies: [] }],
@@ -435,6 +437,8 @@ describe('fetch.with', () => {
     ['retryBudget', { retryBudget: {} }],
     ['retryBudget', { retryBudget: null }],
     ['retryBudget', { retryBudget: true }],
+    ['bulkhead', { bulkhead: {} }],
+    ['bulkhead', { bulkhead: null }],
     ['fetch', { fetch: async () => new Response() }],
     ['clock', { clock: testClock() }],
     ['random', { random: () => 0 }],

@@ -8,6 +8,7 @@ export const DERIVED_KEYS: readonly string[] = [
   'idempotency',
   'timeout',
   'retryBudget',
+  'bulkhead',
   'cache',
   'fallback',
   'beforeAttempt',
@@ -29,15 +30,21 @@ export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions
 const isPlain = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Circuits and budgets are shared, so their own settings can only be given where they are made. */
+/** Parts that hold state and can be switched off elsewhere, but not made anew: what they hold. */
+const SHARED = { retryBudget: 'budgets', bulkhead: 'places' } as const
+
+/** What is shared can only be set where it is made. */
 export function checkDerived(name: string, options: DerivedOptions, known: readonly string[]): void {
   checkKeys(name, options, known)
-  if (options.retryBudget) {
-    throw invalidOption(
-      `${name} retryBudget`,
-      'false, since budgets are shared: set them in createFetch',
-      options.retryBudget,
-    )
+  for (const [part, what] of Object.entries(SHARED)) {
+    const given: unknown = Reflect.get(options, part)
+    if (given) {
+      throw invalidOption(
+        `${name} ${part}`,
+        `false, since ${what} are shared: set them in createFetch`,
+        given,
+      )
+    }
   }
   const { circuitBreaker } = options
   if (circuitBreaker === undefined || circuitBreaker === false) return

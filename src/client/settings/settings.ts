@@ -1,6 +1,7 @@
 import { DEFAULTS } from '../../defaults.ts'
 import type { ResponseCache } from '../../http/response-cache.ts'
 import { statusMatcher } from '../../http/statuses.ts'
+import { checkBulkhead, type BulkheadSettings } from '../../policies/bulkhead.ts'
 import { checkCircuitBreaker } from '../../policies/circuit-breaker/circuit-breaker.ts'
 import { checkRetryBudget, type RetryBudgetSettings } from '../../policies/retry-budget.ts'
 import type { Policy } from '../../policy.ts'
@@ -26,6 +27,7 @@ export interface Settings extends TimeoutSettings {
   readonly isTransient: (status: number) => boolean
   readonly circuitBreaker: FetchCircuitBreakerOptions | undefined
   readonly retryBudget: RetryBudgetSettings | undefined
+  readonly bulkhead: BulkheadSettings | undefined
   readonly idempotency: IdempotencySettings | undefined
   readonly cache: ResponseCache | undefined
   readonly fallback: FallbackSettings | undefined
@@ -40,7 +42,7 @@ export interface FallbackSettings {
 }
 
 /** Parts still to come: they can be named to be off, and not switched on. */
-const RESERVED = ['hedge', 'bulkhead'] as const
+const RESERVED = ['hedge'] as const
 const KEYS = ['fetch', ...DERIVED_KEYS, 'clock', 'random', ...RESERVED]
 
 /**
@@ -51,6 +53,7 @@ export function settingsOf(options: FetchOptions): Settings {
   checkClock(options.clock)
   checkedFunction('random', options.random)
   for (const name of RESERVED) checkOneOf(name, Reflect.get(options, name), [false, undefined])
+  const { bulkhead = false } = options
   const statuses = (options.retry !== false && options.retry?.statuses) || DEFAULTS.retry.statuses
   return {
     transport: checkedFunction('fetch', options.fetch),
@@ -58,6 +61,7 @@ export function settingsOf(options: FetchOptions): Settings {
     isTransient: statusMatcher(statuses),
     circuitBreaker: part(options.circuitBreaker, checkedBreaker),
     retryBudget: part(options.retryBudget, checkedBudget),
+    bulkhead: part(bulkhead, checkedBulkhead),
     idempotency: part(options.idempotency, idempotencySettings),
     ...(part(options.timeout, timeoutSettings) ?? NO_TIMEOUTS),
     cache: checkedCache(options.cache),
@@ -108,6 +112,12 @@ function checkedBudget(options: RetryBudgetSettings): RetryBudgetSettings {
   return options
 }
 
+function checkedBulkhead(options: BulkheadSettings): BulkheadSettings {
+  checkKeys('bulkhead', options, Object.keys(DEFAULTS.bulkhead))
+  checkBulkhead('bulkhead', options)
+  return options
+}
+
 function checkedCache(cache: ResponseCache | false | undefined): ResponseCache | undefined {
   if (cache === undefined || cache === false) return undefined
   if (typeof Object(cache).policy !== 'function') {
@@ -138,8 +148,9 @@ function checkedPolicies(policies: DerivedOptions['policies']): readonly Policy<
 
 /** Whether nothing at all is switched on, so that the transport can be left to itself. */
 export function isOff(settings: Settings): boolean {
-  const { retry, circuitBreaker, idempotency, cache, fallback, beforeAttempt, policies, onEvent } = settings
-  const parts = [retry, circuitBreaker, idempotency, cache, fallback, beforeAttempt, onEvent]
+  const { retry, bulkhead, circuitBreaker, idempotency, cache, fallback } = settings
+  const { beforeAttempt, policies, onEvent } = settings
+  const parts = [retry, bulkhead, circuitBreaker, idempotency, cache, fallback, beforeAttempt, onEvent]
   const times = [settings.attemptMs, settings.totalMs, settings.bodyIdleMs]
   return policies.length === 0 && [...parts, ...times].every((value) => value === undefined)
 }
