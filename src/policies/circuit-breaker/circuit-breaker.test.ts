@@ -1,29 +1,27 @@
 import { describe, expect, test } from 'vitest'
 import { deferred, watch } from '../../../test/support/operations.ts'
-import { CircuitOpenError } from '../../errors.ts'
-import type { HoldfastEvent } from '../../events.ts'
+import { BulkheadFullError, CircuitOpenError, RateLimitedError, ThrottledError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
-import { virtualClock } from '../../testing/virtual-clock.ts'
+import type { Policy } from '../../policy.ts'
+import { raceAbort, Scope } from '../../signal.ts'
+import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { timeout } from '../timeout.ts'
+import { bench, fail, succeed } from './breaker.test-support.ts'
 import { circuitBreaker, type CircuitBreakerOptions } from './circuit-breaker.ts'
-import { MAX_WAITING } from './waiting-room.ts'
 
-const random = (): number => 0.5
-const fail = async (): Promise<never> => {
-  throw new Error('down')
+const hang = (): Promise<never> => new Promise(() => {})
+/** Does what hedging does to an attempt that was not the first. */
+const race: Policy = {
+  name: 'race',
+  wrap: (next) => (context) => {
+    const scope = new Scope(context.scope)
+    const result = raceAbort(scope, next(context.within(scope, Infinity)))
+    scope.abort('lost', 'race')
+    return result
+  },
 }
-const succeed = async (): Promise<string> => 'up'
-
-function bench(options: CircuitBreakerOptions = {}) {
-  const clock = virtualClock()
-  const events: HoldfastEvent[] = []
-  const breaker = circuitBreaker({ clock, random, onEvent: (event) => events.push(event), ...options })
-  const guarded = pipeline(breaker)
-  const open = async (): Promise<void> => {
-    for (let call = 0; call < 10; call++) await guarded.execute(fail).catch(() => {})
-  }
-  return { clock, events, breaker, guarded, open, circuit: breaker.circuits.get('default') }
-}
+const delay = (clock: VirtualClock, ms: number): Promise<void> =>
+  new Promise((resolve) => void clock.schedule(resolve, ms))
 
 describe('circuitBreaker', () => {
   test('rejects at once with key and time while it is open, and does not call', async () => {
@@ -106,6 +104,103 @@ describe('circuitBreaker', () => {
     expect(circuit.state).toBe('open')
   })
 
+  test('an attempt that lost a race is no failure, and no test request either', async () => {
+    const { breaker, circuit, clock } = bench({ minimumCalls: 1 })
+    await pipeline(breaker)
+      .execute(fail)
+      .catch(() => {})
+    await clock.advance(5000)
+    const lost = watch(pipeline(race, breaker).execute(hang))
+    await clock.settle()
+    expect(lost.error).toBe('lost')
+    expect(circuit.state).toBe('half-open')
+    expect(await pipeline(breaker).execute(succeed)).toBe('up')
+    expect(circuit.state).toBe('closed')
+  })
+
+  test.each([
+    ['a full bulkhead', new BulkheadFullError('api', 'full')],
+    ['a throttle', new ThrottledError('api', 'throttled')],
+    ['a used-up quota', new RateLimitedError('api', 1000)],
+    ['an open circuit of another breaker', new CircuitOpenError('other', 1000)],
+  ])('what %s inside it refuses says nothing of the service', async (_, refusal) => {
+    const { guarded, circuit, clock } = bench({ minimumCalls: 1 })
+    const refuse = (): Promise<never> => Promise.reject(refusal)
+    await expect(guarded.execute(refuse)).rejects.toBe(refusal)
+    expect(circuit.state).toBe('closed')
+    await guarded.execute(fail).catch(() => {})
+    await clock.advance(5000)
+    await guarded.execute(refuse).catch(() => {})
+    expect(circuit.state).toBe('half-open')
+    await guarded.execute(succeed)
+    expect(circuit.state).toBe('closed')
+  })
+
+  test('of 50 concurrent calls halfOpenProbes get through', async () => {
+    const { guarded, open, clock, circuit } = bench({ halfOpenProbes: 3 })
+    await open()
+    await clock.advance(5000)
+    const gate = deferred<string>()
+    const results = Array.from({ length: 50 }, () => watch(guarded.execute(() => gate.promise)))
+    await clock.settle()
+    expect(results.filter(({ settled }) => settled)).toHaveLength(47)
+    gate.resolve('up')
+    await clock.settle()
+    expect(results.filter(({ value }) => value === 'up')).toHaveLength(3)
+    expect(circuit.state).toBe('closed')
+  })
+
+  test('slow attempts open it, measured by its clock, and what it does not wait for is not measured', async () => {
+    const slowCall = { durationMs: 1000, rate: 1 }
+    const { breaker, clock, circuit } = bench({ slowCall, minimumCalls: 2 })
+    const parked: Policy = {
+      name: 'parked',
+      wrap: (next) => async (context) => {
+        await delay(clock, 5000)
+        return next(context)
+      },
+    }
+    const takes = (ms: number) => () => delay(clock, ms)
+    for (let call = 0; call < 10; call++) {
+      const result = watch(pipeline(parked, breaker).execute(takes(1000)))
+      await clock.advance(6000)
+      expect(result.settled).toBe(true)
+    }
+    expect(circuit.state).toBe('closed')
+    await clock.advance(30_000)
+    const slow = [
+      watch(pipeline(breaker).execute(takes(1001))),
+      watch(pipeline(breaker).execute(takes(1001))),
+    ]
+    await clock.advance(1001)
+    expect(slow.every(({ settled }) => settled)).toBe(true)
+    expect(circuit.state).toBe('open')
+  })
+
+  test('asks for the time once an attempt, and twice where its duration matters', async () => {
+    const readsOf = async (options: CircuitBreakerOptions): Promise<number> => {
+      const clock = virtualClock()
+      let reads = 0
+      const counting = { ...clock, now: () => (reads++, clock.now()) }
+      const guarded = pipeline(circuitBreaker({ ...options, clock: counting }))
+      await guarded.execute(succeed)
+      return reads
+    }
+    expect(await readsOf({ consecutive: 3 })).toBe(1)
+    expect(await readsOf({ slowCall: { durationMs: 1000, rate: 1 } })).toBe(2)
+  })
+
+  test('has no timer, whatever state its circuits are in', async () => {
+    const { open, circuit, clock, guarded } = bench({ halfOpenProbes: 2 })
+    await open()
+    expect([circuit.state, clock.pending]).toEqual(['open', 0])
+    await clock.advance(5000)
+    await guarded.execute(succeed)
+    expect([circuit.state, clock.pending]).toEqual(['half-open', 0])
+    await guarded.execute(succeed)
+    expect([circuit.state, clock.pending]).toEqual(['closed', 0])
+  })
+
   test('isFailure judges results and errors', async () => {
     const { guarded, circuit } = bench({
       isFailure: (outcome) => (outcome.ok ? outcome.value === 'bad' : 'ignored'),
@@ -132,6 +227,16 @@ describe('circuitBreaker', () => {
   test('an outcome that belongs elsewhere counts there, and as a success here', async () => {
     const { guarded, breaker, circuit } = bench({ settledKey: () => 'elsewhere' })
     for (let call = 0; call < 10; call++) await guarded.execute(fail).catch(() => {})
+    expect(circuit.state).toBe('closed')
+    expect(breaker.circuits.get('elsewhere').state).toBe('open')
+  })
+
+  test('its duration counts there, too', async () => {
+    const slowCall = { durationMs: 1000, rate: 1 }
+    const { guarded, breaker, clock, circuit } = bench({ slowCall, settledKey: () => 'elsewhere' })
+    const calls = Array.from({ length: 10 }, () => watch(guarded.execute(() => delay(clock, 1001))))
+    await clock.advance(1001)
+    expect(calls.every(({ settled }) => settled)).toBe(true)
     expect(circuit.state).toBe('closed')
     expect(breaker.circuits.get('elsewhere').state).toBe('open')
   })
@@ -163,85 +268,29 @@ describe('circuitBreaker', () => {
     [{ windowMs: 0 }, 'circuitBreaker.windowMs should be a number > 0, got 0'],
     [{ minimumCalls: 0 }, 'circuitBreaker.minimumCalls should be an integer >= 1, got 0'],
     [{ openMs: 10, maxOpenMs: 5 }, 'circuitBreaker.maxOpenMs should be >= openMs (10), got 5'],
+    [{ consecutive: 0 }, 'circuitBreaker.consecutive should be an integer >= 1, got 0'],
+    [{ consecutive: true as never }, 'circuitBreaker.consecutive should be an integer >= 1, got true'],
+    [{ halfOpenProbes: 1.5 }, 'circuitBreaker.halfOpenProbes should be an integer >= 1, got 1.5'],
+    [{ slowCall: 1000 as never }, 'circuitBreaker.slowCall should be an object, got 1000'],
+    [
+      { slowCall: { durationMs: 1000 } as never },
+      'circuitBreaker.slowCall.rate should be in (0, 1], got undefined',
+    ],
+    [
+      { slowCall: { durationMs: 1000, rate: 50 } },
+      'circuitBreaker.slowCall.rate should be in (0, 1], got 50',
+    ],
+    [
+      { slowCall: { durationMs: 0, rate: 1 } },
+      'circuitBreaker.slowCall.durationMs should be a number > 0, got 0',
+    ],
+    [
+      { slowCall: { durationMs: 1, rate: 1, ms: 1 } as never },
+      'circuitBreaker.slowCall has no option "ms"; it has durationMs, rate',
+    ],
     [{ whenOpen: 'park' as 'wait' }, 'circuitBreaker.whenOpen should be one of "reject", "wait", got "park"'],
     [{ key: 'a' as unknown as () => string }, 'circuitBreaker.key should be a function, got "a"'],
   ])('refuses %j', (options, message) => {
     expect(() => circuitBreaker(options)).toThrow(message)
-  })
-})
-
-describe("whenOpen: 'wait'", () => {
-  const waiting = { whenOpen: 'wait' } as const
-
-  test('parks calls until the service has recovered, with one test request', async () => {
-    const { guarded, open, clock } = bench(waiting)
-    await open()
-    let calls = 0
-    const gate = deferred<string>()
-    const results = Array.from({ length: 20 }, () =>
-      watch(
-        guarded.execute(() => {
-          calls++
-          return calls === 1 ? gate.promise : Promise.resolve('up')
-        }),
-      ),
-    )
-    await clock.advance(4999)
-    expect(calls).toBe(0)
-    await clock.advance(1)
-    expect(calls).toBe(1)
-    gate.resolve('up')
-    await clock.settle()
-    expect(results.every(({ value }) => value === 'up')).toBe(true)
-    expect(clock.pending).toBe(0)
-  })
-
-  test('keeps them parked when the test request fails', async () => {
-    const { guarded, open, clock, circuit } = bench(waiting)
-    await open()
-    const [first, second] = [guarded.execute(fail), guarded.execute(succeed)].map(watch)
-    await clock.advance(5000)
-    expect(first?.error).toEqual(new Error('down'))
-    expect(circuit.state).toBe('open')
-    expect(second?.settled).toBe(false)
-    await clock.advance(10_000)
-    expect(second?.value).toBe('up')
-  })
-
-  test('a reset lets them through at once', async () => {
-    const { guarded, circuit, clock } = bench(waiting)
-    circuit.isolate()
-    const result = watch(guarded.execute(succeed))
-    await clock.advance(3_600_000)
-    expect(result.settled).toBe(false)
-    circuit.reset()
-    await clock.settle()
-    expect(result.value).toBe('up')
-  })
-
-  test('ends with the total timeout, and with the caller', async () => {
-    const { breaker, circuit, clock } = bench(waiting)
-    circuit.isolate()
-    const timed = watch(pipeline(timeout({ totalMs: 100, clock }), breaker).execute(succeed))
-    const controller = new AbortController()
-    const aborted = watch(pipeline(breaker).execute(succeed, { signal: controller.signal }))
-    await clock.advance(100)
-    controller.abort('left')
-    await clock.settle()
-    expect(timed.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
-    expect(aborted.error).toBe('left')
-  })
-
-  test('no more than 1000 wait: the next is rejected', async () => {
-    const { guarded, circuit, clock } = bench(waiting)
-    circuit.isolate()
-    const results = Array.from({ length: MAX_WAITING + 1 }, () => watch(guarded.execute(succeed)))
-    await clock.settle()
-    expect(MAX_WAITING).toBe(1000)
-    expect(results.filter(({ settled }) => settled)).toHaveLength(1)
-    expect(results.at(-1)?.error).toBeInstanceOf(CircuitOpenError)
-    circuit.reset()
-    await clock.settle()
-    expect(results.filter(({ value }) => value === 'up')).toHaveLength(MAX_WAITING)
   })
 })

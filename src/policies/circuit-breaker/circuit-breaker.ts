@@ -186,7 +186,7 @@ class GuardedAttempt implements AbortListener {
   }
 
   onAbort(scope: Scope): void {
-    if (isCalledOff(scope)) this.settle('ignored')
+    if (scope.isCalledOff) this.settle('ignored')
   }
 
   settle(verdict: Verdict): void {
@@ -208,9 +208,6 @@ class GuardedAttempt implements AbortListener {
   }
 }
 
-/** By the caller, or since another attempt was first: only a timeout says something of the service. */
-const isCalledOff = ({ aborted, abortedBy }: Scope): boolean => aborted && abortedBy !== 'timeout'
-
 async function whenRefused(
   { waiting }: CircuitStore,
   circuit: Circuit,
@@ -231,7 +228,7 @@ function judge<Value>(
   context: Context,
   { isFailure }: GuardOptions<Value>,
 ): Verdict {
-  if (!outcome.ok && (isCalledOff(context.scope) || isLocalRejection(outcome.error))) return 'ignored'
+  if (!outcome.ok && (context.scope.isCalledOff || isLocalRejection(outcome.error))) return 'ignored'
   const failed = isFailure === undefined ? !outcome.ok : isFailure(outcome, context)
   if (failed === 'ignored') return 'ignored'
   return failed ? 'failure' : 'success'
