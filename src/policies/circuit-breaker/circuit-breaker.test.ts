@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { deferred, watch } from '../../../test/support/operations.ts'
+import { DEFAULTS } from '../../defaults.ts'
 import { BulkheadFullError, CircuitOpenError, RateLimitedError, ThrottledError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { Policy } from '../../policy.ts'
@@ -222,6 +223,25 @@ describe('circuitBreaker', () => {
       ['a', 'open'],
       ['b', 'closed'],
     ])
+  })
+
+  test('the key that execute was given is that of the circuit', async () => {
+    const { guarded, breaker } = bench({ minimumCalls: 1 })
+    await guarded.execute(fail, { key: 'a' }).catch(() => {})
+    expect(await guarded.execute(succeed, { key: 'b' })).toBe('up')
+    expect(breaker.circuits.get('a').state).toBe('open')
+  })
+
+  test('says what it is set to', () => {
+    const slowCall = { durationMs: 1000, rate: 0.5 }
+    expect(circuitBreaker({ slowCall, openMs: 40_000, whenOpen: 'wait' }).settings).toEqual({
+      ...DEFAULTS.circuitBreaker,
+      slowCall,
+      openMs: 40_000,
+      maxOpenMs: 40_000,
+      whenOpen: 'wait',
+      leaseMs: 40_000,
+    })
   })
 
   test('an outcome that belongs elsewhere counts there, and as a success here', async () => {

@@ -26,7 +26,7 @@ import {
 import type { Circuit } from './circuit.ts'
 import { CircuitMap, type Circuits } from './circuits.ts'
 import { REFUSED, type Permit, type Verdict } from './permit.ts'
-import type { SlowCall } from './rules.ts'
+import type { CircuitSettings, SlowCall } from './rules.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
 export interface CircuitBreakerSettings {
@@ -56,7 +56,7 @@ export interface CircuitBreakerSettings {
 }
 
 export interface CircuitBreakerOptions<Value = unknown> extends CircuitBreakerSettings {
-  /** Calls with the same key share a circuit. Default: all calls share one. */
+  /** Calls with the same key share a circuit. Default: the `key` that `execute` was given, else all calls share one. */
   key?: (context: Context) => string
   /** Whether an outcome is a failure, or says nothing ('ignored'). Default: any throw is one. */
   isFailure?: (outcome: Outcome<Value>, context: Context) => boolean | 'ignored'
@@ -125,6 +125,7 @@ export function circuitBreaker<Value = unknown>(
 
 /** The part that holds state: circuits, and who waits for them. Policies of one client share it. */
 export class CircuitStore {
+  readonly settings: Required<CircuitBreakerSettings> & Pick<CircuitSettings, 'leaseMs'>
   readonly circuits: CircuitMap
   readonly waiting: WaitingRoom
 
@@ -133,9 +134,10 @@ export class CircuitStore {
   ) {
     const settings = complete(options)
     const clock = options.clock ?? systemClock
+    this.settings = { ...settings, leaseMs: options.leaseMs ?? settings.openMs }
     this.waiting = new WaitingRoom(clock)
     this.circuits = new CircuitMap(settings.maxCircuits, {
-      settings: { ...settings, leaseMs: options.leaseMs ?? settings.openMs },
+      settings: this.settings,
       clock,
       random: options.random ?? systemRandom,
       onChange: (event) => {
@@ -153,11 +155,12 @@ type GuardOptions<Value> = Pick<CircuitBreakerOptions<Value>, 'key' | 'isFailure
 export function guard<Value>(store: CircuitStore, options: GuardOptions<Value>): CircuitBreaker<Value> {
   return {
     name: 'circuit-breaker',
+    settings: { ...store.settings, whenOpen: options.whenOpen ?? store.settings.whenOpen },
     circuits: store.circuits,
     wrap:
       <T extends Value>(next: Next<T>) =>
       async (context: Context): Promise<T> => {
-        const circuit = store.circuits.get(options.key?.(context) ?? 'default')
+        const circuit = store.circuits.get(options.key?.(context) ?? context.execution.key)
         let permit = circuit.tryAcquire()
         if (permit === REFUSED) permit = await whenRefused(store, circuit, context, options.whenOpen)
         const attempt = new GuardedAttempt(circuit, permit, context.scope)
