@@ -15,7 +15,7 @@ describe('quantiles', () => {
   })
 
   test('numbers are ordered as numbers, not as text', () => {
-    expect(median([100, 20, 3])).toBe(20)
+    expect(median([100, 9, 10])).toBe(10)
   })
 
   test('the values are left in their order, since rounds are paired by it', () => {

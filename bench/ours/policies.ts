@@ -1,4 +1,5 @@
 import {
+  bulkhead,
   circuitBreaker,
   fallback,
   pipeline,
@@ -29,6 +30,7 @@ export const alone: readonly Subject<Ready>[] = [
   through('timeout({ totalMs })', ['timeout'], () => [timeout({ totalMs })]),
   through('retryBudget', ['budget'], () => [retryBudget()]),
   through('fallback', ['fallback'], () => [fallback(() => undefined)]),
+  through('bulkhead', ['bulkhead'], () => [bulkhead()]),
 ]
 
 /** What `createFetch` has by default, around any function. */

@@ -1,4 +1,5 @@
 import {
+  bulkhead,
   circuitBreaker,
   ConsecutiveBreaker,
   ExponentialBackoff,
@@ -62,6 +63,7 @@ export const cockatiel: Peer = {
     policy('consecutive breaker', ['breaker'], () => consecutive(5, OPEN_MS)),
     policy('timeout, cooperative', ['timeout'], cooperative),
     policy('timeout, aggressive', ['timeout'], aggressive),
+    policy('bulkhead', ['bulkhead'], () => bulkhead(settings.MAX_CONCURRENT, settings.MAX_QUEUED)),
     policy('retry + breaker', ['retry', 'breaker'], () => wrap(retrying(handleAll), sampling(handleAll))),
     policy('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], () =>
       wrap(retrying(handleAll), sampling(handleAll), cooperative()),

@@ -1,5 +1,6 @@
 import {
   BreakerState,
+  Bulkhead,
   Circuit,
   Retry,
   RetryMode,
@@ -22,7 +23,9 @@ import {
   BASE_DELAY_MS,
   FAILURE_RATE,
   FOREVER_MS,
+  MAX_CONCURRENT,
   MAX_DELAY_MS,
+  MAX_QUEUED,
   MINIMUM_CALLS,
   OPEN_MS,
   RETRIES,
@@ -69,6 +72,9 @@ export const mollitia: Peer = {
     policy('retry', ['retry'], () => [retry()]),
     policy('count breaker', ['breaker'], () => [breaker()]),
     policy('timeout', ['timeout'], () => [timeout()]),
+    policy('bulkhead', ['bulkhead'], () => [
+      new Bulkhead({ concurrentSize: MAX_CONCURRENT, queueSize: MAX_QUEUED }),
+    ]),
     policy('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], everything),
   ],
   refusals: [

@@ -7,6 +7,8 @@ export const FAILURE_RATE = 0.5
 export const MINIMUM_CALLS = 10
 export const OPEN_MS = 5000
 export const TIMEOUT_MS = 30_000
+export const MAX_CONCURRENT = 10
+export const MAX_QUEUED = 100
 
 /** For circuits that must stay open for as long as they are measured. */
 export const FOREVER_MS = 3_600_000
