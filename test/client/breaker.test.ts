@@ -4,6 +4,7 @@ import {
   createFetch,
   isHoldfastError,
   outcomeOf,
+  type CircuitSnapshot,
   type FetchOptions,
   type HoldfastEvent,
   type HoldfastInit,
@@ -119,6 +120,109 @@ describe('when a circuit opens', () => {
     expect(server.requests).toHaveLength(20)
     expect([...fetch.circuits].map(({ key }) => key)).toEqual([server.url])
     expect(fetch.circuits.get(server.url).state).toBe('closed')
+  })
+})
+
+describe('the rules that are off', () => {
+  test('a service that fails 30 % of its requests keeps its circuit closed', async () => {
+    const { repeat, circuit, events } = await bench()
+    for (let round = 0; round < 5; round++) {
+      await repeat(7, ok())
+      await repeat(3, status(503))
+    }
+    expect(circuit.state).toBe('closed')
+    expect(events.filter(({ type }) => type === 'circuit-open')).toEqual([])
+  })
+
+  test('consecutive: failures in a row open it, however many successes came before', async () => {
+    const { repeat, circuit, events } = await bench({ circuitBreaker: { consecutive: 3 } })
+    await repeat(20, ok())
+    await repeat(2, status(503))
+    expect(circuit.state).toBe('closed')
+    await repeat(1, status(503))
+    expect(circuit.state).toBe('open')
+    expect(events.filter(({ type }) => type === 'circuit-open')).toMatchObject([{ cause: 'consecutive' }])
+  })
+
+  test('slowCall: attempts whose headers come late open it', async () => {
+    const { start, circuit, clock } = await gated({
+      circuitBreaker: { minimumCalls: 2, slowCall: { durationMs: 1000, rate: 1 } },
+    })
+    for (const state of ['closed', 'open']) {
+      const { reply } = await start()
+      await clock.advance(1001)
+      expect(await reply(200)).toBe(200)
+      expect(circuit.state).toBe(state)
+    }
+  })
+
+  test('slowCall: a body that goes on for long is not slow', async () => {
+    const { plan, fetch, server, circuit, clock } = await bench({
+      circuitBreaker: { minimumCalls: 1, slowCall: { durationMs: 1000, rate: 1 } },
+    })
+    plan.fault = endless({ intervalMs: 5 })
+    const response = await fetch(server.url)
+    await clock.advance(60_000)
+    expect(circuit.state).toBe('closed')
+    await response.body?.cancel()
+  })
+
+  test('slowCall: the backoff between two attempts is none of their time', async () => {
+    const { call, circuit, clock } = await bench({
+      retry: {},
+      circuitBreaker: { failureRate: 1, minimumCalls: 2, slowCall: { durationMs: 500, rate: 0.1 } },
+    })
+    const work = call(status(501))
+    await until(() => clock.wakeInMs === 1000)
+    await call(ok())
+    await finish(clock, work)
+    expect(clock.sleeps).toEqual([1000])
+    expect(circuit.state).toBe('closed')
+  })
+
+  test('halfOpenProbes: so many of 50 concurrent calls get through', async () => {
+    const { start, clock, fetch, server, answers, circuit } = await gated({
+      circuitBreaker: { minimumCalls: 1, halfOpenProbes: 3 },
+    })
+    await (await start()).reply(503)
+    await clock.advance(5000)
+    const work = Array.from({ length: 50 }, () => fetch(server.url).then(() => 'answered', failed))
+    await until(() => answers.length === 4)
+    for (const answer of answers.slice(1)) answer(200)
+    const results = await Promise.all(work)
+    expect(results.filter((result) => result === 'answered')).toHaveLength(3)
+    expect(server.requests).toHaveLength(4)
+    expect(circuit.state).toBe('closed')
+  })
+
+  test('halfOpenProbes: an attempt timeout of one of them is a failed one', async () => {
+    const { start, circuit, clock } = await gated({
+      circuitBreaker: { minimumCalls: 1, halfOpenProbes: 2 },
+    })
+    await (await start()).reply(503)
+    await clock.advance(5000)
+    const { work } = await start()
+    await clock.advance(30_000)
+    expect(await failureOf(work)).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
+    expect(circuit.state).toBe('open')
+  })
+})
+
+describe('a snapshot', () => {
+  test('of an open circuit keeps another client from asking', async () => {
+    const { repeat, circuit, server } = await bench()
+    await repeat(10, status(503))
+    const kept = JSON.stringify(circuit.snapshot())
+    const clock = testClock()
+    const fetch = createFetch({ clock, random, retry: false })
+    fetch.circuits.get(server.url).restore(JSON.parse(kept) as CircuitSnapshot, 2000)
+    expect(await failureOf(fetch(server.url))).toMatchObject({ retryAfterMs: 3000 })
+    expect(server.requests).toHaveLength(10)
+  })
+
+  test('that is none is refused', () => {
+    const circuit = createFetch().circuits.get('http://a.test')
+    expect(() => circuit.restore({ version: 2 } as never)).toThrow('snapshot.version should be 1, got 2')
   })
 })
 
