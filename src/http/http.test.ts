@@ -114,6 +114,10 @@ describe('cannotBeBuilt', () => {
     expect(cannotBeBuilt(url, init)).toBe(true)
   })
 
+  test.each([null, undefined])('a GET whose body is %s can be built', (body) => {
+    expect(cannotBeBuilt('http://localhost/', { body } as RequestInit)).toBe(false)
+  })
+
   test('a good request can, and its stream is not touched', () => {
     const body = new ReadableStream()
     const init = { method: 'POST', body, duplex: 'half', signal: AbortSignal.abort() }
@@ -131,6 +135,8 @@ describe('discard', () => {
 
   test('leaves no body, and a body in use, alone', () => {
     discard(new Response(null))
+    // React Native's responses have no `body`.
+    discard({} as Response)
     const used = new Response('data')
     used.body?.getReader()
     expect(() => discard(used)).not.toThrow()
