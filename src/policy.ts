@@ -1,3 +1,4 @@
+import { isLocalRejection } from './errors.ts'
 import type { HoldfastEvent } from './events.ts'
 import type { Scope } from './signal.ts'
 
@@ -13,6 +14,9 @@ export interface Failure {
   readonly ok: false
   readonly error: unknown
 }
+
+/** What an outcome tells of the service: it has served, it has failed or refused to, or nothing at all. */
+export type Standing = 'served' | 'failed' | 'nothing'
 
 /** Pays for extra attempts; `retryBudget()` lends one to every policy inside it. */
 export interface AttemptBudget {
@@ -57,6 +61,8 @@ export interface ExecutionFields {
   readonly key?: string
   /** Told what happens to this execution, by policies that have no listener of their own. */
   readonly onEvent?: OnEvent | undefined
+  /** What an outcome tells of the service, where more than a throw is a failure: to `createFetch` a 503 is one. */
+  readonly judge?: (outcome: Outcome) => Standing
 }
 
 /** One run of a pipeline: what all of its attempts share. */
@@ -65,14 +71,16 @@ export class Execution {
   readonly data: unknown
   readonly key: string
   readonly onEvent: OnEvent | undefined
+  readonly judge: ExecutionFields['judge']
   /** The newest failed attempt: what a timeout or an open circuit that ends the call gives as its cause. */
   lastFailure: Outcome | undefined
 
-  constructor(operation: Operation, { data, key = 'default', onEvent }: ExecutionFields = {}) {
+  constructor(operation: Operation, { data, key = 'default', onEvent, judge }: ExecutionFields = {}) {
     this.operation = operation
     this.data = data
     this.key = key
     this.onEvent = onEvent
+    this.judge = judge
   }
 }
 
@@ -127,6 +135,12 @@ export class Context {
   asHedge(scope: Scope): Context {
     return new Context(this.execution, scope, this.deadline, this.budget, this.attempt, true)
   }
+}
+
+/** For policies that watch a service's state and have no rule of their own. */
+export function standingOf(outcome: Outcome, { scope, execution }: Context): Standing {
+  if (!outcome.ok && (scope.isCalledOff || isLocalRejection(outcome.error))) return 'nothing'
+  return execution.judge?.(outcome) ?? (outcome.ok ? 'served' : 'failed')
 }
 
 export type Next<T> = (context: Context) => Promise<T>

@@ -42,6 +42,11 @@ export class Scope implements AbortListener {
     return this.#controller?.signal
   }
 
+  /** Ended by the caller, or since another attempt was first: only a timeout says something of the service. */
+  get isCalledOff(): boolean {
+    return this.aborted && this.abortedBy !== 'timeout'
+  }
+
   abort(reason: unknown, by: AbortedBy): void {
     if (this.aborted) return
     this.aborted = true

@@ -1,0 +1,160 @@
+import { BoundedMap } from '../bounded-map.ts'
+import { systemClock, type Clock } from '../clock.ts'
+import { DEFAULTS } from '../defaults.ts'
+import { ThrottledError } from '../errors.ts'
+import { withDefaults } from '../options.ts'
+import { settled, standingOf, unwrap, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
+import { systemRandom, type Random } from '../random.ts'
+import { SlidingCounts } from '../sliding-counts.ts'
+import { checkFunction, checkInteger, checkKeys, checkNumber, checkPositive } from '../validate.ts'
+
+export interface ThrottleSettings {
+  /** How many requests may be made for each one that is accepted, before some are held back. Default 2. */
+  ratio?: number
+  /** Over how long requests are counted. Default 120,000. */
+  windowMs?: number
+  /** With fewer requests in the window none is held back. Default 10. */
+  minimumRequests?: number
+}
+
+export interface ThrottleOptions<Value = unknown> extends ThrottleSettings {
+  /** Requests with the same key are counted together. Default: that of the execution. */
+  key?: (context: Context) => string
+  /** How many keys are kept; those without requests in the window are forgotten first. Default 1000. */
+  maxKeys?: number
+  /**
+   * Whether the service has accepted. Never asked about the caller's abort or a refusal on this side. Default: whatever
+   * is no throw; in `createFetch` whatever is neither a throw nor a status that is tried again.
+   */
+  isAccepted?: (outcome: Outcome<Value>, context: Context) => boolean
+  clock?: Clock
+  random?: Random
+}
+
+const KEYS = [...Object.keys(DEFAULTS.throttle), 'key', 'maxKeys', 'isAccepted', 'clock', 'random']
+
+function checkThrottle(options: ThrottleOptions<never>): void {
+  checkKeys('throttle', options, KEYS)
+  const { ratio, windowMs, minimumRequests, maxKeys } = options
+  if (ratio !== undefined) checkNumber('throttle.ratio', ratio, 1)
+  if (windowMs !== undefined) checkPositive('throttle.windowMs', windowMs)
+  if (minimumRequests !== undefined) checkInteger('throttle.minimumRequests', minimumRequests)
+  if (maxKeys !== undefined) checkInteger('throttle.maxKeys', maxKeys, 1)
+  for (const hook of ['key', 'isAccepted', 'random'] as const) {
+    if (options[hook] !== undefined) checkFunction(`throttle.${hook}`, options[hook])
+  }
+}
+
+/** Kinds of what is counted. A request that is taken back stays counted, and is counted as taken back beside. */
+const REQUEST = 0
+const ACCEPT = 1
+const TAKEN_BACK = 2
+
+/** What has been asked of one service, and what of it was accepted. Without timers. */
+export class AcceptanceCounts {
+  readonly #settings: Required<ThrottleSettings>
+  readonly #clock: Clock
+  readonly #counts: SlidingCounts
+
+  constructor(settings: Required<ThrottleSettings>, clock: Clock) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#counts = new SlidingCounts(settings.windowMs, 3)
+  }
+
+  /** Those that were held back included. */
+  get requests(): number {
+    return Math.max(0, this.#sum(REQUEST) - this.#sum(TAKEN_BACK))
+  }
+
+  get accepts(): number {
+    return this.#sum(ACCEPT)
+  }
+
+  get isEmpty(): boolean {
+    return this.#sum(REQUEST) === 0
+  }
+
+  /** The share of requests that shall be held back: grows with those that were not accepted, and never reaches 1. */
+  get rejectShare(): number {
+    const { ratio, minimumRequests } = this.#settings
+    const { requests, accepts } = this
+    if (requests < minimumRequests) return 0
+    return Math.max(0, (requests - ratio * accepts) / (requests + 1))
+  }
+
+  ask(): void {
+    this.#record(REQUEST)
+  }
+
+  accept(): void {
+    this.#record(ACCEPT)
+  }
+
+  takeBack(): void {
+    this.#record(TAKEN_BACK)
+  }
+
+  #record(kind: number): void {
+    this.#counts.record(this.#clock.now(), kind)
+  }
+
+  #sum(kind: number): number {
+    return this.#counts.sum(this.#clock.now(), kind)
+  }
+}
+
+/**
+ * Holds back requests to a service that accepts only some of them, in proportion: refusing costs an overloaded service
+ * nearly as much as serving. While every other request is accepted none is held back. Stands inside `retry`, so that it
+ * sees attempts. Source: "Handling Overload" in Beyer et al., "Site Reliability Engineering", 2016, equation 21-1.
+ *
+ * @example
+ * createFetch({ policies: [throttle()] })
+ * @throws {HoldfastError} ERR_INVALID_OPTION; an execution that is held back rejects with ERR_THROTTLED
+ */
+export function throttle<Value = unknown>(options: ThrottleOptions<Value> = {}): Policy<Value> {
+  checkThrottle(options)
+  const settings = withDefaults<Required<ThrottleSettings>>(DEFAULTS.throttle, options)
+  const {
+    key = ({ execution }: Context) => execution.key,
+    clock = systemClock,
+    random = systemRandom,
+  } = options
+  const all = new BoundedMap(
+    options.maxKeys ?? DEFAULTS.circuitBreaker.maxCircuits,
+    () => new AcceptanceCounts(settings, clock),
+    (counts) => counts.isEmpty,
+  )
+  return {
+    name: 'throttle',
+    settings: { ...settings },
+    wrap:
+      <T extends Value>(next: Next<T>) =>
+      async (context: Context): Promise<T> => {
+        const name = key(context)
+        const counts = all.get(name)
+        const isHeldBack = random() < counts.rejectShare
+        counts.ask()
+        if (isHeldBack) throw heldBack(name, counts)
+        const outcome = await settled(next(context))
+        count(counts, outcome, context, options)
+        return unwrap(outcome)
+      },
+  }
+}
+
+function heldBack(key: string, { requests, accepts }: AcceptanceCounts): ThrottledError {
+  return new ThrottledError(key, `"${key}" has accepted ${accepts} of ${requests} requests: held back`)
+}
+
+function count<Value>(
+  counts: AcceptanceCounts,
+  outcome: Outcome<Value>,
+  context: Context,
+  { isAccepted }: ThrottleOptions<Value>,
+): void {
+  const standing = standingOf(outcome, context)
+  if (standing === 'nothing') counts.takeBack()
+  else if (isAccepted?.(outcome, context) ?? standing === 'served') counts.accept()
+}
