@@ -14,7 +14,7 @@ export const isRefused = (status: number): boolean => REFUSED.has(status)
 export const isNeutral = (status: number): boolean => NEUTRAL.has(status)
 
 const isStatus = (pattern: unknown): boolean =>
-  typeof pattern === 'number' && Number.isInteger(pattern) && pattern >= 100 && pattern <= 599
+  Number.isInteger(pattern) && Number(pattern) >= 100 && Number(pattern) <= 599
 
 const isClass = (pattern: unknown): boolean => typeof pattern === 'string' && /^[1-5]xx$/.test(pattern)
 

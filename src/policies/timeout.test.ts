@@ -36,7 +36,10 @@ describe('timeout', () => {
     )
     const signal = seen?.signal
     await clock.advance(100)
-    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(result.error).toMatchObject({
+      code: 'ERR_TOTAL_TIMEOUT',
+      message: 'the call, its retries included, took longer than 100 ms',
+    })
     expect(signal?.reason).toBe(result.error)
     expect(seen?.scope.abortedBy).toBe('timeout')
   })
