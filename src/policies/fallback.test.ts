@@ -45,6 +45,7 @@ describe('fallback', () => {
     ['bulkhead', new BulkheadFullError('key', 'full')],
     ['throttled', new ThrottledError('key', 'throttled')],
     ['rate-limited', new RateLimitedError('key', 1)],
+    ['exhausted', Object.assign(new Error('of somebody else'), { code: 'ERR_CIRCUIT_OPEN' })],
     ['exhausted', new HoldfastError('ERR_INVALID_OPTION', 'wrong')],
   ] as const)('says that the reason is %s', async (reason, error) => {
     const failures: FailureInfo<string>[] = []
