@@ -20,7 +20,7 @@ export async function compare<Target>(
   progress: Progress,
 ): Promise<Comparison[]> {
   const subjects = [...new Set(plans.flatMap((plan) => plan.subjects))]
-  const lengths = quick ? { sampleMs: 8, warmMs: 100 } : { sampleMs: 50, warmMs: 400 }
+  const lengths = quick ? { sampleMs: 8, warmMs: 250 } : { sampleMs: 50, warmMs: 400 }
   const samples = await measureInterleaved(subjects, target, { rounds, random, ...lengths }, progress)
   return plans.map(({ title, note, subjects: [baseline, ...others] }) =>
     comparison({

@@ -12,7 +12,7 @@ import {
 } from '../../src/index.ts'
 import type { RunBench } from '../harness/bench.ts'
 import { growth } from '../harness/growth.ts'
-import { settle } from '../harness/measure.ts'
+import { settleFully } from '../harness/measure.ts'
 import type { Checkpoint, Growth } from '../harness/result.ts'
 import type { Run } from '../harness/subject.ts'
 
@@ -93,7 +93,7 @@ async function make({ run }: Subject, calls: number): Promise<void> {
 
 async function look({ signal, circuits }: Subject, calls: number): Promise<Checkpoint> {
   // What a finalizer lets go of is collected the next time.
-  for (let i = 0; i < 3; i++) await settle()
+  for (let i = 0; i < 3; i++) await settleFully()
   return {
     calls,
     heapBytes: memoryUsage().heapUsed,

@@ -24,8 +24,10 @@ export interface Times {
 /** Runs it until it is compiled, and finds out how many calls fill `sampleMs` and a quarter of the young generation. */
 export async function calibrate(run: Run, warmMs: number, sampleMs: number): Promise<Times> {
   const timed = await timesFor(run, warmMs, sampleMs)
-  const bytes = Math.max(1, (await growthOf(run, 8)) / 8)
-  return { timed, weighed: Math.min(2000, Math.max(8, Math.floor(YOUNG_BYTES / bytes))) }
+  // A collection just then would make one of them too small.
+  const probes = [await growthOf(run, PROBED), await growthOf(run, PROBED), await growthOf(run, PROBED)]
+  const bytes = Math.max(1, ...probes) / PROBED
+  return { timed, weighed: Math.min(MOST_WEIGHED, Math.max(PROBED, Math.floor(YOUNG_BYTES / bytes))) }
 }
 
 async function timesFor(run: Run, warmMs: number, sampleMs: number): Promise<number> {
@@ -57,10 +59,12 @@ const SLICES = 5
 
 /** A quarter of what V8's young generation holds at its smallest: far from a collection. */
 const YOUNG_BYTES = 256 * 1024
+const PROBED = 8
+const MOST_WEIGHED = 1000
 
 /**
  * Bytes a call allocates on the heap, garbage included: the growth of the heap over so few calls that nothing is
- * collected meanwhile. The young generation is empty after `gc()`.
+ * collected meanwhile. The young generation is almost empty after `settle()`.
  */
 export async function bytesOf(run: Run, times: number): Promise<number> {
   return (await growthOf(run, times)) / times
@@ -86,13 +90,23 @@ async function askingBytes(): Promise<number> {
   return asking
 }
 
-/** Lets timers, immediates and finalizers have their turn, and collects. */
+/**
+ * Lets timers, immediates and finalizers have their turn, and empties the young generation. Not the old one: V8 keeps
+ * compiled code that no living function holds, as that of closures made anew for each call, only until the next full
+ * collection, and one before each sample would measure the interpreter.
+ */
 export async function settle(): Promise<void> {
   await setImmediate()
-  collect()
+  collector()({ type: 'minor' })
 }
 
-function collect(): void {
+/** The same, with everything that can be collected. */
+export async function settleFully(): Promise<void> {
+  await setImmediate()
+  collector()({ type: 'major' })
+}
+
+function collector(): NodeJS.GCFunction {
   if (globalThis.gc === undefined) throw new Error('run node with --expose-gc, as `npm run bench` does')
-  globalThis.gc()
+  return globalThis.gc
 }
