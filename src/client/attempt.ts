@@ -43,7 +43,8 @@ export async function attempt(context: Context, parts: AttemptParts): Promise<Re
 function tellStart(call: FetchCall, context: Context, clock: Clock): (outcome: Outcome<Response>) => void {
   const { onEvent } = call.settings
   if (onEvent === undefined) return () => {}
-  const { attempt, scope } = context
+  const { attempt, scope, isHedge } = context
+  const which = isHedge ? ({ attempt, hedge: true } as const) : { attempt }
   const startedMs = clock.now()
   let ended = false
   const tellEnd = (outcome: Outcome<Response>): void => {
@@ -51,11 +52,11 @@ function tellStart(call: FetchCall, context: Context, clock: Clock): (outcome: O
     ended = true
     scope.remove(listener)
     const durationMs = clock.now() - startedMs
-    emit(onEvent, { type: 'attempt-end', attempt, durationMs, ...eventResult(outcome), call: call.info })
+    emit(onEvent, { type: 'attempt-end', ...which, durationMs, ...eventResult(outcome), call: call.info })
   }
   const listener: AbortListener = { onAbort: () => tellEnd({ ok: false, error: scope.reason }) }
   scope.add(listener)
-  emit(onEvent, { type: 'attempt-start', attempt, call: call.info })
+  emit(onEvent, { type: 'attempt-start', ...which, call: call.info })
   return tellEnd
 }
 
@@ -76,7 +77,7 @@ async function attemptInit(call: FetchCall, context: Context): Promise<RequestIn
   const body = await loadBody(call)
   const headers = await attemptHeaders(call, context)
   if (headers !== undefined) init.headers = headers
-  call.sentHeaders = headers
+  call.sentHeaders = init.headers
   if (body !== undefined) {
     const bytes = nextBody(call, body)
     // A stream of ours needs what the platform asks of a caller who passes one.
@@ -163,25 +164,25 @@ async function send(
   { sender, onResponse }: AttemptParts,
 ): Promise<Outcome<Response>> {
   const { request } = call.caller
-  const before = call.uncertain
-  // From here until an answer nobody knows what has become of a write.
-  call.uncertain = call.changesState
+  call.sent(context)
+  call.underWay++
   const sent = invoke(sender, inputOf(call), init, request)
   // A transport that ignores its signal must not hold up what waits for the attempt's end.
   const outcome = await settled(raceAbort(context.scope, sent))
+  call.underWay--
   if (context.scope.aborted) return late(sent, context)
   if (outcome.ok) {
     onResponse(call, outcome.value)
-    call.lastScope = context.scope
+    call.answered(outcome.value, context.scope)
+    // Attempts may run side by side.
+    call.sentHeaders = init.headers
   } else if (
     outcome.error instanceof TypeError &&
     cannotBeBuilt(call.caller.url.href, buildable(call, init))
   ) {
     call.local(outcome.error)
   }
-  const { effect } = call.verdictOf(outcome)
-  if (effect === 'answered') call.uncertain = false
-  else call.uncertain = effect === 'untouched' || call.isLocal(outcome) ? before : call.changesState
+  call.learned(context, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
   return outcome
 }
 

@@ -3,7 +3,7 @@ import type { CallInfo, EventResult } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import { verdictOf, type Verdict } from '../http/verdict.ts'
-import type { Context, Outcome } from '../policy.ts'
+import type { Context, Outcome, Standing } from '../policy.ts'
 import type { Scope } from '../signal.ts'
 import type { AttemptResult, RequestInfoOf } from './options.ts'
 import type { FetchOutcome } from './outcome.ts'
@@ -15,6 +15,7 @@ interface CallFields {
   readonly settings: Settings
   readonly caller: CallerRequest
   readonly circuitKey: string
+  readonly hedgeKey: string
   readonly key: string | undefined
   readonly body: BodySource
   readonly startedMs: number
@@ -33,6 +34,8 @@ export class FetchCall {
   readonly settings: Settings
   readonly caller: CallerRequest
   readonly circuitKey: string
+  /** What shares latencies for hedges. */
+  readonly hedgeKey: string
   /** The idempotency key. */
   readonly key: string | undefined
   readonly bodySource: BodySource
@@ -42,15 +45,19 @@ export class FetchCall {
   body: RequestBody | undefined
   /** Headers of ours that every attempt carries besides the key: a cache's validators. */
   extraHeaders: Readonly<Record<string, string>> | undefined
-  /** The headers of the newest attempt. */
-  sentHeaders: Headers | undefined
+  /** The headers of the attempt that was answered last, else of the newest one. */
+  sentHeaders: RequestInit['headers']
   attempts = 0
+  /** How many attempts the transport is working on: two, while one is hedged. */
+  underWay = 0
+  /** Whether it was told that the request is sent again. */
+  isResent = false
   readonly delaysMs: number[] = []
-  /** Whether bytes may have left without a definite answer. */
-  uncertain = false
   source: 'network' | 'cache' | 'fallback' = 'network'
-  /** The scope of the attempt whose response is returned: its abort still ends the body. */
-  lastScope: Scope | undefined
+  /** Attempts at a write that are on their way, or ended without a definite answer. */
+  readonly #unanswered = new Set<Context>()
+  /** The scopes of the attempts that were answered, in this order. */
+  readonly #answers = new Map<Response, Scope>()
   /** An error made on this side, by a hook or a request that cannot be built: no news of the service. */
   #localError: { readonly error: unknown } | undefined
 
@@ -59,6 +66,7 @@ export class FetchCall {
     this.settings = fields.settings
     this.caller = fields.caller
     this.circuitKey = fields.circuitKey
+    this.hedgeKey = fields.hedgeKey
     this.key = fields.key
     this.bodySource = fields.body
     this.startedMs = fields.startedMs
@@ -91,6 +99,35 @@ export class FetchCall {
     return !isSafe(this.method)
   }
 
+  /** Whether bytes may have left without a definite answer. */
+  get uncertain(): boolean {
+    return this.#unanswered.size > 0
+  }
+
+  /** An attempt is handed to the transport: until an answer nobody knows what becomes of a write. */
+  sent(attempt: Context): void {
+    if (this.changesState) this.#unanswered.add(attempt)
+  }
+
+  /** What the end of an attempt tells of the operation. A definite answer settles it, whoever else is on the way. */
+  learned(attempt: Context, effect: Verdict['effect']): void {
+    if (effect === 'answered') this.#unanswered.clear()
+    else if (effect === 'untouched') this.#unanswered.delete(attempt)
+    else this.sent(attempt)
+  }
+
+  answered(response: Response, scope: Scope): void {
+    this.#answers.set(response, scope)
+  }
+
+  /**
+   * The scope of the attempt that a response came from, or of the newest one where a policy has made another response
+   * of it: its abort still ends the body.
+   */
+  scopeOf(response: Response): Scope | undefined {
+    return this.#answers.get(response) ?? [...this.#answers.values()].at(-1)
+  }
+
   get outcome(): FetchOutcome {
     return {
       attempts: this.attempts,
@@ -105,6 +142,7 @@ export class FetchCall {
   verdictOf(outcome: Outcome<Response>): Verdict {
     return verdictOf(outcome, {
       keyed: this.keyed,
+      isRacing: this.underWay > 0,
       isTransient: this.settings.isTransient,
       url: this.caller.url,
     })
@@ -126,6 +164,14 @@ export class FetchCall {
     if (!outcome.ok) return !this.isLocal(outcome) || isHoldfastError(outcome.error)
     const { next, health } = this.verdictOf(outcome)
     return next === 'retry' || health === 'failure'
+  }
+
+  /** For policies that know nothing of HTTP. A 429 is no failure of the service's, but it has not served either. */
+  standingOf(outcome: Outcome<Response>): Standing {
+    if (this.isLocal(outcome)) return 'nothing'
+    const { next, health, effect } = this.verdictOf(outcome)
+    if (next === 'retry' || health === 'failure' || effect === 'untouched') return 'failed'
+    return outcome.ok ? 'served' : 'nothing'
   }
 
   /** How long the server is sure to remember the key, by whichever clock has moved more; `Infinity` without a key. */

@@ -19,15 +19,21 @@ export interface CacheRequest {
   readonly headers: Headers
   /** The caller's `init.cache`. */
   readonly mode: RequestCache
+  readonly credentials: RequestCredentials
+  /** Whether a stored response could stand for the answer: not where redirects or integrity are to be checked. */
+  readonly replaceable: boolean
 }
 
 /** What a client lends to its cache. */
 export interface CacheClient {
   readonly clock: Clock
-  readonly requestOf: (context: Context) => CacheRequest
-  /** The headers that the last attempt of the call was sent with; `undefined` while there has been none. */
+  /** `undefined` for a request that can't be sent, since its headers are malformed. */
+  readonly requestOf: (context: Context) => CacheRequest | undefined
+  /**
+   * The headers of the attempt that was answered last, else of the newest one; `undefined` while there has been none.
+   */
   readonly sentHeaders: (context: Context) => Headers | undefined
-  /** Adds headers to all attempts of the call that are still to come: validators. */
+  /** Adds headers to all attempts of the call that are still to come: validators. They replace those added before. */
   readonly addHeaders: (context: Context, headers: Readonly<Record<string, string>>) => void
   /** Whether a call has failed for good: a stored response is better than that. */
   readonly hasFailed: (outcome: Outcome<Response>, context: Context) => boolean
