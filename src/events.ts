@@ -28,10 +28,14 @@ export interface EventResult {
 interface AttemptStart {
   readonly type: 'attempt-start'
   readonly attempt: number
+  /** The second of two attempts that run side by side: both have the same number. */
+  readonly hedge?: true
 }
 interface AttemptEnd extends EventResult {
   readonly type: 'attempt-end'
   readonly attempt: number
+  /** As at its start. */
+  readonly hedge?: true
   readonly durationMs: number
 }
 interface Retry extends EventResult {

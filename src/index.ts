@@ -14,6 +14,7 @@ export type {
   FallbackByMethod,
   FallbackContext,
   FetchCircuitBreakerOptions,
+  FetchHedgeOptions,
   FetchOptions,
   FetchRetryOptions,
   FetchTimeoutOptions,
@@ -48,8 +49,10 @@ export type { CircuitControl, Circuits } from './policies/circuit-breaker/circui
 export type { SlowCall } from './policies/circuit-breaker/rules.ts'
 export type { CircuitBucket, CircuitSnapshot, CircuitState } from './policies/circuit-breaker/snapshot.ts'
 export { fallback, type FallbackOptions } from './policies/fallback.ts'
+export { hedge, type HedgeOptions } from './policies/hedge/hedge.ts'
 export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'
 export { retryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'
+export { throttle, type ThrottleOptions } from './policies/throttle.ts'
 export { timeout, type TimeoutOptions } from './policies/timeout.ts'
 export type { Context, OnEvent, Outcome, Policy } from './policy.ts'
 export type { Random } from './random.ts'

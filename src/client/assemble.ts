@@ -5,6 +5,7 @@ import type { Described } from '../describe.ts'
 import { compose } from '../pipeline.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
 import { fallback, type FailureInfo } from '../policies/fallback.ts'
+import type { HedgeStore } from '../policies/hedge/stats.ts'
 import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
 import { retry } from '../policies/retry.ts'
 import { timeout } from '../policies/timeout.ts'
@@ -13,6 +14,7 @@ import type { Random } from '../random.ts'
 import { cacheClient } from './cache.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
 import { decide } from './decide.ts'
+import { hedgePolicy } from './hedge.ts'
 import type { FetchCircuitBreakerOptions } from './options.ts'
 import type { RetrySettings } from './settings/retry.ts'
 import type { FallbackSettings, Settings } from './settings/settings.ts'
@@ -24,8 +26,9 @@ export interface SharedParts {
   readonly circuits: CircuitStore
   readonly budgets: RetryBudgets
   readonly bulkhead: Policy | undefined
-  /** Told before the first delay of a call. */
-  readonly onFirstDelay: (call: FetchCall) => void
+  readonly hedges: HedgeStore
+  /** Told before a call's request is sent again. */
+  readonly onResend: (call: FetchCall) => void
 }
 
 export interface Assembly {
@@ -49,6 +52,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
     ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, discard: discardResponse })),
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared)),
+    ...(settings.hedge ? [hedgePolicy(shared)] : []),
     ...policies,
     ...(settings.bulkhead && shared.bulkhead ? [shared.bulkhead] : []),
     ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
@@ -93,7 +97,7 @@ function retryPolicy({ options }: RetrySettings, shared: SharedParts): Policy<Re
     describe: eventResult,
     onDelay(delayMs, context) {
       const call = callOf(context)
-      if (call.delaysMs.length === 0) shared.onFirstDelay(call)
+      shared.onResend(call)
       call.delaysMs.push(delayMs)
     },
     clock: shared.clock,

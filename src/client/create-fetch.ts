@@ -75,8 +75,14 @@ function stateOfCircuits({ circuits: { circuits } }: ClientState): string {
 function fieldsOf(call: FetchCall): ExecutionFields {
   const { onEvent } = call.settings
   const key = call.circuitKey
-  if (onEvent === undefined) return { data: call, key }
-  return { data: call, key, onEvent: (event) => onEvent({ ...event, call: call.info }) }
+  const fields: ExecutionFields = {
+    data: call,
+    key,
+    // What comes out of a client's pipeline is always a response.
+    judge: (outcome) => call.standingOf(outcome as Outcome<Response>),
+  }
+  if (onEvent === undefined) return fields
+  return { ...fields, onEvent: (event) => onEvent({ ...event, call: call.info }) }
 }
 
 const NOTHING: CallOptions = {}
@@ -164,7 +170,7 @@ class Client {
     }
     const response = this.#watched(call, outcome.value)
     if (response.body === null) link.release()
-    else link.keepFor([response, response.body], call.lastScope ?? link.scope)
+    else link.keepFor([response, response.body], call.scopeOf(outcome.value) ?? link.scope)
     setOutcome(response, call.outcome)
     return { ok: true, value: response }
   }
@@ -177,7 +183,7 @@ class Client {
       clock: this.#state.clock,
       onIdle(error) {
         emit(onEvent, { type: 'timeout', kind: 'body-idle', timeoutMs: bodyIdleMs, call: call.info })
-        call.lastScope?.abort(error, 'timeout')
+        call.scopeOf(response)?.abort(error, 'timeout')
       },
     })
   }

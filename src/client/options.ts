@@ -8,6 +8,7 @@ import type { BackoffOptions } from '../policies/backoff.ts'
 import type { BulkheadSettings } from '../policies/bulkhead.ts'
 import type { CircuitBreakerSettings } from '../policies/circuit-breaker/circuit-breaker.ts'
 import type { Circuits } from '../policies/circuit-breaker/circuits.ts'
+import type { HedgeSettings } from '../policies/hedge/stats.ts'
 import type { RetryBudgetSettings } from '../policies/retry-budget.ts'
 import type { Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
@@ -50,6 +51,11 @@ export interface FetchCircuitBreakerOptions extends CircuitBreakerSettings {
   key?: string | ((request: RequestInfoOf) => string)
   /** Overrules whether an attempt is a failure; `undefined` leaves it to the rules. */
   isFailure?: (result: AttemptResult & { readonly request: RequestInfoOf }) => boolean | undefined
+}
+
+export interface FetchHedgeOptions extends HedgeSettings {
+  /** Requests with the same key share latencies and a limit. Default: the key of the circuit. */
+  key?: string | ((request: RequestInfoOf) => string)
 }
 
 export interface IdempotencyOptions {
@@ -102,7 +108,7 @@ export interface BeforeAttemptInput {
   readonly previous: AttemptResult | undefined
 }
 
-/** What `fetch.with` can change: everything but what its circuits, budgets and bulkheads are made of. */
+/** What `fetch.with` can change: everything but what its circuits, budgets, bulkheads and hedges are made of. */
 export interface DerivedOptions {
   retry?: FetchRetryOptions | false
   circuitBreaker?: Pick<FetchCircuitBreakerOptions, 'key' | 'isFailure' | 'whenOpen'> | false
@@ -110,6 +116,7 @@ export interface DerivedOptions {
   timeout?: FetchTimeoutOptions | false
   retryBudget?: false
   bulkhead?: false
+  hedge?: false
   /** Stored responses for when the service fails: `httpCache()` of `holdfast/cache`. Default off. */
   cache?: ResponseCache | false
   /** A substitute when a GET or HEAD has failed for good; other methods by `{ methods, respond }`. */
@@ -120,13 +127,18 @@ export interface DerivedOptions {
   onEvent?: ((event: HoldfastEvent) => void) | false
 }
 
-export interface FetchOptions extends Omit<DerivedOptions, 'circuitBreaker' | 'retryBudget' | 'bulkhead'> {
+export interface FetchOptions extends Omit<
+  DerivedOptions,
+  'circuitBreaker' | 'retryBudget' | 'bulkhead' | 'hedge'
+> {
   /** The transport. Default: `globalThis.fetch`, looked up at each call. */
   fetch?: Transport
   circuitBreaker?: FetchCircuitBreakerOptions | false
   retryBudget?: RetryBudgetSettings | false
   /** Limits how many attempts run at once for each circuit's key; further ones wait in line. Default off. */
   bulkhead?: BulkheadSettings | false
+  /** Sends a second request beside a slow one: of what reads, and of what carries an idempotency key. Default off. */
+  hedge?: FetchHedgeOptions | false
   clock?: Clock
   random?: Random
 }
@@ -149,7 +161,7 @@ export interface HoldfastInit extends RequestInit {
 /** A fetch that survives failure. */
 export interface HoldfastFetch {
   (input: FetchInput, init?: HoldfastInit): Promise<Response>
-  /** The same fetch with other settings; circuits, budgets and bulkheads are shared. */
+  /** The same fetch with other settings; circuits, budgets, bulkheads and hedges are shared. */
   with(options: DerivedOptions): HoldfastFetch
   readonly circuits: Circuits
   /** The pipeline as a tree of its policies and their settings, outermost first; `console.log` shows the same. */

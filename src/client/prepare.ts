@@ -6,7 +6,7 @@ import { checkKey, parseKey } from '../http/idempotency-key.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { invalidOption } from '../validate.ts'
 import { FetchCall, type BodySource } from './call.ts'
-import type { CallOptions } from './options.ts'
+import type { CallOptions, RequestInfoOf } from './options.ts'
 import { isNoCors, type CallerRequest } from './request.ts'
 import type { RetrySettings } from './settings/retry.ts'
 import type { Settings } from './settings/settings.ts'
@@ -24,7 +24,7 @@ export function prepareCall(
     id: nextCallId(),
     settings,
     caller,
-    circuitKey: circuitKeyOf(caller, settings),
+    ...keysOf(caller, settings),
     key,
     body: bodySource(caller, settings, options, key !== undefined),
     startedMs: clock.now(),
@@ -34,12 +34,20 @@ export function prepareCall(
   return call
 }
 
-function circuitKeyOf({ url, method }: CallerRequest, { circuitBreaker }: Settings): string {
-  const key = circuitBreaker?.key
-  if (key === undefined) return url.origin
-  const made: unknown = typeof key === 'string' ? key : key({ method, url: url.href })
-  if (typeof made !== 'string') throw invalidOption('what circuitBreaker.key() returns', 'a string', made)
-  return made
+function keysOf({ url, method }: CallerRequest, { circuitBreaker, hedge }: Settings) {
+  const request = { method, url: url.href }
+  const circuitKey = madeKey('circuitBreaker.key', circuitBreaker?.key, request) ?? url.origin
+  return { circuitKey, hedgeKey: madeKey('hedge.key', hedge?.key, request) ?? circuitKey }
+}
+
+function madeKey(
+  name: string,
+  key: string | ((request: RequestInfoOf) => string) | undefined,
+  request: RequestInfoOf,
+): string | undefined {
+  const made: unknown = typeof key === 'function' ? key(request) : key
+  if (key === undefined || typeof made === 'string') return made as string | undefined
+  throw invalidOption(`what ${name}() returns`, 'a string', made)
 }
 
 /** The caller's own key wins, by header or by option; otherwise one is made where it is honoured. */

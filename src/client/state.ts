@@ -4,6 +4,7 @@ import { emit } from '../emit.ts'
 import { showsSupport } from '../http/idempotency-key.ts'
 import { bulkhead, type Bulkhead } from '../policies/bulkhead.ts'
 import { CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
+import { HedgeStore } from '../policies/hedge/stats.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'
 import { systemRandom, type Random } from '../random.ts'
 import type { SharedParts } from './assemble.ts'
@@ -25,6 +26,7 @@ export class ClientState implements SharedParts, AttemptParts {
   readonly circuits: CircuitStore
   readonly budgets: RetryBudgets
   readonly bulkhead: Bulkhead | undefined
+  readonly hedges: HedgeStore
   /** Origins that have shown that they know keys. */
   readonly #supporting = new Set<string>()
   readonly #capacity: number
@@ -46,6 +48,7 @@ export class ClientState implements SharedParts, AttemptParts {
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
     this.bulkhead = settings.bulkhead && bulkhead({ ...settings.bulkhead, maxKeys: maxCircuits })
+    this.hedges = new HedgeStore(settings.hedge ?? {}, maxCircuits)
   }
 
   readonly onResponse = (call: FetchCall, response: Response): void => {
@@ -55,7 +58,9 @@ export class ClientState implements SharedParts, AttemptParts {
     this.#supporting.add(origin)
   }
 
-  readonly onFirstDelay = (call: FetchCall): void => {
+  readonly onResend = (call: FetchCall): void => {
+    if (call.isResent) return
+    call.isResent = true
     const { origin } = call.caller.url
     if (!call.keyed || this.#supporting.has(origin)) return
     emit(call.settings.onEvent, { type: 'unconfirmed-idempotency', origin, call: call.info })

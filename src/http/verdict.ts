@@ -30,6 +30,8 @@ const ABANDONED: Verdict = { next: 'accept', health: 'ignored', effect: 'unknown
 export interface VerdictRules {
   /** Whether the call carries an idempotency key. */
   readonly keyed: boolean
+  /** Whether another attempt of the call is under way: then a 409 for its key speaks of that one. */
+  readonly isRacing?: boolean
   /** Whether a status is one that is tried again. */
   readonly isTransient: (status: number) => boolean
   /** Where the request went. */
@@ -42,13 +44,14 @@ export function verdictOf(outcome: Outcome<Response>, rules: VerdictRules): Verd
 
 function verdictOfResponse(
   { status, headers, redirected }: Response,
-  { keyed, isTransient }: VerdictRules,
+  { keyed, isRacing = false, isTransient }: VerdictRules,
 ): Verdict {
   if (keyed && isRecorded(headers)) return RECORDED
   // An opaque response has status 0: it is no failure, and nothing can be read of it.
   if (status < 400 && !isTransient(status)) return ANSWERED
   if (isRecorded(headers)) return RECORDED
-  if (status === 409 && keyed && (isInFlight(headers) || headers.has('retry-after'))) return IN_FLIGHT
+  const isWorkedOn = isRacing || isInFlight(headers) || headers.has('retry-after')
+  if (status === 409 && keyed && isWorkedOn) return IN_FLIGHT
   const verdict = isTransient(status) ? transient(status) : ANSWERED
   return advised(headers, redirected ? afterRedirect(verdict) : verdict)
 }

@@ -129,7 +129,7 @@ describe('an invalid option is refused at construction, with its name and value'
     ['random', 5],
     ['random', null],
     ['cache', true],
-    ['hedge', {}],
+    ['hedge', 5],
   ])('%s: %j', (name, value) => {
     const error = errorOf({ [name]: value })
     expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION' })

@@ -9,6 +9,7 @@ export const DERIVED_KEYS: readonly string[] = [
   'timeout',
   'retryBudget',
   'bulkhead',
+  'hedge',
   'cache',
   'fallback',
   'beforeAttempt',
@@ -31,7 +32,7 @@ const isPlain = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Parts that hold state and can be switched off elsewhere, but not made anew: what they hold. */
-const SHARED = { retryBudget: 'budgets', bulkhead: 'places' } as const
+const SHARED = { retryBudget: 'budgets', bulkhead: 'places', hedge: 'latencies' } as const
 
 /** What is shared can only be set where it is made. */
 export function checkDerived(name: string, options: DerivedOptions, known: readonly string[]): void {

@@ -3,13 +3,15 @@ import type { ResponseCache } from '../../http/response-cache.ts'
 import { statusMatcher } from '../../http/statuses.ts'
 import { checkBulkhead, type BulkheadSettings } from '../../policies/bulkhead.ts'
 import { checkCircuitBreaker } from '../../policies/circuit-breaker/circuit-breaker.ts'
+import { checkHedge } from '../../policies/hedge/stats.ts'
 import { checkRetryBudget, type RetryBudgetSettings } from '../../policies/retry-budget.ts'
 import type { Policy } from '../../policy.ts'
-import { checkFunction, checkKeys, checkOneOf, invalidOption } from '../../validate.ts'
+import { checkFunction, checkKeys, invalidOption } from '../../validate.ts'
 import type {
   DerivedOptions,
   FallbackByMethod,
   FetchCircuitBreakerOptions,
+  FetchHedgeOptions,
   FetchOptions,
   Transport,
 } from '../options.ts'
@@ -28,6 +30,7 @@ export interface Settings extends TimeoutSettings {
   readonly circuitBreaker: FetchCircuitBreakerOptions | undefined
   readonly retryBudget: RetryBudgetSettings | undefined
   readonly bulkhead: BulkheadSettings | undefined
+  readonly hedge: FetchHedgeOptions | undefined
   readonly idempotency: IdempotencySettings | undefined
   readonly cache: ResponseCache | undefined
   readonly fallback: FallbackSettings | undefined
@@ -41,9 +44,7 @@ export interface FallbackSettings {
   readonly respond: FallbackByMethod['respond']
 }
 
-/** Parts still to come: they can be named to be off, and not switched on. */
-const RESERVED = ['hedge'] as const
-const KEYS = ['fetch', ...DERIVED_KEYS, 'clock', 'random', ...RESERVED]
+const KEYS = ['fetch', ...DERIVED_KEYS, 'clock', 'random']
 
 /**
  * @throws {HoldfastError} ERR_INVALID_OPTION, with the name and the value of what is wrong
@@ -52,8 +53,7 @@ export function settingsOf(options: FetchOptions): Settings {
   checkKeys('createFetch', options, KEYS)
   checkClock(options.clock)
   checkedFunction('random', options.random)
-  for (const name of RESERVED) checkOneOf(name, Reflect.get(options, name), [false, undefined])
-  const { bulkhead = false } = options
+  const { bulkhead = false, hedge = false } = options
   const statuses = (options.retry !== false && options.retry?.statuses) || DEFAULTS.retry.statuses
   return {
     transport: checkedFunction('fetch', options.fetch),
@@ -62,6 +62,7 @@ export function settingsOf(options: FetchOptions): Settings {
     circuitBreaker: part(options.circuitBreaker, checkedBreaker),
     retryBudget: part(options.retryBudget, checkedBudget),
     bulkhead: part(bulkhead, checkedBulkhead),
+    hedge: part(hedge, checkedHedge),
     idempotency: part(options.idempotency, idempotencySettings),
     ...(part(options.timeout, timeoutSettings) ?? NO_TIMEOUTS),
     cache: checkedCache(options.cache),
@@ -101,8 +102,20 @@ function checkedBreaker(options: FetchCircuitBreakerOptions): FetchCircuitBreake
   checkKeys('circuitBreaker', options, BREAKER_KEYS)
   checkCircuitBreaker('circuitBreaker', options)
   const { key, isFailure } = options
-  if (key !== undefined && typeof key !== 'string') checkFunction('circuitBreaker.key', key)
+  checkKeyOption('circuitBreaker.key', key)
   if (isFailure !== undefined) checkFunction('circuitBreaker.isFailure', isFailure)
+  return options
+}
+
+/** A key can be given as it is, or made of the request. */
+function checkKeyOption(name: string, key: unknown): void {
+  if (key !== undefined && typeof key !== 'string') checkFunction(name, key)
+}
+
+function checkedHedge(options: FetchHedgeOptions): FetchHedgeOptions {
+  checkKeys('hedge', options, [...Object.keys(DEFAULTS.hedge), 'key'])
+  checkHedge('hedge', options)
+  checkKeyOption('hedge.key', options.key)
   return options
 }
 
@@ -148,9 +161,9 @@ function checkedPolicies(policies: DerivedOptions['policies']): readonly Policy<
 
 /** Whether nothing at all is switched on, so that the transport can be left to itself. */
 export function isOff(settings: Settings): boolean {
-  const { retry, bulkhead, circuitBreaker, idempotency, cache, fallback } = settings
+  const { retry, hedge, bulkhead, circuitBreaker, idempotency, cache, fallback } = settings
   const { beforeAttempt, policies, onEvent } = settings
-  const parts = [retry, bulkhead, circuitBreaker, idempotency, cache, fallback, beforeAttempt, onEvent]
+  const parts = [retry, hedge, bulkhead, circuitBreaker, idempotency, cache, fallback, beforeAttempt, onEvent]
   const times = [settings.attemptMs, settings.totalMs, settings.bodyIdleMs]
   return policies.length === 0 && [...parts, ...times].every((value) => value === undefined)
 }

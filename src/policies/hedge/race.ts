@@ -17,8 +17,6 @@ export interface RaceRules<Value> {
   readonly isReady?: (context: Context) => boolean
   /** Told before the second attempt is sent. */
   readonly onHedge?: (context: Context) => void
-  /** Told whose outcome is given. */
-  readonly onChosen?: (context: Context) => void
 }
 
 /** One of the two attempts. */
@@ -165,7 +163,6 @@ export class Race<Value, T extends Value> implements AbortListener {
 
   #finish(chosen: Runner<T> | undefined, outcome: Outcome<T>): void {
     this.#close()
-    if (chosen !== undefined) this.#rules.onChosen?.(chosen.context)
     if (outcome.ok) this.#resolve(outcome.value)
     else this.#reject(outcome.error)
     for (const runner of [this.#first, this.#second]) {

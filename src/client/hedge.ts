@@ -1,0 +1,35 @@
+import type { Clock } from '../clock.ts'
+import { discard } from '../http/discard.ts'
+import { hedgeFrom } from '../policies/hedge/hedge.ts'
+import type { HedgeStore } from '../policies/hedge/stats.ts'
+import type { Policy } from '../policy.ts'
+import { callOf, type FetchCall } from './call.ts'
+
+interface HedgeParts {
+  readonly clock: Clock
+  readonly hedges: HedgeStore
+  /** Told before a call's request is sent again. */
+  readonly onResend: (call: FetchCall) => void
+}
+
+/** Hedges by HTTP's rules: what reads, and what carries a key, until there is an answer that is not tried again. */
+export function hedgePolicy({ clock, hedges, onResend }: HedgeParts): Policy<Response> {
+  return hedgeFrom<Response>(hedges, {
+    clock,
+    discard,
+    key: (context) => callOf(context).hedgeKey,
+    isHedgeable(context) {
+      const call = callOf(context)
+      return call.keyed || !call.changesState
+    },
+    isReady: (context) => canSendBeside(callOf(context)),
+    isGood: (outcome, context) => outcome.ok && callOf(context).verdictOf(outcome).next === 'accept',
+    onHedge: (context) => onResend(callOf(context)),
+  })
+}
+
+/** Not while the first attempt still waits on this side, in line or for a circuit, and not without its bytes. */
+function canSendBeside({ underWay, body, caller: { request } }: FetchCall): boolean {
+  if (underWay === 0) return false
+  return body === undefined ? (request?.body ?? null) === null : body.sentOnce === undefined
+}
