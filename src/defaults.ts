@@ -64,4 +64,11 @@ export const DEFAULTS = {
     maxConcurrent: 10,
     maxQueued: 100,
   },
+  concurrencyLimit: {
+    initialLimit: 20,
+    minLimit: 1,
+    maxLimit: 200,
+    maxQueued: 0,
+    tolerance: 1.5,
+  },
 } as const

@@ -48,6 +48,11 @@ export {
 export type { CircuitControl, Circuits } from './policies/circuit-breaker/circuits.ts'
 export type { SlowCall } from './policies/circuit-breaker/rules.ts'
 export type { CircuitBucket, CircuitSnapshot, CircuitState } from './policies/circuit-breaker/snapshot.ts'
+export {
+  concurrencyLimit,
+  type ConcurrencyLimit,
+  type ConcurrencyLimitOptions,
+} from './policies/concurrency-limit/concurrency-limit.ts'
 export { fallback, type FallbackOptions } from './policies/fallback.ts'
 export { hedge, type HedgeOptions } from './policies/hedge/hedge.ts'
 export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   BulkheadFullError,
+  concurrencyLimit,
   createFetch,
   outcomeOf,
   type FetchOptions,
@@ -279,5 +280,51 @@ describe('its places', () => {
     const first = names.indexOf('retry')
     expect(names.slice(first, first + 4)).toEqual(['retry', 'mine', 'bulkhead', 'circuit-breaker'])
     expect(described).toContain('bulkhead  maxConcurrent 10 · maxQueued 0')
+  })
+})
+
+describe('a concurrency limit among the policies of a client', () => {
+  test('is one for each origin', async () => {
+    const { fetch, call, occupy, server } = await bench({
+      policies: [concurrencyLimit({ initialLimit: 2, maxQueued: 0 })],
+    })
+    await occupy(2)
+    const error = await failureOf(call('/a'))
+    expect(error).toMatchObject({ code: 'ERR_BULKHEAD_FULL', key: server.url })
+    expect(outcomeOf(error)).toMatchObject({ attempts: 0, delaysMs: [] })
+    await using other = await faultServer()
+    expect((await fetch(other.url)).status).toBe(200)
+  })
+
+  test('is reached by fetches derived from it, too, and a fallback is told', async () => {
+    const reasons: string[] = []
+    const { fetch, call, occupy } = await bench({
+      policies: [concurrencyLimit({ initialLimit: 1 })],
+      fallback: ({ reason }) => (reasons.push(reason), new Response('stored', { status: 203 })),
+    })
+    await occupy(1)
+    expect(await call('/a', {}, fetch.with({ retry: false }))).toBe(203)
+    expect(reasons).toEqual(['bulkhead'])
+  })
+
+  test('shrinks when attempts time out', async () => {
+    const policy = concurrencyLimit()
+    const { clock, call, arrived, server } = await bench({
+      policies: [policy],
+      retry: false,
+      timeout: { attemptMs: 1000 },
+    })
+    const calls = Array.from({ length: 20 }, (_, index) => failureOf(call(`/${index}`)))
+    await until(() => arrived.length === 20)
+    await clock.advance(1000)
+    expect(await calls[0]).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
+    await Promise.all(calls)
+    expect(policy.places(server.url)).toEqual({ running: 0, queued: 0, limit: 15 })
+  })
+
+  test('cannot stand outside a bulkhead: one of them is enough', () => {
+    expect(() => createFetch({ bulkhead: {}, policies: [concurrencyLimit()] })).toThrow(
+      'createFetch: concurrency-limit stands outside bulkhead; the wait for a free place',
+    )
   })
 })

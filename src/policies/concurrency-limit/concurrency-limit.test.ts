@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'vitest'
+import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
+import { DEFAULTS } from '../../defaults.ts'
+import { delay } from '../../delay.ts'
+import { CircuitOpenError } from '../../errors.ts'
+import { pipeline } from '../../pipeline.ts'
+import { Semaphore } from '../../semaphore.ts'
+import { Scope } from '../../signal.ts'
+import { seededRandom } from '../../testing/seeded-random.ts'
+import { virtualClock } from '../../testing/virtual-clock.ts'
+import { timeout } from '../timeout.ts'
+import { concurrencyLimit, type ConcurrencyLimitOptions } from './concurrency-limit.ts'
+
+/** A limiter around work that ends when it is told to. */
+function bench(options: ConcurrencyLimitOptions = {}) {
+  const clock = virtualClock()
+  const policy = concurrencyLimit({ clock, ...options })
+  const guarded = pipeline(policy)
+  const started: Deferred<unknown>[] = []
+  const run = (signal: AbortSignal | null = null, key = 'default') => {
+    const work = (): Promise<unknown> => {
+      const job = deferred<unknown>()
+      started.push(job)
+      return job.promise
+    }
+    return watch(guarded.execute(work, { signal, key }))
+  }
+  /** As many executions as make a window, one after the other, ended by `end`. */
+  const runWindow = async (end: (job: Deferred<unknown>) => void): Promise<number> => {
+    for (let done = 0; done < DEFAULTS.concurrencyLimit.initialLimit; done++) {
+      run()
+      await clock.settle()
+      const job = started.at(-1)
+      if (job !== undefined) end(job)
+      await clock.settle()
+    }
+    return policy.places().limit
+  }
+  return { clock, policy, guarded, run, started, runWindow }
+}
+
+describe('concurrencyLimit', () => {
+  test('refuses what is beyond the limit, with the numbers', async () => {
+    const { run, started, clock, policy } = bench({ initialLimit: 2 })
+    const [, , third] = [run(), run(), run()]
+    await clock.settle()
+    expect(started).toHaveLength(2)
+    expect(policy.places()).toEqual({ running: 2, queued: 0, limit: 2 })
+    expect(String(third?.error)).toBe(
+      'BulkheadFullError: concurrency limit of "default" is reached: 2 running (at most 2), 0 waiting (at most 0)',
+    )
+    expect(third?.error).toMatchObject({ code: 'ERR_BULKHEAD_FULL', key: 'default' })
+  })
+
+  test('maxQueued lets some wait, in order, and leave', async () => {
+    const { run, started, clock, policy } = bench({ initialLimit: 1, maxQueued: 2 })
+    const controller = new AbortController()
+    run()
+    const [leaving, staying] = [run(controller.signal), run()]
+    await clock.settle()
+    controller.abort('left')
+    started[0]?.resolve(1)
+    await clock.settle()
+    started[1]?.resolve(2)
+    await clock.settle()
+    expect([leaving.error, staying.value]).toEqual(['left', 2])
+    expect(policy.places().running).toBe(0)
+  })
+
+  test('keys have limits of their own', async () => {
+    const { run, started, clock } = bench({ initialLimit: 1 })
+    run(null, 'a')
+    run(null, 'b')
+    await clock.settle()
+    expect(started).toHaveLength(2)
+  })
+
+  test('timeouts of attempts shrink the limit', async () => {
+    const clock = virtualClock()
+    const policy = concurrencyLimit({ clock })
+    const guarded = pipeline(policy, timeout({ attemptMs: 10, clock }))
+    const { initialLimit } = DEFAULTS.concurrencyLimit
+    for (let done = 0; done < initialLimit; done++) void watch(guarded.execute(() => new Promise(() => {})))
+    await clock.advance(10)
+    expect(policy.places()).toEqual({ running: 0, queued: 0, limit: initialLimit * 0.75 })
+  })
+
+  test('so does what the total timeout cuts off', async () => {
+    const clock = virtualClock()
+    const policy = concurrencyLimit({ clock })
+    const guarded = pipeline(timeout({ totalMs: 10, clock }), policy)
+    const untilAborted = ({ signal }: { signal: AbortSignal }): Promise<never> =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('cut off'))))
+    const { initialLimit } = DEFAULTS.concurrencyLimit
+    for (let done = 0; done < initialLimit; done++) void watch(guarded.execute(untilAborted))
+    await clock.advance(10)
+    expect(policy.places().limit).toBe(initialLimit * 0.75)
+  })
+
+  test.each([
+    ['local rejections', (job: Deferred<unknown>) => job.reject(new CircuitOpenError('key', 1))],
+    ['other errors', (job: Deferred<unknown>) => job.reject(new Error('down'))],
+    ['successes', (job: Deferred<unknown>) => job.resolve('fine')],
+  ])('%s do not shrink it', async (_, end) => {
+    expect(await bench().runWindow(end)).toBe(DEFAULTS.concurrencyLimit.initialLimit)
+  })
+
+  test('fast errors do not pass for fast answers', async () => {
+    const { runWindow, clock, policy, guarded } = bench({ initialLimit: 20 })
+    for (let window = 0; window < 5; window++) await runWindow((job) => job.reject(new Error('refused')))
+    for (let done = 0; done < 40; done++) {
+      const works = Array.from({ length: 15 }, () => guarded.execute(() => delay(clock, 50, new Scope())))
+      await clock.advance(50)
+      await Promise.all(works)
+    }
+    expect(policy.places().limit).toBe(20)
+  })
+
+  test('the caller’s abort says nothing of the load', async () => {
+    const { run, started, clock, policy } = bench({ isOverload: () => true })
+    for (let done = 0; done < 100; done++) {
+      const controller = new AbortController()
+      run(controller.signal)
+      await clock.settle()
+      controller.abort()
+      started.at(-1)?.reject(new Error('aborted'))
+      await clock.settle()
+    }
+    expect(policy.places()).toEqual({ running: 0, queued: 0, limit: 20 })
+  })
+
+  test.each([
+    [true, 15],
+    [false, 20],
+    ['ignored', 20],
+    [undefined, 20],
+  ] as const)('isOverload decides: %s', async (verdict, expected) => {
+    const { runWindow } = bench({ isOverload: () => verdict })
+    expect(await runWindow((job) => job.resolve('busy'))).toBe(expected)
+  })
+
+  test('a rule that throws keeps no place', async () => {
+    const { run, started, clock, policy } = bench({
+      isOverload() {
+        throw new Error('rule')
+      },
+    })
+    const result = run()
+    await clock.settle()
+    started[0]?.resolve('done')
+    await clock.settle()
+    expect(String(result.error)).toBe('Error: rule')
+    expect(policy.places().running).toBe(0)
+  })
+
+  test('shows what it is set to', () => {
+    expect(pipeline(concurrencyLimit({ maxLimit: 50 })).describe()).toBe(
+      'concurrency-limit  initialLimit 20 · minLimit 1 · maxLimit 50 · maxQueued 0 · tolerance 1.5',
+    )
+  })
+
+  test.each([
+    [{ minLimit: 0 }, 'concurrencyLimit.minLimit should be an integer >= 1, got 0'],
+    [{ minLimit: 30 }, 'concurrencyLimit.initialLimit should be an integer >= 30, got 20'],
+    [{ maxLimit: 10 }, 'concurrencyLimit.initialLimit should be <= maxLimit (10), got 20'],
+    [{ minLimit: 3, maxLimit: 2 }, 'concurrencyLimit.maxLimit should be an integer >= 3, got 2'],
+    [{ maxQueued: -1 }, 'concurrencyLimit.maxQueued should be an integer >= 0, got -1'],
+    [{ tolerance: 0.9 }, 'concurrencyLimit.tolerance should be a number >= 1, got 0.9'],
+    [{ isOverload: 5 }, 'concurrencyLimit.isOverload should be a function, got 5'],
+    [{ key: 'a' }, 'concurrencyLimit.key should be a function, got "a"'],
+    [{ maxKeys: 0 }, 'concurrencyLimit.maxKeys should be an integer >= 1, got 0'],
+    [{ limit: 1 }, 'concurrencyLimit has no option "limit"'],
+  ])('refuses %j', (options, message) => {
+    expect(() => concurrencyLimit(options as ConcurrencyLimitOptions)).toThrow(message)
+  })
+})
+
+describe('concurrencyLimit in front of a service that queues', () => {
+  const SERVICE_MS = 50
+
+  /** Workers that take one job after the other, each for about 50 ms, and a queue before them. */
+  function simulation(workers: number) {
+    const clock = virtualClock()
+    const random = seededRandom(1)
+    const service = new Semaphore(workers, Infinity)
+    const policy = concurrencyLimit({ clock })
+    const guarded = pipeline(policy)
+    let served = 0
+    const work = async (): Promise<void> => {
+      await service.enter(new Scope(), () => new Error('the queue has no end'))
+      await delay(clock, SERVICE_MS * (0.5 + random()), new Scope())
+      service.leave()
+      served++
+    }
+    /** So many calls a second for so long. @returns what was seen in the second half */
+    const load = async (perSecond: number, forMs: number) => {
+      const everyMs = 1000 / perSecond
+      const endMs = clock.now() + forMs
+      const limits: number[] = []
+      let servedBefore = served
+      for (let atMs = clock.now(); atMs < endMs; atMs += everyMs) {
+        void watch(guarded.execute(work))
+        await clock.advance(everyMs)
+        if (atMs < endMs - forMs / 2) servedBefore = served
+        else limits.push(policy.places().limit)
+      }
+      const mean = limits.reduce((sum, each) => sum + each, 0) / limits.length
+      return { limit: mean, perSecond: ((served - servedBefore) * 2000) / forMs }
+    }
+    return { service, load, capacity: () => (service.limit * 1000) / SERVICE_MS }
+  }
+
+  test('the limit comes near the capacity, falls when that falls, and little of it is wasted', async () => {
+    const { service, load, capacity } = simulation(20)
+    const before = await load(2 * capacity(), 4000)
+    expect(before.limit).toBeGreaterThan(20)
+    expect(before.limit).toBeLessThan(40)
+    expect(before.perSecond).toBeGreaterThan(0.9 * capacity())
+    service.limit = 5
+    const after = await load(4 * capacity(), 12_000)
+    expect(after.limit).toBeGreaterThan(5)
+    expect(after.limit).toBeLessThan(before.limit / 2)
+    expect(after.perSecond).toBeGreaterThan(0.9 * capacity())
+  })
+
+  test('stays while the client has little to do', async () => {
+    const { load, capacity } = simulation(20)
+    expect((await load(0.2 * capacity(), 4000)).limit).toBe(DEFAULTS.concurrencyLimit.initialLimit)
+  })
+})

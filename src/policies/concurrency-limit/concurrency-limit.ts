@@ -1,0 +1,155 @@
+import { BoundedMap } from '../../bounded-map.ts'
+import { systemClock, type Clock } from '../../clock.ts'
+import { DEFAULTS } from '../../defaults.ts'
+import { BulkheadFullError, isHoldfastError, isLocalRejection } from '../../errors.ts'
+import { withDefaults } from '../../options.ts'
+import { settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
+import { Semaphore } from '../../semaphore.ts'
+import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
+import { AdaptiveLimit, type Ended } from './adaptive-limit.ts'
+
+export interface ConcurrencyLimitOptions<Value = unknown> {
+  /** The limit before anything is known. Default 20. */
+  initialLimit?: number
+  /** Never fewer than this. Default 1. */
+  minLimit?: number
+  /** Never more than this. Default 200. */
+  maxLimit?: number
+  /** How many may wait for a place, in the order in which they came. Default 0: further ones are refused at once. */
+  maxQueued?: number
+  /** How many times the unloaded latency is still fine, at least 1. Default 1.5. */
+  tolerance?: number
+  /**
+   * Whether an outcome says that the service has too much to do; `false`: its latency is measured; 'ignored': it says
+   * nothing; `undefined` leaves it to the rules. Default: timeouts do, other errors are ignored. Never asked about the
+   * caller's abort, and what was rejected on this side.
+   */
+  isOverload?: (outcome: Outcome<Value>, context: Context) => boolean | 'ignored' | undefined
+  /** Executions with the same key share a limit. Default: that of the execution, for `createFetch` the circuit's. */
+  key?: (context: Context) => string
+  /** How many limits are kept; only those that nobody uses are forgotten. Default 1000. */
+  maxKeys?: number
+  clock?: Clock
+}
+
+export interface ConcurrencyLimit<Value = unknown> extends Policy<Value> {
+  /** How many run and how many wait just now, and how many may run. */
+  places(key?: string): { readonly running: number; readonly queued: number; readonly limit: number }
+}
+
+const KEYS = [...Object.keys(DEFAULTS.concurrencyLimit), 'isOverload', 'key', 'maxKeys', 'clock']
+
+type Settings = Required<
+  Pick<ConcurrencyLimitOptions, 'initialLimit' | 'minLimit' | 'maxLimit' | 'maxQueued' | 'tolerance'>
+>
+
+/**
+ * Finds out how many executions a service can bear at once, from how long they take, and refuses further ones with a
+ * `BulkheadFullError`. Stands inside `retry` and outside the breaker and the attempt timeout.
+ *
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function concurrencyLimit<Value = unknown>(
+  options: ConcurrencyLimitOptions<Value> = {},
+): ConcurrencyLimit<Value> {
+  const settings = checkedSettings(options)
+  const { clock = systemClock, isOverload } = options
+  const { key = ({ execution }: Context) => execution.key, maxKeys = DEFAULTS.circuitBreaker.maxCircuits } =
+    options
+  checkFunction('concurrencyLimit.key', key)
+  checkInteger('concurrencyLimit.maxKeys', maxKeys, 1)
+  if (isOverload !== undefined) checkFunction('concurrencyLimit.isOverload', isOverload)
+  const lanes = new BoundedMap<Lane>(
+    maxKeys,
+    (name) => new Lane(name, settings, clock),
+    ({ places }) => places.isIdle,
+  )
+  return {
+    name: 'concurrency-limit',
+    settings,
+    places(of = 'default') {
+      const { running, queued, limit } = lanes.get(of).places
+      return { running, queued, limit }
+    },
+    wrap:
+      <T extends Value>(next: Next<T>) =>
+      async (context: Context) =>
+        lanes.get(key(context)).run(next, context, (outcome) => judge(outcome, context, isOverload)),
+  }
+}
+
+function checkedSettings(options: ConcurrencyLimitOptions<never>): Settings {
+  checkKeys('concurrencyLimit', options, KEYS)
+  const settings = withDefaults<Settings>(DEFAULTS.concurrencyLimit, options)
+  const { initialLimit, minLimit, maxLimit, maxQueued, tolerance } = settings
+  checkInteger('concurrencyLimit.minLimit', minLimit, 1)
+  checkInteger('concurrencyLimit.maxLimit', maxLimit, minLimit)
+  checkInteger('concurrencyLimit.initialLimit', initialLimit, minLimit)
+  if (initialLimit > maxLimit)
+    throw invalidOption('concurrencyLimit.initialLimit', `<= maxLimit (${maxLimit})`, initialLimit)
+  checkInteger('concurrencyLimit.maxQueued', maxQueued)
+  checkNumber('concurrencyLimit.tolerance', tolerance, 1)
+  return settings
+}
+
+/** What the executions of one key share. */
+class Lane {
+  readonly places: Semaphore
+  readonly #key: string
+  readonly #limit: AdaptiveLimit
+
+  constructor(key: string, settings: Settings, clock: Clock) {
+    this.#key = key
+    this.#limit = new AdaptiveLimit(settings, clock)
+    this.places = new Semaphore(this.#limit.limit, settings.maxQueued)
+  }
+
+  async run<T>(
+    next: Next<T>,
+    context: Context,
+    judgeOutcome: (outcome: Outcome<T>) => Ended | 'ignored',
+  ): Promise<T> {
+    await this.places.enter(context.scope, () => this.#fullError())
+    const started = this.#limit.start(this.places.running)
+    try {
+      const outcome = await settled(next(context))
+      const ended = judgeOutcome(outcome)
+      if (ended !== 'ignored') this.#limit.end(started, ended)
+      return unwrap(outcome)
+    } finally {
+      // The new limit first: the place that gets free may be one too many.
+      this.places.limit = this.#limit.limit
+      this.places.leave()
+    }
+  }
+
+  #fullError(): BulkheadFullError {
+    return new BulkheadFullError(
+      this.#key,
+      `concurrency limit of "${this.#key}" is reached: ${this.places.summary}`,
+    )
+  }
+}
+
+function judge<Value>(
+  outcome: Outcome<Value>,
+  context: Context,
+  isOverload: ConcurrencyLimitOptions<Value>['isOverload'],
+): Ended | 'ignored' {
+  const { abortedBy } = context.scope
+  // Called off by who wanted it: no news of the service.
+  if (abortedBy === 'caller' || abortedBy === 'race') return 'ignored'
+  if (!outcome.ok && isLocalRejection(outcome.error)) return 'ignored'
+  const verdict = isOverload?.(outcome, context) ?? byRule(outcome, context)
+  if (verdict === 'ignored') return verdict
+  return verdict ? 'overloaded' : 'measured'
+}
+
+/** A fast failure says nothing of how long work takes. */
+function byRule(outcome: Outcome, { scope }: Context): boolean | 'ignored' {
+  if (outcome.ok) return false
+  const { error } = outcome
+  const isTimeout =
+    scope.abortedBy === 'timeout' || (isHoldfastError(error) && error.code === 'ERR_ATTEMPT_TIMEOUT')
+  return isTimeout || 'ignored'
+}
