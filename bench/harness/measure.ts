@@ -1,5 +1,6 @@
 import { memoryUsage } from 'node:process'
 import { setImmediate } from 'node:timers/promises'
+import { GCProfiler } from 'node:v8'
 import { median } from './arithmetic.ts'
 import type { Run } from './subject.ts'
 
@@ -24,9 +25,7 @@ export interface Times {
 /** Runs it until it is compiled, and finds out how many calls fill `sampleMs` and a quarter of the young generation. */
 export async function calibrate(run: Run, warmMs: number, sampleMs: number): Promise<Times> {
   const timed = await timesFor(run, warmMs, sampleMs)
-  // A collection just then would make one of them too small.
-  const probes = [await growthOf(run, PROBED), await growthOf(run, PROBED), await growthOf(run, PROBED)]
-  const bytes = Math.max(1, ...probes) / PROBED
+  const bytes = Math.max(1, await bytesOf(run, PROBED))
   return { timed, weighed: Math.min(MOST_WEIGHED, Math.max(PROBED, Math.floor(YOUNG_BYTES / bytes))) }
 }
 
@@ -61,20 +60,34 @@ const SLICES = 5
 const YOUNG_BYTES = 256 * 1024
 const PROBED = 8
 const MOST_WEIGHED = 1000
+/** Tries with fewer and fewer calls, until nothing is collected meanwhile. */
+const ATTEMPTS = 5
 
 /**
  * Bytes a call allocates on the heap, garbage included: the growth of the heap over so few calls that nothing is
- * collected meanwhile. The young generation is almost empty after `settle()`.
+ * collected meanwhile, which is checked. The young generation is almost empty after `settle()`.
  */
 export async function bytesOf(run: Run, times: number): Promise<number> {
-  return (await growthOf(run, times)) / times
+  let largest = 0
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const calls = Math.ceil(times / 2 ** attempt)
+    const { bytes, collected } = await growthOf(run, calls)
+    if (!collected) return bytes / calls
+    largest = Math.max(largest, bytes / calls)
+  }
+  // Collections only make it smaller.
+  return largest
 }
 
-async function growthOf(run: Run, times: number): Promise<number> {
+async function growthOf(run: Run, times: number): Promise<{ bytes: number; collected: boolean }> {
+  const asking = await askingBytes()
   await settle()
+  const profiler = new GCProfiler()
+  profiler.start()
   const before = heapUsed()
   for (let i = 0; i < times; i++) await run()
-  return heapUsed() - before - (await askingBytes())
+  const bytes = heapUsed() - before - asking
+  return { bytes, collected: profiler.stop().statistics.length > 0 }
 }
 
 const heapUsed = (): number => memoryUsage().heapUsed
