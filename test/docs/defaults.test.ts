@@ -10,6 +10,8 @@ const pages: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'docs/policies/circuit-breaker.md': DEFAULTS.circuitBreaker,
   'docs/policies/retry-budget.md': DEFAULTS.retryBudget,
   'docs/policies/timeout.md': DEFAULTS.timeout,
+  'docs/policies/bulkhead.md': DEFAULTS.bulkhead,
+  'docs/policies/concurrency-limit.md': DEFAULTS.concurrencyLimit,
   'docs/idempotency-keys.md': DEFAULTS.idempotency,
   'docs/rate-limit.md': RATE_LIMIT_DEFAULTS,
 }
