@@ -1,0 +1,161 @@
+import CachePolicy from 'http-cache-semantics'
+import type { Clock } from '../clock.ts'
+import { randomUuid } from '../http/uuid.ts'
+import type { Arrival, ResponseMeta } from './record.ts'
+
+type Directives = Readonly<Record<string, string | true>>
+type PlainHeaders = Record<string, string>
+
+/** Statuses of answers that are no whole representation, or that lead elsewhere. */
+const isWhole = (status: number): boolean => status !== 206 && (status < 300 || status >= 400)
+
+/** Names of directives are case-insensitive (RFC 9111, 5.2); the library looks for small letters only. */
+function plain(headers: Headers): PlainHeaders {
+  const all: PlainHeaders = Object.fromEntries(headers)
+  const directives = headers.get('cache-control')
+  if (directives !== null) all['cache-control'] = directives.toLowerCase()
+  return all
+}
+
+function policyOf(request: Headers, status: number, headers: Headers): CachePolicy {
+  const response = { status, headers: plain(headers) }
+  return new CachePolicy({ method: 'GET', headers: plain(request) }, response, { shared: false })
+}
+
+const NO_HEADERS = new Headers()
+
+/** Whether a private cache may keep the answer to a GET that was sent with `request` (RFC 9111, 3). */
+export function isStorable(request: Headers, { status, headers }: Response): boolean {
+  return isWhole(status) && !varyOf(headers).includes('*') && policyOf(request, status, headers).storable()
+}
+
+/** The request headers that select a response, sorted. */
+export function varyOf(headers: Headers): readonly string[] {
+  const names = (headers.get('vary') ?? '').toLowerCase().split(',')
+  return [...new Set(names.map((name) => name.trim()).filter((name) => name !== ''))].toSorted()
+}
+
+/** Directives that a message carries, `Pragma: no-cache` among them. */
+function directivesOf(headers: Headers): Directives {
+  return policyOf(NO_HEADERS, 200, headers).toObject().rescc
+}
+
+/** A directive's seconds in ms: `undefined` where it is missing, 0 where it is malformed. */
+function msOf(directives: Directives, name: string): number | undefined {
+  const value = directives[name]
+  if (value === undefined) return undefined
+  return secondsToMs(String(value))
+}
+
+/** What is malformed or negative counts as none. */
+const secondsToMs = (text: string | null): number => Math.max(0, Number.parseInt(text ?? '', 10) || 0) * 1000
+
+/** What a request says of the stored responses that it would accept (RFC 9111, 5.2.1, and RFC 5861, 4). */
+export interface Wishes {
+  readonly mode: RequestCache
+  readonly maxAgeMs: number
+  readonly minFreshMs: number
+  /** How long past its freshness a response may be, when the origin does not answer. */
+  readonly staleMs: number
+}
+
+const MODES = ['no-store', 'only-if-cached', 'no-cache'] as const
+
+/** A mode that `init.cache` names goes before what the headers say. */
+export function wishesOf(headers: Headers, mode: RequestCache): Wishes {
+  const directives = directivesOf(headers)
+  const named = MODES.find((name) => name in directives)
+  const maxAgeMs = msOf(directives, 'max-age')
+  const minFreshMs = msOf(directives, 'min-fresh')
+  const isStrict = maxAgeMs !== undefined || minFreshMs !== undefined
+  return {
+    mode: mode === 'default' ? (named ?? mode) : mode,
+    maxAgeMs: maxAgeMs ?? Infinity,
+    minFreshMs: minFreshMs ?? 0,
+    staleMs: msOf(directives, 'stale-if-error') ?? maxStaleMs(directives) ?? (isStrict ? 0 : Infinity),
+  }
+}
+
+/** Without a value it means any. */
+function maxStaleMs(directives: Directives): number | undefined {
+  return directives['max-stale'] === true ? Infinity : msOf(directives, 'max-stale')
+}
+
+/** A stored response, judged now. */
+export interface Appraisal {
+  readonly ageMs: number
+  /** How long it is fresh, counted as its age is. */
+  readonly lifetimeMs: number
+  /** How long past that it may be used while its origin does not answer: 0 where it says that it must not. */
+  readonly staleMs: number
+  readonly hasValidator: boolean
+}
+
+const FORBID_STALE = ['must-revalidate', 'proxy-revalidate', 'no-cache']
+
+/** `undefined` where its age can't be told. */
+export function appraise(meta: ResponseMeta, clock: Clock, staleIfErrorMs: number): Appraisal | undefined {
+  const headers = new Headers(meta.headers.map(([name, value]): [string, string] => [name, value]))
+  const residenceMs = residenceOf(meta.arrival, clock)
+  if (residenceMs === undefined) return undefined
+  const directives = directivesOf(headers)
+  const isForbidden = FORBID_STALE.some((name) => name in directives)
+  const ownMs = msOf(directives, 'stale-if-error') ?? Infinity
+  return {
+    ageMs: secondsToMs(headers.get('age')) + residenceMs,
+    // Not `timeToLive()`: that adds the stale windows.
+    lifetimeMs: policyOf(NO_HEADERS, meta.status, headers).maxAge() * 1000,
+    staleMs: isForbidden ? 0 : Math.min(staleIfErrorMs, ownMs),
+    hasValidator: headers.has('etag') || headers.has('last-modified'),
+  }
+}
+
+export const isFresh = ({ ageMs, lifetimeMs }: Appraisal): boolean => ageMs < lifetimeMs
+
+/** Until when the request counts it as fresh. */
+function acceptedMs({ lifetimeMs }: Appraisal, { maxAgeMs, minFreshMs }: Wishes): number {
+  return Math.min(lifetimeMs - minFreshMs, maxAgeMs)
+}
+
+/** Whether it can be served without asking the origin. */
+export function satisfies(appraisal: Appraisal, wishes: Wishes): boolean {
+  return appraisal.ageMs < acceptedMs(appraisal, wishes)
+}
+
+/** Whether it can be served when the origin does not answer (RFC 9111, 4.2.4). */
+export function satisfiesDisconnected(appraisal: Appraisal, wishes: Wishes): boolean {
+  if (satisfies(appraisal, wishes)) return true
+  const { ageMs, lifetimeMs, staleMs } = appraisal
+  // What must not be stale may still be older than the request would like.
+  if (!isFresh(appraisal) && ageMs >= lifetimeMs + staleMs) return false
+  return ageMs < acceptedMs(appraisal, wishes) + wishes.staleMs
+}
+
+/** For how long it can be of use: served, or confirmed by its origin. */
+export function usefulMs({ ageMs, lifetimeMs, staleMs, hasValidator }: Appraisal, keepMs: number): number {
+  return lifetimeMs - ageMs + (hasValidator ? keepMs : staleMs)
+}
+
+/** Clocks of machines that share a store differ; by more than this, one of them is wrong. */
+const MAX_SKEW_MS = 60_000
+
+const sessions = new WeakMap<Clock, string>()
+
+function sessionOf(clock: Clock): string {
+  const known = sessions.get(clock)
+  if (known !== undefined) return known
+  const session = randomUuid()
+  sessions.set(clock, session)
+  return session
+}
+
+export function arrivalNow(clock: Clock): Arrival {
+  return { wallMs: clock.wallNow(), monotonicMs: clock.now(), session: sessionOf(clock) }
+}
+
+/** How long ago it arrived, by whichever clock has moved more; a clock that jumps makes nothing young again. */
+function residenceOf({ wallMs, monotonicMs, session }: Arrival, clock: Clock): number | undefined {
+  const byWallMs = clock.wallNow() - wallMs
+  if (session === sessionOf(clock)) return Math.max(byWallMs, clock.now() - monotonicMs, 0)
+  return byWallMs < -MAX_SKEW_MS ? undefined : Math.max(byWallMs, 0)
+}

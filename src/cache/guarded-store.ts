@@ -1,0 +1,93 @@
+import type { Clock } from '../clock.ts'
+import { CorruptEntryError } from './record.ts'
+import type { CacheEntry, CacheStore, MaybePromise, OnStoreError, StoreOperation } from './store.ts'
+
+/** A store did not answer in time. */
+class StoreTimeoutError extends Error {
+  override readonly name = 'StoreTimeoutError'
+
+  constructor(timeoutMs: number) {
+    super(`the store did not answer within ${timeoutMs} ms`)
+  }
+}
+
+export interface GuardedStoreParts {
+  readonly store: CacheStore
+  readonly timeoutMs: number
+  readonly onError: OnStoreError | undefined
+}
+
+/** A store that is trusted with nothing: it may fail, hang or lie. Its failures are told, and thrown on. */
+export class GuardedStore {
+  readonly #parts: GuardedStoreParts
+
+  constructor(parts: GuardedStoreParts) {
+    this.#parts = parts
+  }
+
+  /** What is stored, once `decode` has accepted it; what it refuses is deleted. */
+  async get<T>(
+    clock: Clock,
+    key: string,
+    decode: (key: string, entry: unknown) => T,
+  ): Promise<T | undefined> {
+    const entry: unknown = await this.#run(clock, 'get', key, () => this.#parts.store.get(key))
+    if (entry === undefined || entry === null) return undefined
+    try {
+      return decode(key, entry)
+    } catch (error) {
+      if (!(error instanceof CorruptEntryError)) throw error
+      this.#tell(error, 'get', key)
+      await this.delete(clock, key)
+      return undefined
+    }
+  }
+
+  async set(clock: Clock, key: string, entry: CacheEntry, ttlMs: number): Promise<void> {
+    await this.#run(clock, 'set', key, () => this.#parts.store.set(key, entry, Math.ceil(ttlMs)))
+  }
+
+  async delete(clock: Clock, key: string): Promise<void> {
+    await this.#run(clock, 'delete', key, () => this.#parts.store.delete(key))
+  }
+
+  async clear(): Promise<void> {
+    await this.#parts.store.clear()
+  }
+
+  async #run<T>(
+    clock: Clock,
+    operation: StoreOperation,
+    key: string,
+    work: () => MaybePromise<T>,
+  ): Promise<T> {
+    try {
+      const answer = work()
+      // What answers at once needs no timer.
+      return isPromise(answer) ? await within(clock, this.#parts.timeoutMs, answer) : answer
+    } catch (error) {
+      this.#tell(error, operation, key)
+      throw error
+    }
+  }
+
+  #tell(error: unknown, operation: StoreOperation, key: string): void {
+    try {
+      this.#parts.onError?.(error, { operation, key })
+    } catch {
+      // Deliberately nothing: a listener is an observer.
+    }
+  }
+}
+
+const isPromise = <T>(value: MaybePromise<T>): value is Promise<T> =>
+  typeof value === 'object' && value !== null && 'then' in value
+
+function within<T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = clock.schedule(() => reject(new StoreTimeoutError(timeoutMs)), timeoutMs)
+    Promise.resolve(work)
+      .finally(() => timer.cancel())
+      .then(resolve, reject)
+  })
+}

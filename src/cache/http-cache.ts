@@ -1,0 +1,79 @@
+import type { CacheClient, CacheRequest, ResponseCache } from '../http/response-cache.ts'
+import type { Context, Next, Policy } from '../policy.ts'
+import { invalidOption } from '../validate.ts'
+import { GuardedStore } from './guarded-store.ts'
+import { Keys } from './keys.ts'
+import { MemoryCacheStore } from './memory-store.ts'
+import { cacheSettings, type CacheSettings, type HttpCacheOptions } from './options.ts'
+import { Shelf } from './shelf.ts'
+import { visit, type VisitParts } from './visit.ts'
+
+/** What `createFetch({ cache })` takes. Several clients may share one. */
+export interface HttpCache extends ResponseCache {
+  /** Forgets everything, as at a sign-out: also what is on its way now is not stored. Rejects if the store fails. */
+  clear(): Promise<void>
+}
+
+/**
+ * An outage cache: every GET still goes to the network, and what came back is served when the network fails: an open
+ * circuit, a timeout, retries used up. Private, by RFC 9111 and RFC 5861.
+ *
+ * @example
+ * const fetch = createFetch({ cache: httpCache() })
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function httpCache(options: HttpCacheOptions = {}): HttpCache {
+  return new OutageCache(cacheSettings(options), options)
+}
+
+class OutageCache implements HttpCache {
+  readonly #settings: CacheSettings
+  readonly #shelf: Shelf
+  readonly #identity: HttpCacheOptions['identity']
+
+  constructor(settings: CacheSettings, { store, identity, onError }: HttpCacheOptions) {
+    const { maxEntries, maxBytes, storeTimeoutMs, identityHeaders, staleIfErrorMs } = settings
+    this.#settings = settings
+    this.#identity = identity
+    this.#shelf = new Shelf({
+      store: new GuardedStore({
+        store: store ?? new MemoryCacheStore({ maxEntries, maxBytes }),
+        timeoutMs: storeTimeoutMs,
+        onError,
+      }),
+      keys: new Keys(identityHeaders),
+      staleIfErrorMs,
+    })
+  }
+
+  policy(client: CacheClient): Policy<Response> {
+    const { serveFresh, staleIfErrorMs, maxEntryBytes } = this.#settings
+    const parts: VisitParts = {
+      shelf: this.#shelf,
+      client,
+      serveFresh,
+      staleIfErrorMs,
+      maxEntryBytes,
+      identify: (request) => this.#identify(request),
+    }
+    return {
+      name: 'cache',
+      settings: { staleIfErrorMs, serveFresh, maxEntryBytes },
+      // The policy's type says that a cache makes what the operation makes.
+      wrap:
+        <T extends Response>(next: Next<T>) =>
+        (context: Context): Promise<T> =>
+          visit(parts, context, next) as Promise<T>,
+    }
+  }
+
+  clear(): Promise<void> {
+    return this.#shelf.clear()
+  }
+
+  #identify({ method, url, headers }: CacheRequest): string | undefined {
+    const named: unknown = this.#identity?.({ method, url, headers: new Headers(headers) })
+    if (named === undefined || typeof named === 'string') return named
+    throw invalidOption('what httpCache: identity() returns', 'a string or undefined', named)
+  }
+}

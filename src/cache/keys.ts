@@ -1,0 +1,60 @@
+/** What tells users apart, besides `identityHeaders`. */
+const CREDENTIAL_HEADERS = ['authorization', 'cookie', 'x-api-key', 'proxy-authorization'] as const
+
+/** Who asks, and how: what a stored response must have in common with a request. */
+export interface Asked {
+  /** Without its fragment. */
+  readonly url: string
+  readonly headers: Headers
+  readonly credentials: RequestCredentials
+  /** What `identity()` says; it then stands for all headers that tell users apart. */
+  readonly identity: string | undefined
+}
+
+const PREFIX = 'holdfast:cache:'
+
+/**
+ * Makes the keys of a store. Secrets enter them hashed (SHA-256). Browsers have WebCrypto on secure pages only: where
+ * it is missing, requests that show an identity have no key and so are not cached, and those of all others are plain
+ * text.
+ */
+export class Keys {
+  readonly #identityHeaders: readonly string[]
+
+  constructor(identityHeaders: readonly string[]) {
+    const names = identityHeaders.map((name) => name.toLowerCase())
+    this.#identityHeaders = [...new Set([...CREDENTIAL_HEADERS, ...names])].toSorted()
+  }
+
+  ofUrl(url: string): Promise<string> {
+    return keyOf('url', [url])
+  }
+
+  /** `undefined` where there is an identity that can't be hashed. */
+  async ofResponse(asked: Asked, generation: string, vary: readonly string[]): Promise<string | undefined> {
+    if (!hasDigest() && this.#showsIdentity(asked)) return undefined
+    const { url, credentials, headers, identity } = asked
+    const names = this.#identityHeaders
+    const who = identity === undefined ? names.map((name) => [name, headers.get(name)]) : identity
+    const how = this.#selecting(asked, vary).map((name) => [name, headers.get(name)])
+    return keyOf('response', [url, generation, credentials, who, how])
+  }
+
+  #showsIdentity({ headers, identity }: Asked): boolean {
+    return identity !== undefined || this.#identityHeaders.some((name) => headers.has(name))
+  }
+
+  #selecting({ identity }: Asked, vary: readonly string[]): readonly string[] {
+    return identity === undefined ? vary : vary.filter((name) => !this.#identityHeaders.includes(name))
+  }
+}
+
+const hasDigest = (): boolean => globalThis.crypto?.subtle !== undefined
+
+async function keyOf(kind: string, parts: readonly unknown[]): Promise<string> {
+  const text = JSON.stringify(parts)
+  if (!hasDigest()) return `${PREFIX}${kind}:${text}`
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
+  const hex = Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0'))
+  return `${PREFIX}${kind}:${hex.join('')}`
+}

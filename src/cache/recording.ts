@@ -1,0 +1,50 @@
+import { relay } from '../http/relay.ts'
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/** Passes a body on and keeps a copy, up to `maxBytes`; `onComplete` gets it when the body has been read to its end. */
+export function recorded(response: Response, maxBytes: number, onComplete: (body: Bytes) => void): Response {
+  if (Number(response.headers.get('content-length')) > maxBytes) return response
+  if (response.body === null) {
+    onComplete(new Uint8Array())
+    return response
+  }
+  const copy = new Copy(maxBytes)
+  return relay(response, async (reader) => {
+    const result = await reader.read()
+    if (!result.done) copy.add(result.value)
+    else if (copy.isWhole) onComplete(copy.take())
+    return result
+  })
+}
+
+class Copy {
+  readonly #maxBytes: number
+  #chunks: Bytes[] = []
+  #bytes = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  get isWhole(): boolean {
+    return this.#bytes <= this.#maxBytes
+  }
+
+  /** The chunk is the reader's to change or to hand on, so it is copied at once. */
+  add(chunk: Bytes): void {
+    this.#bytes += chunk.byteLength
+    if (this.isWhole) this.#chunks.push(chunk.slice())
+    else this.#chunks = []
+  }
+
+  take(): Bytes {
+    const all = new Uint8Array(this.#bytes)
+    let offset = 0
+    for (const chunk of this.#chunks) {
+      all.set(chunk, offset)
+      offset += chunk.byteLength
+    }
+    return all
+  }
+}

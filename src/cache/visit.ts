@@ -1,0 +1,234 @@
+import { discard } from '../http/discard.ts'
+import { isSafe } from '../http/methods.ts'
+import type { CacheClient, CacheRequest } from '../http/response-cache.ts'
+import { settled, unwrap, type Context, type Next, type Outcome } from '../policy.ts'
+import {
+  appraise,
+  arrivalNow,
+  isFresh,
+  isStorable,
+  satisfies,
+  satisfiesDisconnected,
+  wishesOf,
+  type Wishes,
+} from './freshness.ts'
+import type { Asked } from './keys.ts'
+import type { StoredResponse } from './record.ts'
+import { recorded } from './recording.ts'
+import { nothingStored, servedResponse } from './served.ts'
+import type { Found, Opened, Shelf } from './shelf.ts'
+import { freshened, hasOwnCache, isConfirmed, storedHeaders, validatorsOf } from './stored-headers.ts'
+
+export interface VisitParts {
+  readonly shelf: Shelf
+  readonly client: CacheClient
+  readonly serveFresh: boolean
+  readonly staleIfErrorMs: number
+  readonly maxEntryBytes: number
+  readonly identify: (request: CacheRequest) => string | undefined
+}
+
+/** A call, as the cache sees it. */
+export async function visit(parts: VisitParts, context: Context, next: Next<Response>): Promise<Response> {
+  const request = parts.client.requestOf(context)
+  if (request === undefined) return next(context)
+  if (!isSafe(request.method)) return write(parts, request, await next(context))
+  const wishes = wishesOf(request.headers, request.mode)
+  const isOutside =
+    request.method !== 'GET' ||
+    !request.replaceable ||
+    wishes.mode === 'no-store' ||
+    hasOwnCache(request.headers)
+  if (isOutside) return next(context)
+  return new Read(parts, context, next, request, wishes).run()
+}
+
+/** A write that was not refused makes what is stored invalid, for everybody, also what it says that it made. */
+async function write(
+  { shelf, client }: VisitParts,
+  { url }: CacheRequest,
+  response: Response,
+): Promise<Response> {
+  if (response.status >= 400) return response
+  const named = ['location', 'content-location'].map((name) => response.headers.get(name))
+  const base = response.url === '' ? url : response.url
+  const targets = [url, ...named.filter((target) => target !== null)]
+    .filter((target) => URL.canParse(target, base))
+    .map((target) => new URL(target, base))
+    .filter(({ origin }) => origin === new URL(url).origin)
+  await shelf.invalidate(client.clock, [...new Set(targets.map(withoutFragment))])
+  return response
+}
+
+function withoutFragment(url: URL): string {
+  const bare = new URL(url)
+  bare.hash = ''
+  return bare.href
+}
+
+/** In a browser a foreign origin would be asked for leave first (a preflight), and the browser has its own cache. */
+function mayValidate(url: string): boolean {
+  const page = globalThis.location?.origin
+  return page === undefined || page === new URL(url).origin
+}
+
+/** A GET on its way through the cache. */
+class Read {
+  readonly #parts: VisitParts
+  readonly #context: Context
+  readonly #next: Next<Response>
+  readonly #request: CacheRequest
+  readonly #wishes: Wishes
+  readonly #url: string
+  readonly #identity: string | undefined
+
+  constructor(
+    parts: VisitParts,
+    context: Context,
+    next: Next<Response>,
+    request: CacheRequest,
+    wishes: Wishes,
+  ) {
+    this.#parts = parts
+    this.#context = context
+    this.#next = next
+    this.#request = request
+    this.#wishes = wishes
+    this.#url = withoutFragment(new URL(request.url))
+    this.#identity = parts.identify(request)
+  }
+
+  async run(): Promise<Response> {
+    const { shelf, client } = this.#parts
+    const { scope } = this.#context
+    const opened = await shelf.open(client.clock, this.#url)
+    const found =
+      opened && this.#reads ? await shelf.find(opened, this.#asked(this.#request.headers)) : undefined
+    if (scope.aborted) throw scope.reason
+    if (found !== undefined && this.#isEnough(found)) return this.#serve(found)
+    if (this.#wishes.mode === 'only-if-cached') return nothingStored()
+    return this.#ask(opened, found && mayValidate(this.#url) ? found : undefined)
+  }
+
+  get #reads(): boolean {
+    const { mode } = this.#wishes
+    if (mode === 'reload') return false
+    // Otherwise it could only be validated.
+    return (
+      this.#parts.serveFresh || mode === 'force-cache' || mode === 'only-if-cached' || mayValidate(this.#url)
+    )
+  }
+
+  /** Whether the origin need not be asked. What a redirect said of its own lifetime is not known. */
+  #isEnough({ appraisal, meta }: Found): boolean {
+    const { mode } = this.#wishes
+    if (mode === 'force-cache' || mode === 'only-if-cached') return true
+    const isServed = this.#parts.serveFresh && mode === 'default' && !meta.provenance.redirected
+    return isServed && satisfies(appraisal, this.#wishes)
+  }
+
+  async #ask(opened: Opened | undefined, found: Found | undefined): Promise<Response> {
+    const { client } = this.#parts
+    const validators = found === undefined ? {} : validatorsOf(found.meta.headers)
+    const isAsking = Object.keys(validators).length > 0
+    if (isAsking) client.addHeaders(this.#context, validators)
+    const outcome = await settled(this.#next(this.#context))
+    if (this.#context.scope.aborted) return unwrap(outcome)
+    if (client.hasFailed(outcome, this.#context)) return this.#rescue(outcome)
+    const response = unwrap(outcome)
+    if (opened === undefined) return response
+    if (response.status === 304 && found !== undefined && isAsking) {
+      return this.#confirm(opened, found, response)
+    }
+    return this.#keep(opened, response)
+  }
+
+  /** The call has failed for good: what is stored is better than that, if it may be used. */
+  async #rescue(outcome: Outcome<Response>): Promise<Response> {
+    const found = await this.#findInstead()
+    const { scope } = this.#context
+    if (found === undefined || scope.aborted) return unwrap(outcome)
+    if (!outcome.ok) return this.#serve(found)
+    discard(outcome.value)
+    return this.#serve(found, outcome.value.status)
+  }
+
+  /** It is looked up anew: by what was sent, and as things are now. */
+  async #findInstead(): Promise<Found | undefined> {
+    const { shelf, client } = this.#parts
+    const { mode } = this.#wishes
+    if (mode === 'reload' || mode === 'no-cache' || !this.#isSameUser()) return undefined
+    const opened = await shelf.open(client.clock, this.#url)
+    const sent = client.sentHeaders(this.#context) ?? this.#request.headers
+    const found = opened && (await shelf.find(opened, this.#asked(sent)))
+    return found && satisfiesDisconnected(found.appraisal, this.#wishes) ? found : undefined
+  }
+
+  #keep(opened: Opened, response: Response): Response {
+    const { client, maxEntryBytes } = this.#parts
+    const sent = client.sentHeaders(this.#context)
+    if (sent === undefined || !this.#isSameUser() || !isStorable(sent, response)) return response
+    const { status, statusText, url, redirected, type } = response
+    const arrival = arrivalNow(client.clock)
+    const headers = storedHeaders(response.headers, arrival.wallMs)
+    const meta = { status, statusText, headers, arrival, provenance: { url, redirected, type } }
+    return recorded(response, maxEntryBytes, (body) => this.#save(opened, sent, { meta, body }))
+  }
+
+  #save(opened: Opened, sent: Headers, stored: StoredResponse): void {
+    // In the background: nobody waits for it, and it never rejects.
+    void this.#parts.shelf.save(opened, this.#asked(sent), stored)
+  }
+
+  /** A 304 for validators that were the cache's own: the stored response is brought up to date, and is the answer. */
+  async #confirm(opened: Opened, found: Found, response: Response): Promise<Response> {
+    const { shelf, client, staleIfErrorMs } = this.#parts
+    discard(response)
+    const sent = client.sentHeaders(this.#context) ?? this.#request.headers
+    const isOurs =
+      this.#isSameUser() &&
+      response.url === found.meta.provenance.url &&
+      isConfirmed(found.meta.headers, response.headers) &&
+      (await shelf.fits(opened, found, this.#asked(sent)))
+    // It speaks of another response, or to somebody else: only a whole one will do.
+    if (!isOurs) {
+      client.addHeaders(this.#context, {})
+      return this.#ask(opened, undefined)
+    }
+    const { scope } = this.#context
+    if (scope.aborted) throw scope.reason
+    const arrival = arrivalNow(client.clock)
+    const headers = freshened(found.meta.headers, response.headers, arrival.wallMs)
+    const meta = { ...found.meta, headers, arrival }
+    const appraisal = appraise(meta, client.clock, staleIfErrorMs) ?? found.appraisal
+    const stored = { ...found, meta, appraisal }
+    const served = this.#serve(stored, 304)
+    for (const cookie of response.headers.getSetCookie()) served.headers.append('set-cookie', cookie)
+    if (isStorable(sent, served)) this.#save(opened, sent, stored)
+    else void shelf.forget(client.clock, found.key)
+    return served
+  }
+
+  #serve(found: Found, status?: number): Response {
+    const { client } = this.#parts
+    const { ageMs, lifetimeMs } = found.appraisal
+    const fresh = isFresh(found.appraisal) ? 'fresh' : 'stale'
+    client.onHit(this.#context, { kind: status === 304 ? 'revalidated' : fresh, ageMs })
+    const forwarded = client.sentHeaders(this.#context) !== undefined
+    return servedResponse(found, { ageMs, lifetimeMs, forwarded, status })
+  }
+
+  #asked(headers: Headers): Asked {
+    const { credentials } = this.#request
+    return { url: this.#url, headers, credentials, identity: this.#identity }
+  }
+
+  /** Somebody else may have signed in while the call was under way. */
+  #isSameUser(): boolean {
+    try {
+      return this.#parts.identify(this.#request) === this.#identity
+    } catch {
+      return false
+    }
+  }
+}
