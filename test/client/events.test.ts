@@ -264,6 +264,21 @@ describe('the other events', () => {
     expect(of('call-end')).toMatchObject([{ source: 'fallback', status: 200 }])
   })
 
+  test('hedge', async () => {
+    const { fetch, server, clock, of, arrived } = await bench([hang()], { hedge: { delayMs: 50 } })
+    const work = fetch(server.url)
+    await arrived()
+    await clock.advance(50)
+    await work
+    const call = callTo(server.url)
+    expect(of('hedge')).toEqual([{ type: 'hedge', attempt: 1, delayMs: 50, call }])
+    expect(of('attempt-start')).toEqual([
+      { type: 'attempt-start', attempt: 1, call },
+      { type: 'attempt-start', attempt: 1, hedge: true, call },
+    ])
+    expect(of('call-end')).toMatchObject([{ attempts: 2, status: 200 }])
+  })
+
   test('body-not-replayable', async () => {
     const { fetch, server, of } = await bench()
     const init: RequestInit & { duplex: 'half' } = {

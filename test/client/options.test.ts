@@ -19,7 +19,15 @@ const CHANGING: readonly [unknown, string][] = [
   [[], 'an array of 0'],
 ]
 
-const OBJECTS = ['retry', 'circuitBreaker', 'idempotency', 'timeout', 'retryBudget', 'bulkhead'] as const
+const OBJECTS = [
+  'retry',
+  'circuitBreaker',
+  'idempotency',
+  'timeout',
+  'retryBudget',
+  'bulkhead',
+  'hedge',
+] as const
 
 /** What each number may not be; the message must show it. */
 const NUMBERS: readonly [string, string, readonly unknown[]][] = [
@@ -55,6 +63,11 @@ const NUMBERS: readonly [string, string, readonly unknown[]][] = [
   ['retryBudget', 'perRetry', [0, -1, NaN, Infinity, '1', null]],
   ['retryBudget', 'perMinute', [-1, NaN, Infinity, '1', null]],
   ['retryBudget', 'capacity', [-1, NaN, Infinity, '1', null]],
+  ['hedge', 'percentile', [0, -1, 1.1, NaN, '1', null]],
+  ['hedge', 'minimumSamples', [0, 1.5, 257, NaN, '1', null]],
+  ['hedge', 'delayMs', [-1, NaN, Infinity, '1', null]],
+  ['hedge', 'maxExtra', [0, -1, 1.1, NaN, '1', null]],
+  ['hedge', 'key', [5, true, null, {}]],
   ['bulkhead', 'maxConcurrent', [0, -1, 1.5, NaN, Infinity, '1', null]],
   ['bulkhead', 'maxQueued', [-1, 1.5, NaN, Infinity, '1', null]],
 ]
@@ -129,7 +142,6 @@ describe('an invalid option is refused at construction, with its name and value'
     ['random', 5],
     ['random', null],
     ['cache', true],
-    ['hedge', 5],
   ])('%s: %j', (name, value) => {
     const error = errorOf({ [name]: value })
     expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION' })
@@ -181,7 +193,7 @@ describe('what is no error', () => {
 
   test('parts that are off, and those still to come', () => {
     const off = { onEvent: false, beforeAttempt: false, policies: false, fallback: false } as const
-    expect(() => createFetch({ ...off, cache: false, hedge: false, bulkhead: false } as object)).not.toThrow()
+    expect(() => createFetch({ ...off, cache: false, hedge: false, bulkhead: false })).not.toThrow()
   })
 
   test.each([
@@ -317,6 +329,7 @@ describe('options of a single call', () => {
     ['retryBudget', { retryBudget: {} }],
     ['retryBudget', { retryBudget: { capacity: 5 } }],
     ['bulkhead', { bulkhead: { maxConcurrent: 5 } }],
+    ['hedge', { hedge: { delayMs: 5 } }],
     ['onEvent', { onEvent: () => {} }],
     ['beforeAttempt', { beforeAttempt: () => {} }],
     ['policies', { policies: [] }],
@@ -438,6 +451,7 @@ describe('fetch.with', () => {
     ['retryBudget', { retryBudget: null }],
     ['retryBudget', { retryBudget: true }],
     ['bulkhead', { bulkhead: {} }],
+    ['hedge', { hedge: {} }],
     ['bulkhead', { bulkhead: null }],
     ['fetch', { fetch: async () => new Response() }],
     ['clock', { clock: testClock() }],

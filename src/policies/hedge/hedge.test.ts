@@ -251,6 +251,31 @@ describe('a hedge', () => {
     expect(clock.pendingDelaysMs).toEqual([100])
   })
 
+  test('a timer that comes late, when no time is left, sends none', async () => {
+    const clock = virtualClock()
+    const late = { lateMs: 0 }
+    const { execute, runs } = bench({
+      clock: {
+        ...clock,
+        now: () => clock.now() + late.lateMs,
+        schedule: (...wait) => clock.schedule(...wait),
+      },
+    })
+    execute(timeout({ totalMs: 150, clock }))
+    late.lateMs = 60
+    await clock.advance(100)
+    expect(runs).toHaveLength(1)
+  })
+
+  test('nothing is begun for a caller who has left already', async () => {
+    const { clock, policy } = bench()
+    const work = pipeline(policy).execute(() => new Promise<never>(() => {}), {
+      signal: AbortSignal.abort('left'),
+    })
+    await expect(work).rejects.toBe('left')
+    expect(clock.pending).toBe(0)
+  })
+
   test('inside retry: each attempt may be hedged, under its own number', async () => {
     const { clock, events, runs, execute } = bench()
     const result = execute(retry({ clock, random: () => 0.5, baseDelayMs: 10 }))
@@ -358,6 +383,17 @@ describe('the delay of a hedge', () => {
     expect(await delayOf(clock, policy)).toBe(100)
   })
 
+  test('a first attempt that failed is no sample where the second one wins', async () => {
+    const { clock, policy, execute, runs } = bench({ delayMs: 100, minimumSamples: 1 })
+    execute()
+    await clock.advance(150)
+    runs[0]?.end.reject(new Error('down'))
+    runs[1]?.end.resolve('second')
+    await clock.settle()
+    await settleEach(clock, policy, [20])
+    expect(await delayOf(clock, policy)).toBe(20)
+  })
+
   test('a replica that hangs at one call in ten neither pushes the delay up nor lets it sink', async () => {
     const { clock, policy } = bench({ delayMs: 100, minimumSamples: 20, maxExtra: 1 })
     const call = async (index: number): Promise<void> => {
@@ -397,6 +433,10 @@ describe('the limit of a hedge', () => {
   test('twenty successes earn one, exactly', async () => {
     expect(await hedged(20, { maxExtra: 0.05 })).toBe(1)
     expect(await hedged(21, { maxExtra: 0.05 })).toBe(2)
+  })
+
+  test('sums of tenths do not fall short of one', async () => {
+    expect(await hedged(11, { maxExtra: 0.1 })).toBe(2)
   })
 
   test('keys have their own', async () => {
