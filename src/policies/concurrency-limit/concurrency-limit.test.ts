@@ -4,6 +4,7 @@ import { DEFAULTS } from '../../defaults.ts'
 import { delay } from '../../delay.ts'
 import { CircuitOpenError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
+import type { Policy } from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { Scope } from '../../signal.ts'
 import { seededRandom } from '../../testing/seeded-random.ts'
@@ -125,6 +126,25 @@ describe('concurrencyLimit', () => {
       controller.abort()
       started.at(-1)?.reject(new Error('aborted'))
       await clock.settle()
+    }
+    expect(policy.places()).toEqual({ running: 0, queued: 0, limit: 20 })
+  })
+
+  test('nor does the loser of a race', async () => {
+    const { policy, clock } = bench({ isOverload: () => true })
+    const race: Policy = {
+      name: 'race',
+      wrap: (next) => (context) => {
+        const scope = new Scope(context.scope)
+        const work = next(context.within(scope, context.deadline))
+        scope.abort(new Error('lost'), 'race')
+        return work
+      },
+    }
+    const raced = pipeline(race, policy)
+    for (let done = 0; done < 100; done++) {
+      void watch(raced.execute(() => delay(clock, 10, new Scope())))
+      await clock.advance(10)
     }
     expect(policy.places()).toEqual({ running: 0, queued: 0, limit: 20 })
   })
