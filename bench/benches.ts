@@ -19,7 +19,7 @@ export const benches: readonly Bench[] = [
   {
     name: 'million',
     what: '1,000,000 calls on one long-lived signal: heap, handles, listeners and circuits stay flat.',
-    takes: 'about a minute',
+    takes: 'one to two minutes',
     calls: { full: 1_000_000, quick: 100_000 },
     load: () => import('./benches/million.ts'),
   },

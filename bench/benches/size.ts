@@ -24,7 +24,7 @@ const single: readonly Imported[] = Object.entries(holdfast)
 
 const whole: readonly Imported[] = entries.map((entry) => ({
   library: 'holdfast',
-  name: `* from '${entry}'`,
+  name: `all of '${entry}'`,
   has: [],
   from: [entry],
 }))

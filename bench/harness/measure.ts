@@ -116,7 +116,7 @@ export async function settle(): Promise<void> {
 /** The same, with everything that can be collected. */
 export async function settleFully(): Promise<void> {
   await setImmediate()
-  collector()({ type: 'major' })
+  collector()()
 }
 
 function collector(): NodeJS.GCFunction {

@@ -1,10 +1,13 @@
 import {
   bulkhead,
   circuitBreaker,
+  concurrencyLimit,
   fallback,
+  hedge,
   pipeline,
   retry,
   retryBudget,
+  throttle,
   timeout,
   DEFAULTS,
   type Policy,
@@ -31,6 +34,9 @@ export const alone: readonly Subject<Ready>[] = [
   through('retryBudget', ['budget'], () => [retryBudget()]),
   through('fallback', ['fallback'], () => [fallback(() => undefined)]),
   through('bulkhead', ['bulkhead'], () => [bulkhead()]),
+  through('concurrencyLimit', ['concurrency limit'], () => [concurrencyLimit()]),
+  through('hedge', ['hedge'], () => [hedge()]),
+  through('throttle', ['throttle'], () => [throttle()]),
 ]
 
 /** What `createFetch` has by default, around any function. */

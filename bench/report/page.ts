@@ -85,7 +85,7 @@ function drawn({ head, rows }: Grid, textColumns: number): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   const rule = head.map((_, index) => (index < textColumns ? '---' : '---:'))
-  const bold = (cell: string): string => (cell === '' ? cell : `**${cell}**`)
+  const bold = (cell: string, index: number): string => (index < textColumns ? `**${cell}**` : cell)
   return [
     line(head),
     line(rule),
