@@ -222,7 +222,7 @@ describe('a write', () => {
       const { fetch, server, hedged, answer, events } = await bench()
       const work = watch(fetch(server.url, post))
       await hedged()
-      answer(1, 409, { headers: new Headers(headers as Record<string, string>) })
+      answer(1, 409, { headers: new Headers(headers) })
       await until(() => events.some(({ type }) => type === 'attempt-end'))
       expect(work.settled).toBe(false)
       answer(0, 201)

@@ -9,6 +9,8 @@ const pages: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'docs/policies/retry.md': DEFAULTS.retry,
   'docs/policies/circuit-breaker.md': DEFAULTS.circuitBreaker,
   'docs/policies/retry-budget.md': DEFAULTS.retryBudget,
+  'docs/policies/hedge.md': DEFAULTS.hedge,
+  'docs/policies/throttle.md': DEFAULTS.throttle,
   'docs/policies/timeout.md': DEFAULTS.timeout,
   'docs/policies/bulkhead.md': DEFAULTS.bulkhead,
   'docs/policies/concurrency-limit.md': DEFAULTS.concurrencyLimit,
