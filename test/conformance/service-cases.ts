@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import type { IdempotencyStore } from '../../src/idempotency/index.ts'
 import type { Faults } from './faulty-store.ts'
-import { barrier, until, type Options, type Output, type Reply, type Sent, type Service } from './service.ts'
+import {
+  barrier,
+  passing,
+  until,
+  type Options,
+  type Output,
+  type Reply,
+  type Sent,
+  type Service,
+} from './service.ts'
 
 /** A row of the conformance table: `id` as in the draft's requirements (D) or this project's own (P). */
 export interface ServiceCase {
@@ -624,8 +633,7 @@ const failures: readonly ServiceCase[] = [
     faults: { acquire: ['after'] },
     async run(service) {
       const first = service.send({ key: KEY })
-      await until(() => service.clock.pending > 0)
-      await service.clock.advance(100)
+      await passing(service.clock, 1000, first)
       assert.equal((await first).status, 201)
       assert.equal(service.count, 1)
       assertReplay(await first, await service.send({ key: KEY }))
@@ -637,8 +645,7 @@ const failures: readonly ServiceCase[] = [
     faults: { acquire: ['hang', 'hang'] },
     async run(service) {
       const first = service.send({ key: KEY })
-      await until(() => service.clock.pending > 0)
-      await service.clock.advance(2000)
+      await passing(service.clock, 2000, first)
       assertProblem(await first, 503, 'store-unavailable')
       assert.equal((await service.send({ key: KEY })).text, 'run 1')
     },
@@ -674,8 +681,7 @@ const failures: readonly ServiceCase[] = [
     faults: { complete: ['before', 'after'] },
     async run(service) {
       const first = service.send({ key: KEY })
-      await until(() => service.count === 1)
-      await service.clock.advance(500)
+      await passing(service.clock, 1000, first)
       assert.equal((await first).headers.get('idempotency-status'), null)
       assertReplay(await first, await service.send({ key: KEY }))
       assert.equal(service.count, 1)

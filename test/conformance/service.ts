@@ -299,9 +299,11 @@ export interface Combination {
   readonly store: StoreKind
 }
 
-/** Every framework over every store. */
+/** Every framework over the stores of this process, and one over all. */
 export const combinations: readonly Combination[] = serviceKinds.flatMap((service) =>
-  storeKinds.map((store) => ({ name: `${service.name} over ${store.name}`, service, store })),
+  storeKinds
+    .filter(({ remote }) => !remote || service.name === 'node')
+    .map((store) => ({ name: `${service.name} over ${store.name}`, service, store })),
 )
 
 /** A gate that handlers wait at until a case opens it. */
@@ -321,5 +323,19 @@ export async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => {
       setImmediate(resolve)
     })
+  }
+}
+
+/** How finely `passing` lets time pass. */
+const STEPS = 50
+
+/** Lets `ms` pass until `work` ends, a little at a time: a store that is somewhere else needs real time for its answers. */
+export async function passing(clock: VirtualClock, ms: number, work: Promise<unknown>): Promise<void> {
+  let ended = false
+  const note = (): void => void (ended = true)
+  work.then(note, note)
+  for (let step = 0; step < STEPS && !ended; step++) {
+    await new Promise((resolve) => void setTimeout(resolve, 2))
+    await clock.advance(ms / STEPS)
   }
 }

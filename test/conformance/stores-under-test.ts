@@ -1,10 +1,20 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { senderOf } from '../../src/stores/redis/client.ts'
+import { RedisStore } from '../../src/stores/redis/redis-store.ts'
 import { openDatabase } from '../../src/stores/sqlite/driver.ts'
 import { sqliteStore, type SqliteDatabase } from '../../src/stores/sqlite/index.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/virtual-clock.ts'
+import {
+  connectIoRedis,
+  connectNodeRedis,
+  deleteAll,
+  redisUrl,
+  type RedisConnection,
+} from '../support/redis.ts'
 import type { StoreUnderTest } from './store-cases.ts'
 
 export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
@@ -23,12 +33,38 @@ export interface Effects {
 export interface StoreKind {
   readonly name: string
   readonly transactions: boolean
+  /** In a server of its own: asking it takes real time. */
+  readonly remote?: boolean
   readonly make: (clock?: VirtualClock) => Promise<DisposableStore>
 }
 
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'holdfast-'))
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** Time is the test's here, where Redis would tell its own; all keys are deleted after. */
+function redisKind(name: string, connect: (url: string) => Promise<RedisConnection>): StoreKind {
+  return {
+    name,
+    transactions: false,
+    remote: true,
+    async make(clock = virtualClock()) {
+      const { client, quit } = await connect(await redisUrl())
+      const prefix = `holdfast-test:${randomUUID()}:`
+      const send = senderOf(client)
+      const store = new RedisStore({ send, prefix, nowMs: () => clock.wallNow() })
+      return {
+        store,
+        clock,
+        advance: (ms) => clock.advance(ms),
+        async [Symbol.asyncDispose]() {
+          await deleteAll(send, prefix)
+          await quit()
+        },
+      }
+    },
+  }
 }
 
 /** The stores of this package, each on a clock that the test moves. */
@@ -67,6 +103,8 @@ export const storeKinds: readonly StoreKind[] = [
       }
     },
   },
+  redisKind('redis (ioredis)', connectIoRedis),
+  redisKind('redis (node-redis)', connectNodeRedis),
 ]
 
 function addEffect(database: SqliteDatabase, effect: string): void {

@@ -1,0 +1,53 @@
+import { invalidOption } from '../../validate.ts'
+
+/**
+ * The two clients of the field by what this store needs of them: one command, sent as it is, answered in bytes. A
+ * command goes to the node of its first key, in a cluster too.
+ */
+
+/** ioredis, single or cluster. */
+export interface IoRedisClient {
+  callBuffer(command: string, ...args: (string | Buffer | number)[]): Promise<unknown>
+}
+
+/** node-redis (`redis` 4 and later). */
+export interface NodeRedisClient {
+  sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>
+}
+
+/** node-redis in a cluster. */
+export interface NodeRedisCluster {
+  readonly masters: readonly unknown[]
+  sendCommand(
+    firstKey: string | undefined,
+    isReadonly: boolean | undefined,
+    args: readonly (string | Buffer)[],
+    options?: object,
+  ): Promise<unknown>
+}
+
+export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisCluster
+
+/** Sends a command whose first key is `key`; the answer's texts are bytes. */
+export type SendCommand = (key: string, args: readonly (string | Buffer)[]) => Promise<unknown>
+
+/** How node-redis is asked for bytes: by the type of the answer since version 5, by a flag before. */
+const AS_BYTES = { typeMapping: { 36: Buffer }, returnBuffers: true }
+
+/** @throws {HoldfastError} ERR_INVALID_OPTION, saying which interface is missing */
+export function senderOf(client: RedisClient): SendCommand {
+  const methods: Partial<IoRedisClient & NodeRedisClient & NodeRedisCluster> = Object(client)
+  if (typeof methods.callBuffer === 'function') return ioRedisSender(client as IoRedisClient)
+  if (typeof methods.sendCommand !== 'function') {
+    const expected = 'a client of ioredis (with callBuffer) or of node-redis (with sendCommand)'
+    throw invalidOption('redisStore: client', expected, client)
+  }
+  return methods.masters === undefined
+    ? (_, args) => (client as NodeRedisClient).sendCommand(args, AS_BYTES)
+    : (key, args) => (client as NodeRedisCluster).sendCommand(key, false, args, AS_BYTES)
+}
+
+const ioRedisSender =
+  (client: IoRedisClient): SendCommand =>
+  (_, [command = '', ...args]) =>
+    client.callBuffer(String(command), ...args)

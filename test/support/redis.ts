@@ -1,0 +1,82 @@
+/** A Redis for tests: the one that runs on this machine, else one of the tests' own, from an installed binary. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import type { RedisClient, SendCommand } from '../../src/stores/redis/client.ts'
+
+export interface RedisConnection {
+  readonly client: RedisClient
+  readonly quit: () => Promise<unknown>
+}
+
+const MISSING =
+  'these tests need Redis: start one on 127.0.0.1:6379, name one in REDIS_URL, or install redis-server (Debian: apt-get install redis-server)'
+
+let found: Promise<string> | undefined
+
+/** Where Redis is. */
+export function redisUrl(): Promise<string> {
+  found ??= find()
+  return found
+}
+
+async function find(): Promise<string> {
+  const { REDIS_URL } = process.env
+  if (REDIS_URL !== undefined) return REDIS_URL
+  if (await answers(6379)) return 'redis://127.0.0.1:6379'
+  return `redis://127.0.0.1:${await start()}`
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' })
+    socket.once('connect', () => (socket.destroy(), resolve(true)))
+    socket.once('error', () => resolve(false))
+  })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => void server.close(resolve))
+  return port
+}
+
+/** Starts one that ends with this process and keeps nothing. */
+async function start(): Promise<number> {
+  const port = await freePort()
+  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+  const server = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] })
+  process.once('exit', () => void server.kill())
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', () => reject(new Error(MISSING)))
+    server.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
+    server.stdout.on('data', (text: Buffer) => String(text).includes('Ready to accept') && resolve())
+  })
+  server.unref()
+  server.stdout.destroy()
+  return port
+}
+
+export async function connectIoRedis(url: string): Promise<RedisConnection> {
+  const client = new Redis(url, { lazyConnect: true })
+  await client.connect()
+  return { client, quit: () => client.quit() }
+}
+
+export async function connectNodeRedis(url: string): Promise<RedisConnection> {
+  const client = createClient({ url })
+  client.on('error', () => {})
+  await client.connect()
+  return { client, quit: () => client.close() }
+}
+
+/** Deletes every key with this prefix. */
+export async function deleteAll(send: SendCommand, prefix: string): Promise<void> {
+  const pattern = `${prefix.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)}*`
+  const keys = (await send('', ['KEYS', pattern])) as Buffer[]
+  if (keys.length > 0) await send('', ['DEL', ...keys])
+}
