@@ -149,7 +149,7 @@ export async function bench({ cache: cacheOptions = {}, client = {} }: BenchOpti
 }
 
 const cacheableAnswer = async (url: string): Promise<Response> => {
-  const response = new Response('barrier', { headers: { 'cache-control': 'max-age=60' } })
+  const response = new Response('b', { headers: { 'cache-control': 'max-age=60' } })
   return Object.defineProperty(response, 'url', { value: url })
 }
 

@@ -17,13 +17,17 @@ export const DERIVED_KEYS: readonly string[] = [
   'onEvent',
 ]
 
+/** An object that does something is no list of options: another one takes its place. */
+const ATOMIC = new Set(['cache'])
+
 /** A part's options given later stand over those given before; `false` switches it off, `undefined` changes nothing. */
 export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions {
   const merged: Record<string, unknown> = { ...base }
   for (const [name, change] of Object.entries(changes)) {
     if (change === undefined) continue
     const before = merged[name]
-    merged[name] = isPlain(before) && isPlain(change) ? { ...before, ...change } : change
+    const isMerged = !ATOMIC.has(name) && isPlain(before) && isPlain(change)
+    merged[name] = isMerged ? { ...before, ...change } : change
   }
   return merged
 }
