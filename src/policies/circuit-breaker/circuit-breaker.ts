@@ -23,11 +23,11 @@ import {
   checkPositive,
   invalidOption,
 } from '../../validate.ts'
+import { WaitingRoom } from '../../waiting-room.ts'
 import type { Circuit } from './circuit.ts'
 import { CircuitMap, type Circuits } from './circuits.ts'
 import { REFUSED, type Permit, type Verdict } from './permit.ts'
 import type { CircuitSettings, SlowCall } from './rules.ts'
-import { WaitingRoom } from './waiting-room.ts'
 
 export interface CircuitBreakerSettings {
   /** The sliding window. Default 30,000. */
@@ -123,6 +123,9 @@ export function circuitBreaker<Value = unknown>(
   return guard(new CircuitStore(options), options)
 }
 
+/** How many calls may park at a breaker's open circuits before further ones are rejected. */
+export const MAX_WAITING = 1000
+
 /** The part that holds state: circuits, and who waits for them. Policies of one client share it. */
 export class CircuitStore {
   readonly settings: Required<CircuitBreakerSettings> & Pick<CircuitSettings, 'leaseMs'>
@@ -211,6 +214,13 @@ class GuardedAttempt implements AbortListener {
   }
 }
 
+/** Until when asking again may help. An isolated circuit only opens by hand: no time is worth waking for. */
+function worthWaitingMs(circuit: Circuit): number | undefined {
+  if (circuit.state === 'isolated') return undefined
+  // At least a millisecond: a test request of no remaining lease must not spin.
+  return Math.max(1, circuit.retryAfterMs)
+}
+
 async function whenRefused(
   { waiting }: CircuitStore,
   circuit: Circuit,
@@ -219,8 +229,9 @@ async function whenRefused(
 ): Promise<Permit> {
   let permit: Permit = REFUSED
   while (permit === REFUSED) {
-    if (whenOpen === 'reject' || waiting.isFull) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
-    await waiting.wait(circuit, context.scope)
+    if (whenOpen === 'reject' || waiting.size >= MAX_WAITING)
+      throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
+    await waiting.wait(context.scope, worthWaitingMs(circuit))
     permit = circuit.tryAcquire()
   }
   return permit
