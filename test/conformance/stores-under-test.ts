@@ -15,6 +15,7 @@ import {
   redisUrl,
   type RedisConnection,
 } from '../support/redis.ts'
+import { urlOf } from '../support/servers.ts'
 import type { StoreUnderTest } from './store-cases.ts'
 
 export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
@@ -44,13 +45,13 @@ export async function temporaryFolder(): Promise<{ readonly path: string } & Asy
 }
 
 /** Time is the test's here, where Redis would tell its own; all keys are deleted after. */
-function redisKind(name: string, connect: (url: string) => Promise<RedisConnection>): StoreKind {
+function redisKind(name: string, url: string, connect: (url: string) => Promise<RedisConnection>): StoreKind {
   return {
     name,
     transactions: false,
     remote: true,
     async make(clock = virtualClock()) {
-      const { client, quit } = await connect(await redisUrl())
+      const { client, quit } = await connect(url)
       const prefix = `holdfast-test:${randomUUID()}:`
       const send = senderOf(client)
       const store = new RedisStore({ send, prefix, nowMs: () => clock.wallNow() })
@@ -66,6 +67,8 @@ function redisKind(name: string, connect: (url: string) => Promise<RedisConnecti
     },
   }
 }
+
+const redis = await urlOf(redisUrl)
 
 /** The stores of this package, each on a clock that the test moves. */
 export const storeKinds: readonly StoreKind[] = [
@@ -103,8 +106,12 @@ export const storeKinds: readonly StoreKind[] = [
       }
     },
   },
-  redisKind('redis (ioredis)', connectIoRedis),
-  redisKind('redis (node-redis)', connectNodeRedis),
+  ...(redis === undefined
+    ? []
+    : [
+        redisKind('redis (ioredis)', redis, connectIoRedis),
+        redisKind('redis (node-redis)', redis, connectNodeRedis),
+      ]),
 ]
 
 function addEffect(database: SqliteDatabase, effect: string): void {

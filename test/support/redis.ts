@@ -23,8 +23,8 @@ export function redisUrl(): Promise<string> {
 }
 
 async function find(): Promise<string> {
-  const { REDIS_URL } = process.env
-  if (REDIS_URL !== undefined) return REDIS_URL
+  const given = process.env['REDIS_URL']
+  if (given !== undefined) return given
   if (await answers(6379)) return 'redis://127.0.0.1:6379'
   return `redis://127.0.0.1:${await start()}`
 }
