@@ -331,10 +331,10 @@ const STEPS = 50
 
 /** Lets `ms` pass until `work` ends, a little at a time: a store that is somewhere else needs real time for its answers. */
 export async function passing(clock: VirtualClock, ms: number, work: Promise<unknown>): Promise<void> {
-  let ended = false
-  const note = (): void => void (ended = true)
+  const state = { ended: false }
+  const note = (): void => void (state.ended = true)
   work.then(note, note)
-  for (let step = 0; step < STEPS && !ended; step++) {
+  for (let step = 0; step < STEPS && !state.ended; step++) {
     await new Promise((resolve) => void setTimeout(resolve, 2))
     await clock.advance(ms / STEPS)
   }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { leftOut } from '../support/servers.ts'
+import { testServersAreThere } from '../support/left-out.ts'
 import { named } from './named.ts'
 import { storeCases } from './store-cases.ts'
 import { storeKinds } from './stores-under-test.ts'
 
-test.skip.each(leftOut)('LEFT OUT: %s', () => {})
+testServersAreThere()
 
 describe.each(storeKinds)('$name', ({ make }) => {
   test.each(named(storeCases))('%s', async (_, { run }) => {

@@ -5,10 +5,11 @@ import type { AcquireRequest, IdempotencyStore } from '../../src/idempotency/sto
 import { senderOf, type NodeRedisCluster, type SendCommand } from '../../src/stores/redis/client.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { connectIoRedis, connectNodeRedis, deleteAll, redisUrl } from '../support/redis.ts'
-import { leftOut, urlOf } from '../support/servers.ts'
+import { testServersAreThere } from '../support/left-out.ts'
+import { urlOf } from '../support/servers.ts'
 
 const url = await urlOf(redisUrl)
-test.skip.each(leftOut)('LEFT OUT: %s', () => {})
+testServersAreThere()
 
 const ask = (overrides: Partial<AcquireRequest> = {}): AcquireRequest => ({
   scope: 'client',
