@@ -89,6 +89,13 @@ describe('AdaptiveLimit', () => {
     expect(Math.abs(slower - before) / before).toBeLessThan(0.1)
   })
 
+  test('probes soon when everything takes far longer, before the limit has gone', () => {
+    const { limit, saturate } = bench()
+    const before = saturate(10_000, 40)
+    const limits = Array.from({ length: 10 }, () => (saturate(100, 40, 8 * SERVICE_MS), limit.limit))
+    expect(Math.min(...limits)).toBeGreaterThan(before / 4)
+  })
+
   test('an initial limit far beyond the capacity comes down in time', () => {
     expect(bench({ initialLimit: 200 }).saturate(200_000, 20)).toBeLessThan(expectedFor(20) * 1.1)
   })

@@ -130,6 +130,11 @@ describe('concurrencyLimit', () => {
     expect(policy.places()).toEqual({ running: 0, queued: 0, limit: 20 })
   })
 
+  test('isOverload is never asked about what was rejected on this side', async () => {
+    const { runWindow } = bench({ isOverload: () => true })
+    expect(await runWindow((job) => job.reject(new CircuitOpenError('key', 1)))).toBe(20)
+  })
+
   test('nor does the loser of a race', async () => {
     const { policy, clock } = bench({ isOverload: () => true })
     const race: Policy = {
