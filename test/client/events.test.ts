@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { httpCache } from '../../src/cache/index.ts'
 import {
   createFetch,
   isHoldfastError,
@@ -277,6 +278,22 @@ describe('the other events', () => {
       { type: 'attempt-start', attempt: 1, hedge: true, call },
     ])
     expect(of('call-end')).toMatchObject([{ attempts: 2, status: 200 }])
+  })
+
+  test('cache-hit', async () => {
+    const { fetch, server, of, clock } = await bench([ok(), status(503)], {
+      retry: false,
+      cache: httpCache(),
+    })
+    await (await fetch(server.url)).text()
+    // It is stored in the background.
+    await tick(10)
+    await clock.advance(5000)
+    await fetch(server.url)
+    expect(of('cache-hit')).toEqual([
+      { type: 'cache-hit', kind: 'stale', ageMs: 5000, call: callTo(server.url) },
+    ])
+    expect(of('call-end')[1]).toMatchObject({ source: 'cache', status: 200 })
   })
 
   test('body-not-replayable', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../../src/defaults.ts'
+import { CACHE_DEFAULTS } from '../../src/cache/index.ts'
 import { RATE_LIMIT_DEFAULTS } from '../../src/rate-limit/index.ts'
 import { dotted, missingDefaults, unknownDefaults, wrongDefaults } from './defaults.ts'
 import { documentation, parsePage } from './markdown.ts'
@@ -15,6 +16,7 @@ const pages: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'docs/policies/bulkhead.md': DEFAULTS.bulkhead,
   'docs/policies/concurrency-limit.md': DEFAULTS.concurrencyLimit,
   'docs/idempotency-keys.md': DEFAULTS.idempotency,
+  'docs/cache.md': CACHE_DEFAULTS,
   'docs/rate-limit.md': RATE_LIMIT_DEFAULTS,
 }
 const docs = documentation()
