@@ -122,6 +122,7 @@ export class Shelf {
     const { clock, urlKey } = opened
     const { store, keys } = this.#parts
     const current = await store.get(clock, urlKey, decodeUrl)
+    // A clear() that comes later waits for this turn, and then takes what it has written.
     if (opened.clears !== this.#clears || isOvertaken(opened.record, current)) return
     const vary = union(current?.vary ?? [], varyOfMeta(meta))
     if (vary.length > MAX_VARY) return
@@ -130,7 +131,6 @@ export class Shelf {
     if (key === undefined) return
     const record = extended(current, { generation, vary, nowMs: clock.wallNow(), ttlMs })
     if (record !== current) await store.set(clock, urlKey, encodeUrl(urlKey, record), 2 * ttlMs)
-    if (opened.clears !== this.#clears) return
     await store.set(clock, key, encodeResponse(key, { meta, body }), ttlMs)
   }
 

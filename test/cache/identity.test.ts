@@ -4,7 +4,8 @@ import { httpCache, type HttpCacheOptions } from '../../src/cache/index.ts'
 import { createFetch, type FetchOptions } from '../../src/index.ts'
 import { testClock } from '../client/support/clock.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
-import { failureOf, finish } from '../client/support/wait.ts'
+import { failureOf, finish, until } from '../client/support/wait.ts'
+import { deferred } from '../support/operations.ts'
 import { bench, MapStore, type Bench, type BenchOptions } from './support.ts'
 
 expectNoUnhandledRejections()
@@ -89,6 +90,32 @@ describe('a token that beforeAttempt adds', () => {
     b.down()
     expect((await b.fetch(b.url('/a'), as('A'))).status).toBe(503)
     expect(await (await b.fetch(b.url('/a'), as('B'))).text()).toBe('for B')
+  })
+
+  test('also of two that run side by side', async () => {
+    const b = await whoami()
+    const first = deferred<Response>()
+    const sent: (string | null)[] = []
+    const fetch = createFetch({
+      ...b.options,
+      hedge: { delayMs: 100 },
+      beforeAttempt: ({ headers }) => headers.set('authorization', sent.length === 0 ? 'A' : 'B'),
+      fetch(_, init) {
+        sent.push(new Headers(init?.headers).get('authorization'))
+        return sent.length === 1 ? first.promise : new Promise<Response>(() => {})
+      },
+    })
+    const work = fetch(b.url('/a'))
+    await until(() => sent.length === 1)
+    await b.clock.advance(100)
+    await until(() => sent.length === 2)
+    first.resolve(new Response('for A'))
+    expect(await (await work).text()).toBe('for A')
+    await b.stored(1)
+    expect(sent).toEqual(['A', 'B'])
+    b.down()
+    expect((await b.fetch(b.url('/a'), as('B'))).status).toBe(503)
+    expect(await (await b.fetch(b.url('/a'), as('A'))).text()).toBe('for A')
   })
 
   test('a header that it adds and the response varies by is known after an attempt', async () => {
@@ -200,6 +227,20 @@ describe('Vary', () => {
     expect(await (await fetch(url('/a'), language('fr'))).text()).toBe('fr')
     expect((await fetch(url('/a'), language('it'))).status).toBe(503)
     expect((await fetch(url('/a'))).status).toBe(503)
+  })
+
+  test('answers that vary by different headers are kept beside each other', async () => {
+    const { warm, down, fetch, url, origin } = await bench()
+    origin.answer = ({ headers }) => {
+      const by = headers.has('x-one') ? 'x-one' : 'x-two'
+      return new Response(by, { headers: { vary: by } })
+    }
+    await warm('/a')
+    await warm('/a', { headers: { 'x-one': '1' } })
+    await warm('/a', { headers: { 'x-two': '2' } })
+    down()
+    expect(await (await fetch(url('/a'), { headers: { 'x-one': '1' } })).text()).toBe('x-one')
+    expect(await (await fetch(url('/a'), { headers: { 'x-two': '2' } })).text()).toBe('x-two')
   })
 
   test('a response that begins to vary leaves no other to be taken for it', async () => {

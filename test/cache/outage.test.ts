@@ -185,6 +185,25 @@ describe('when the call fails for good', () => {
   })
 })
 
+test('nor when it comes while the store is asked after the failure', async () => {
+  const { warm, down, fetch, url, store, hits } = await bench()
+  await warm('/a')
+  down()
+  const controller = new AbortController()
+  const reason = new Error('mine')
+  const get = store.get.bind(store)
+  let gets = 0
+  // What is known of the URL, then the response; and both again when the call has failed.
+  store.get = (key) => {
+    if (++gets === 4) controller.abort(reason)
+    return get(key)
+  }
+  expect(await failureOf(fetch(url('/a'), { signal: controller.signal }))).toBe(reason)
+  await tick()
+  expect(gets).toBe(4)
+  expect(hits()).toEqual([])
+})
+
 describe('how long', () => {
   const served = async (headers: Record<string, string>, afterMs: number, staleIfErrorMs?: number) => {
     const cache = staleIfErrorMs === undefined ? {} : { staleIfErrorMs }

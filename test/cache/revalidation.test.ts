@@ -179,6 +179,36 @@ describe('a 304 that can’t be for the stored response', () => {
   })
 })
 
+describe('a 304 from elsewhere', () => {
+  test('after a redirect to another resource', async () => {
+    const b = await bench()
+    let target = '/one'
+    b.origin.answer = (request) => {
+      const { pathname } = new URL(request.url)
+      if (pathname === '/from') return new Response(null, { status: 302, headers: { location: target } })
+      return request.headers.has('if-none-match')
+        ? new Response(null, { status: 304 })
+        : new Response(pathname, { headers: { etag: '"1"' } })
+    }
+    await b.warm('/from')
+    target = '/two'
+    expect(await (await b.fetch(b.url('/from'))).text()).toBe('/two')
+  })
+
+  test('for who has signed in meanwhile', async () => {
+    const current = { user: 'ann' }
+    const b = await bench({ cache: { identity: () => current.user } })
+    b.origin.answer = ({ headers }) => {
+      if (!headers.has('if-none-match'))
+        return new Response(`for ${current.user}`, { headers: { etag: '"1"' } })
+      current.user = 'bob'
+      return new Response(null, { status: 304 })
+    }
+    await b.warm('/a')
+    expect(await (await b.fetch(b.url('/a'))).text()).toBe('for bob')
+  })
+})
+
 describe('no validators', () => {
   test.each(['if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'range'])(
     'where the caller sends %s: such a request passes by the cache',

@@ -294,6 +294,21 @@ describe('a write', () => {
     expect((await fetch(url('/a'))).status).toBe(503)
   })
 
+  test('nor where the store has forgotten the write meanwhile, and somebody has read again', async () => {
+    const { warm, fetch, url, store, origin, down } = await bench()
+    await warm('/a')
+    origin.answer = answer('old', { 'cache-control': 'max-age=60' })
+    const response = await fetch(url('/a'))
+    await fetch(url('/a'), { method: 'POST' })
+    store.entries.clear()
+    origin.answer = answer('new', { 'cache-control': 'max-age=60' })
+    await warm('/a')
+    await response.text()
+    await warm('/b')
+    down()
+    expect(await (await fetch(url('/a'))).text()).toBe('new')
+  })
+
   test('what is read afterwards is stored again', async () => {
     const { warm, fetch, url, down } = await bench()
     await fetch(url('/a'), { method: 'POST' })
@@ -326,7 +341,7 @@ describe('clear()', () => {
 
   test('nor served to who asked before', async () => {
     const got = deferred<CacheEntry | undefined>()
-    const { warm, fetch, url, cache, store, server } = await bench()
+    const { warm, fetch, url, cache, store, server } = await bench({ cache: { serveFresh: true } })
     await warm('/a')
     const get = store.get.bind(store)
     const asked = deferred()
