@@ -1,9 +1,11 @@
 /**
- * What tests of resilient code need: a clock that moves when told, a server that fails on purpose.
+ * What tests of resilient code need: a clock that moves when told, a server that fails on purpose, a suite for
+ * stores of your own.
  *
  * @module
  */
 export * from './fault-server/index.ts'
 export { noBackoff } from './no-backoff.ts'
 export { seededRandom } from './seeded-random.ts'
+export { storeSuite, type StoreTest, type StoreUnderTest } from './store-suite/index.ts'
 export { virtualClock, type VirtualClock, type VirtualClockOptions } from './virtual-clock.ts'

@@ -7,8 +7,7 @@ import { faultyStore, type Faults } from './faulty-store.ts'
 import { named } from './named.ts'
 import { serviceCases } from './service-cases.ts'
 import { combinations, type Options, type Service } from './service.ts'
-import { storeCases } from './store-cases.ts'
-import { storeKinds, type Effects } from './stores-under-test.ts'
+import { storeKinds, suiteOf, type Effects } from './stores-under-test.ts'
 import { transactionCases } from './transaction-cases.ts'
 
 let passed = 0
@@ -30,16 +29,7 @@ interface RunnableCase {
 }
 
 for (const kind of storeKinds) {
-  for (const [title, { run }] of named(storeCases)) {
-    await attempt(`${kind.name}: ${title}`, async () => {
-      const subject = await kind.make()
-      try {
-        await run(subject)
-      } finally {
-        await subject[Symbol.asyncDispose]()
-      }
-    })
-  }
+  for (const [title, { run }] of named(suiteOf(kind))) await attempt(`${kind.name}: ${title}`, run)
 }
 
 for (const { name, service, store } of combinations) {

@@ -2,12 +2,25 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { databaseOf } from '../../src/stores/postgres/client.ts'
+import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
+import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { senderOf } from '../../src/stores/redis/client.ts'
 import { RedisStore } from '../../src/stores/redis/redis-store.ts'
 import { openDatabase } from '../../src/stores/sqlite/driver.ts'
 import { sqliteStore, type SqliteDatabase } from '../../src/stores/sqlite/index.ts'
+import { storeSuite, type StoreTest, type StoreUnderTest } from '../../src/testing/store-suite/index.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/virtual-clock.ts'
+import {
+  administrate,
+  connectPg,
+  connectPostgresJs,
+  postgresUrl,
+  run,
+  temporarySchema,
+  type PostgresConnection,
+} from '../support/postgres.ts'
 import {
   connectIoRedis,
   connectNodeRedis,
@@ -16,7 +29,6 @@ import {
   type RedisConnection,
 } from '../support/redis.ts'
 import { urlOf } from '../support/servers.ts'
-import type { StoreUnderTest } from './store-cases.ts'
 
 export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
   readonly clock: VirtualClock
@@ -68,7 +80,42 @@ function redisKind(name: string, url: string, connect: (url: string) => Promise<
   }
 }
 
+/** Time is the test's here, where Postgres would tell its own; each store has a schema, which is dropped after. */
+function postgresKind(name: string, connect: () => Promise<PostgresConnection>): StoreKind {
+  return {
+    name,
+    transactions: true,
+    remote: true,
+    async make(clock = virtualClock()) {
+      const schema = await temporarySchema()
+      const { pool, end } = await connect()
+      const database = databaseOf(pool, quoteName(schema.name), true)
+      const nowMs = (): number => clock.wallNow()
+      const store = new SqlStore({ database, migration: migrationSql(schema.name), nowMs })
+      await store.migrate()
+      const effects = `"${schema.name}".effects`
+      await administrate(`CREATE TABLE ${effects} (id serial, effect text NOT NULL)`)
+      return {
+        store,
+        clock,
+        effects: {
+          add: async (client, effect) => {
+            await run(client, `INSERT INTO ${effects} (effect) VALUES ('${effect}')`)
+          },
+          list: async () => (await run(pool, `SELECT effect FROM ${effects} ORDER BY id`)).map(String),
+        },
+        advance: (ms) => clock.advance(ms),
+        async [Symbol.asyncDispose]() {
+          await end()
+          await schema[Symbol.asyncDispose]()
+        },
+      }
+    },
+  }
+}
+
 const redis = await urlOf(redisUrl)
+const postgres = await urlOf(postgresUrl)
 
 /** The stores of this package, each on a clock that the test moves. */
 export const storeKinds: readonly StoreKind[] = [
@@ -106,6 +153,9 @@ export const storeKinds: readonly StoreKind[] = [
       }
     },
   },
+  ...(postgres === undefined
+    ? []
+    : [postgresKind('postgres (pg)', connectPg), postgresKind('postgres (postgres.js)', connectPostgresJs)]),
   ...(redis === undefined
     ? []
     : [
@@ -121,4 +171,13 @@ function addEffect(database: SqliteDatabase, effect: string): void {
 function listEffects(database: SqliteDatabase): string[] {
   const rows = database.prepare('SELECT effect FROM effects ORDER BY id').all()
   return rows.map((row) => String(Reflect.get(Object(row), 'effect')))
+}
+
+/** The tests that every store has to pass. */
+export function suiteOf({ make }: StoreKind): readonly StoreTest[] {
+  return storeSuite(async () => {
+    const subject = await make()
+    const { store, advance } = subject
+    return { store, advance, dispose: async () => subject[Symbol.asyncDispose]() }
+  })
 }

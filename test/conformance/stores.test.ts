@@ -1,14 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { testServersAreThere } from '../support/left-out.ts'
 import { named } from './named.ts'
-import { storeCases } from './store-cases.ts'
-import { storeKinds } from './stores-under-test.ts'
+import { storeKinds, suiteOf } from './stores-under-test.ts'
 
 testServersAreThere()
 
-describe.each(storeKinds)('$name', ({ make }) => {
-  test.each(named(storeCases))('%s', async (_, { run }) => {
-    await using subject = await make()
-    await expect(run(subject)).resolves.toBeUndefined()
+describe.each(storeKinds)('$name', (kind) => {
+  test.each(named(suiteOf(kind)))('%s', async (_, { run }) => {
+    await expect(run()).resolves.toBeUndefined()
   })
 })
