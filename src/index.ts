@@ -53,6 +53,7 @@ export {
   type ConcurrencyLimit,
   type ConcurrencyLimitOptions,
 } from './policies/concurrency-limit/concurrency-limit.ts'
+export { coalesce, type CoalesceOptions } from './policies/coalesce.ts'
 export { fallback, type FallbackOptions } from './policies/fallback.ts'
 export { hedge, type HedgeOptions } from './policies/hedge/hedge.ts'
 export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'

@@ -18,13 +18,17 @@ export class Scope implements AbortListener {
   aborted = false
   reason: unknown
   abortedBy: AbortedBy | undefined
-  readonly #parent: Scope | undefined
+  #parent: Scope | undefined
   #controller: AbortController | undefined
   #listeners: Set<AbortListener> | undefined
 
   constructor(parent?: Scope) {
+    if (parent !== undefined) this.moveUnder(parent)
+  }
+
+  /** Puts a scope that has no parent under one: from then on it ends with that. */
+  moveUnder(parent: Scope): void {
     this.#parent = parent
-    if (parent === undefined) return
     if (parent.aborted) this.onAbort(parent)
     else parent.add(this)
   }

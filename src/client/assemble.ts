@@ -13,6 +13,7 @@ import type { Context, Next, Outcome, Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
 import { cacheClient } from './cache.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
+import { coalescePolicy } from './coalesce.ts'
 import { decide } from './decide.ts'
 import { hedgePolicy } from './hedge.ts'
 import type { FetchCircuitBreakerOptions } from './options.ts'
@@ -39,7 +40,7 @@ export interface Assembly {
 
 /**
  * A client's pipeline. Each place has its reason: the fallback sees every failure, with
- * the cache before it; the total timeout covers retries and
+ * the cache before it; calls that share a request share its total timeout, which covers retries and
  * waits; the bulkhead's queue is no time of the service's, so it is outside the breaker, which samples attempts and
  * can end a retry; timeouts of attempts count as failures.
  */
@@ -49,6 +50,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
   const all = [
     ...optional(settings.fallback, (by) => fallbackPolicy(by)),
     ...optional(settings.cache, (by) => by.policy(cacheClient(clock))),
+    ...(settings.coalesce ? [coalescePolicy()] : []),
     ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, discard: discardResponse })),
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared)),

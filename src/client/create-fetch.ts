@@ -23,7 +23,7 @@ import { setOutcome } from './outcome.ts'
 import { prepareCall } from './prepare.ts'
 import { readRequest, requestOf } from './request.ts'
 import { checkDerived, DERIVED_KEYS, merge } from './settings/merge.ts'
-import { isOff, settingsOf, type Settings } from './settings/settings.ts'
+import { checkedCoalesce, isOff, settingsOf, type Settings } from './settings/settings.ts'
 import { ClientState } from './state.ts'
 import { isOwnAttempt, markAsHoldfast } from './transport.ts'
 
@@ -97,11 +97,13 @@ class Client {
   readonly #state: ClientState
   readonly #plan: Plan
   readonly #isOff: boolean
+  /** The same, but coalescing or not: calls that only change this share one, since only those of one plan share. */
+  #otherPlan: Plan | undefined
 
   constructor(options: FetchOptions, settings: Settings, state: ClientState) {
     this.#options = options
     this.#state = state
-    this.#plan = { settings, ...assemble(settings, state) }
+    this.#plan = this.#planOf(settings)
     this.#isOff = isOff(settings)
   }
 
@@ -135,11 +137,17 @@ class Client {
 
   #planFor(own: CallOptions): Plan {
     checkDerived('holdfast', own, PER_CALL_KEYS)
-    const { idempotencyKey, body, ...changes } = own
+    const { idempotencyKey, body, coalesce = this.#plan.settings.coalesce, ...changes } = own
     if (idempotencyKey !== undefined) checkKey('holdfast.idempotencyKey', idempotencyKey)
     if (body !== undefined) checkFunction('holdfast.body', body)
-    if (Object.keys(changes).length === 0) return this.#plan
-    const settings = settingsOf(merge(this.#options, changes))
+    if (Object.keys(changes).length > 0)
+      return this.#planOf(settingsOf(merge(this.#options, { ...changes, coalesce })))
+    if (checkedCoalesce(coalesce) === this.#plan.settings.coalesce) return this.#plan
+    this.#otherPlan ??= this.#planOf(settingsOf(merge(this.#options, { coalesce })))
+    return this.#otherPlan
+  }
+
+  #planOf(settings: Settings): Plan {
     return { settings, ...assemble(settings, this.#state) }
   }
 

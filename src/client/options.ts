@@ -119,6 +119,8 @@ export interface DerivedOptions {
   hedge?: false
   /** Stored responses for when the service fails: `httpCache()` of `holdfast/cache`. Default off. */
   cache?: ResponseCache | false
+  /** Whether GETs and HEADs that ask for exactly the same at the same time share one request. Default false. */
+  coalesce?: boolean
   /** A substitute when a GET or HEAD has failed for good; other methods by `{ methods, respond }`. */
   fallback?: Fallback | FallbackByMethod | false
   beforeAttempt?: ((input: BeforeAttemptInput) => void | Promise<void>) | false

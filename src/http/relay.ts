@@ -21,32 +21,45 @@ export function cameFrom(response: Response, provenance: Provenance): Response {
   return response
 }
 
+/** Where the bytes of a body come from. */
+export interface ByteSource {
+  read(): Promise<ReadResult>
+  cancel(reason: unknown): Promise<void>
+}
+
 /**
  * The same response, its body read through `read`. Nothing is read ahead, so the pace stays the consumer's; until the
  * first read the original body is left unlocked, so that the platform still frees the socket of a response that is
  * forgotten unread.
  */
 export function relay(response: Response, read: Read): Response {
-  if (response.body === null || !canRebuild(response)) return response
-  return cameFrom(new Response(relayed(response, response.body, read), response), response)
-}
-
-function relayed(response: Response, body: ReadableStream<Bytes>, read: Read): ReadableStream<Bytes> {
+  const { body } = response
+  if (body === null || !canRebuild(response)) return response
   // The original response is held: platforms cancel the body of one that has been collected.
   const holder: { readonly response: Response; reader?: BodyReader } = { response }
+  return rebuild(response, body, {
+    read: () => read((holder.reader ??= body.getReader())),
+    cancel: (reason) => (holder.reader === undefined ? body.cancel(reason) : holder.reader.cancel(reason)),
+  })
+}
+
+/** The same response, its body a stream of the same kind over `bytes`, which are asked for only when it is read. */
+export function rebuild(response: Response, body: ReadableStream<Bytes>, bytes: ByteSource): Response {
+  return cameFrom(new Response(streamLike(body, bytes), response), response)
+}
+
+function streamLike(body: ReadableStream<Bytes>, bytes: ByteSource): ReadableStream<Bytes> {
   const source = {
     async pull(
       controller: ReadableStreamDefaultController<Bytes> | ReadableByteStreamController,
     ): Promise<void> {
-      holder.reader ??= body.getReader()
-      const { done, value } = await nextChunk(holder.reader, read)
+      const { done, value } = await nextChunk(bytes)
       if (!done) return controller.enqueue(value)
       controller.close()
       // A reader with a buffer of its own is answered only by this.
       if ('byobRequest' in controller) controller.byobRequest?.respond(0)
     },
-    cancel: (reason: unknown): Promise<void> =>
-      holder.reader === undefined ? body.cancel(reason) : holder.reader.cancel(reason),
+    cancel: (reason: unknown): Promise<void> => bytes.cancel(reason),
   }
   return isByteStream(body)
     ? new ReadableStream({ type: 'bytes', ...source }, { highWaterMark: 0 })
@@ -54,9 +67,9 @@ function relayed(response: Response, body: ReadableStream<Bytes>, read: Read): R
 }
 
 /** An empty chunk would be no answer to a read. */
-async function nextChunk(reader: BodyReader, read: Read): Promise<ReadResult> {
-  let result = await read(reader)
-  while (!result.done && result.value.byteLength === 0) result = await read(reader)
+async function nextChunk(bytes: ByteSource): Promise<ReadResult> {
+  let result = await bytes.read()
+  while (!result.done && result.value.byteLength === 0) result = await bytes.read()
   return result
 }
 

@@ -11,6 +11,7 @@ export const DERIVED_KEYS: readonly string[] = [
   'bulkhead',
   'hedge',
   'cache',
+  'coalesce',
   'fallback',
   'beforeAttempt',
   'policies',

@@ -6,7 +6,7 @@ import { checkCircuitBreaker } from '../../policies/circuit-breaker/circuit-brea
 import { checkHedge } from '../../policies/hedge/stats.ts'
 import { checkRetryBudget, type RetryBudgetSettings } from '../../policies/retry-budget.ts'
 import type { Policy } from '../../policy.ts'
-import { checkFunction, checkKeys, invalidOption } from '../../validate.ts'
+import { checkFunction, checkKeys, checkOneOf, invalidOption } from '../../validate.ts'
 import type {
   DerivedOptions,
   FallbackByMethod,
@@ -33,6 +33,7 @@ export interface Settings extends TimeoutSettings {
   readonly hedge: FetchHedgeOptions | undefined
   readonly idempotency: IdempotencySettings | undefined
   readonly cache: ResponseCache | undefined
+  readonly coalesce: boolean
   readonly fallback: FallbackSettings | undefined
   readonly beforeAttempt: Exclude<DerivedOptions['beforeAttempt'], false>
   readonly policies: readonly Policy<Response>[]
@@ -66,6 +67,7 @@ export function settingsOf(options: FetchOptions): Settings {
     idempotency: part(options.idempotency, idempotencySettings),
     ...(part(options.timeout, timeoutSettings) ?? NO_TIMEOUTS),
     cache: checkedCache(options.cache),
+    coalesce: checkedCoalesce(options.coalesce),
     fallback: fallbackSettings(options.fallback),
     beforeAttempt: checkedFunction('beforeAttempt', options.beforeAttempt),
     policies: checkedPolicies(options.policies),
@@ -139,6 +141,11 @@ function checkedCache(cache: ResponseCache | false | undefined): ResponseCache |
   return cache
 }
 
+export function checkedCoalesce(coalesce: boolean | undefined): boolean {
+  checkOneOf('coalesce', coalesce, [true, false, undefined])
+  return coalesce === true
+}
+
 function fallbackSettings(fallback: DerivedOptions['fallback']): FallbackSettings | undefined {
   if (fallback === undefined || fallback === false) return undefined
   if (typeof fallback === 'function') return { methods: new Set(['GET', 'HEAD']), respond: fallback }
@@ -163,6 +170,7 @@ function checkedPolicies(policies: DerivedOptions['policies']): readonly Policy<
 export function isOff(settings: Settings): boolean {
   const { retry, hedge, bulkhead, circuitBreaker, idempotency, cache, fallback } = settings
   const { beforeAttempt, policies, onEvent } = settings
+  if (settings.coalesce) return false
   const parts = [retry, hedge, bulkhead, circuitBreaker, idempotency, cache, fallback, beforeAttempt, onEvent]
   const times = [settings.attemptMs, settings.totalMs, settings.bodyIdleMs]
   return policies.length === 0 && [...parts, ...times].every((value) => value === undefined)
