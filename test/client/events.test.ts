@@ -280,6 +280,16 @@ describe('the other events', () => {
     expect(of('call-end')).toMatchObject([{ attempts: 2, status: 200 }])
   })
 
+  test('coalesced', async () => {
+    const { fetch, server, of, events } = await bench([], { coalesce: true })
+    await Promise.all([fetch(server.url), fetch(server.url)])
+    const [first, second] = of('call-start')
+    expect(of('coalesced')).toEqual([{ type: 'coalesced', call: callTo(server.url) }])
+    expect(of('coalesced')[0]?.call?.id).toBe(second?.call?.id)
+    expect(of('attempt-start').map(({ call }) => call?.id)).toEqual([first?.call?.id])
+    expect(events.filter(({ type }) => type === 'call-end')).toHaveLength(2)
+  })
+
   test('cache-hit', async () => {
     const { fetch, server, of, clock } = await bench([ok(), status(503)], {
       retry: false,
