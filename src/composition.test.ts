@@ -48,6 +48,42 @@ describe('the order of a pipeline', () => {
     expect(refusalOf(inner, outer)).toBe('')
   })
 
+  test('these orders are refused, each with a reason, and no others', () => {
+    const refused: Readonly<Record<string, readonly string[]>> = {
+      retry: ['retry-budget', 'total-timeout', 'fallback', 'coalesce', 'retry'],
+      'retry-budget': ['retry-budget'],
+      hedge: ['retry', 'retry-budget', 'total-timeout', 'fallback', 'coalesce', 'hedge'],
+      'circuit-breaker': [
+        'retry',
+        'hedge',
+        'fallback',
+        'coalesce',
+        'bulkhead',
+        'concurrency-limit',
+        'rate-limit',
+      ],
+      throttle: ['retry', 'hedge', 'fallback', 'coalesce'],
+      'concurrency-limit': ['retry', 'hedge', 'fallback', 'coalesce', 'bulkhead', 'rate-limit'],
+      'rate-limit': ['retry', 'hedge', 'fallback', 'coalesce'],
+      'total-timeout': ['total-timeout'],
+      'attempt-timeout': [
+        'retry',
+        'circuit-breaker',
+        'bulkhead',
+        'concurrency-limit',
+        'rate-limit',
+        'attempt-timeout',
+      ],
+    }
+    const names = [...Object.keys(refused), 'fallback', 'cache', 'coalesce', 'bulkhead', 'mine']
+    const withReason = / (stands outside|has two of) [^;]+; \S/
+    for (const outer of names) {
+      const inside = names.filter((inner) => refusalOf(outer, inner) !== '')
+      expect(inside.toSorted()).toEqual([...(refused[outer] ?? [])].toSorted())
+      for (const inner of inside) expect(refusalOf(outer, inner)).toMatch(withReason)
+    }
+  })
+
   test('is seen through policies between the two, the user’s own among them', () => {
     expect(refusalOf('circuit-breaker', 'mine', 'bulkhead', 'retry')).toContain(
       'circuit-breaker stands outside',

@@ -35,7 +35,7 @@ export class SlidingQuantile {
 
   /** The smallest sample that at least `share` of all (0 to 1, exclusive of 0) do not exceed; `undefined` without any. */
   quantile(share: number): number | undefined {
-    return this.#count === 0 ? undefined : this.#sorted[Math.ceil(share * this.#count) - 1]
+    return this.#sorted[Math.ceil(share * this.#count) - 1]
   }
 
   #remove(sample: number): void {

@@ -20,8 +20,9 @@ export class Semaphore {
     return this.#queue.size
   }
 
+  /** Whoever waits does so for one that runs. */
   get isIdle(): boolean {
-    return this.#running === 0 && this.#queue.size === 0
+    return this.#running === 0
   }
 
   get limit(): number {

@@ -55,6 +55,13 @@ describe('SlidingCounts', () => {
     expect(counts.sum(3_600_000, 0)).toBe(0)
   })
 
+  test('an idle time of any length costs no more than a short one', () => {
+    const counts = new SlidingCounts(WINDOW_MS, 1)
+    counts.record(0, 0)
+    // Emptied bucket by bucket this would not end.
+    expect(counts.sum(Number.MAX_SAFE_INTEGER, 0)).toBe(0)
+  })
+
   test('loses its counts bucket by bucket', () => {
     const counts = new SlidingCounts(WINDOW_MS, 1)
     for (let ms = 0; ms < WINDOW_MS; ms += 100) counts.record(ms, 0)

@@ -53,9 +53,9 @@ export class SlidingCounts {
 
   /** Takes over what `buckets` gave, as if counted up to `nowMs`; what was counted before is gone. */
   load(nowMs: number, buckets: readonly (readonly number[])[]): void {
-    const size = Math.max(1, Math.min(BUCKETS, buckets.length))
+    const size = Math.max(1, buckets.length)
     const counts = this.#start(this.#bucketAt(nowMs) - size + 1, size)
-    for (const [age, bucket] of buckets.slice(0, BUCKETS).entries()) {
+    for (const [age, bucket] of buckets.entries()) {
       const place = this.#placeOf(this.#head - age)
       for (let kind = 0; kind < this.#width; kind++) {
         const count = bucket[kind] ?? 0

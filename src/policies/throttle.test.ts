@@ -83,6 +83,15 @@ describe('a throttle', () => {
     expect(await run(undefined, 'other')).toBe('done')
   })
 
+  test('a key of one’s own counts apart, too', async () => {
+    let key = 'a'
+    const { run, repeat } = strict({ key: () => key })
+    await repeat(10, down)
+    expect(await run()).toMatchObject({ code: 'ERR_THROTTLED', key: 'a' })
+    key = 'b'
+    expect(await run()).toBe('done')
+  })
+
   test('keys without requests are forgotten first, those with requests never', async () => {
     const { run, repeat } = strict({ maxKeys: 1 })
     await repeat(20, down)

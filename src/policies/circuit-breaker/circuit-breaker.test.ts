@@ -212,6 +212,69 @@ describe('circuitBreaker', () => {
     expect(circuit.state).toBe('open')
   })
 
+  test('a rule that throws keeps no permit, and decides nothing', async () => {
+    let isBroken = false
+    const { guarded, open, clock, circuit } = bench({
+      isFailure(outcome) {
+        if (isBroken) throw new Error('bug')
+        return !outcome.ok
+      },
+    })
+    await open()
+    await clock.advance(5000)
+    isBroken = true
+    await expect(guarded.execute(succeed)).rejects.toThrow('bug')
+    expect(circuit.state).toBe('half-open')
+    isBroken = false
+    expect(await guarded.execute(succeed)).toBe('up')
+    expect(circuit.state).toBe('closed')
+  })
+
+  test('an attempt counts by how it ended, though its caller has left meanwhile', async () => {
+    const { guarded, circuit, clock } = bench()
+    const controller = new AbortController()
+    const end = deferred<string>()
+    const result = watch(guarded.execute(() => end.promise, { signal: controller.signal }))
+    await clock.settle()
+    controller.abort()
+    end.resolve('up')
+    await clock.settle()
+    expect(result.settled).toBe(true)
+    expect(circuit.snapshot().buckets).toEqual([{ successes: 1, failures: 0, slow: 0 }])
+  })
+
+  test('a test request that a total timeout ends has failed', async () => {
+    const { breaker, open, clock, circuit } = bench()
+    await open()
+    await clock.advance(5000)
+    const guarded = pipeline(timeout({ totalMs: 10, clock }), breaker)
+    const result = watch(
+      guarded.execute(
+        ({ signal }) =>
+          new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      ),
+    )
+    await clock.advance(10)
+    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect([circuit.state, circuit.snapshot().openForMs]).toEqual(['open', 10_000])
+  })
+
+  test('what comes of a test request after it was called off does not count elsewhere either', async () => {
+    let elsewhere: string | undefined
+    const { guarded, breaker, open, clock } = bench({ settledKey: () => elsewhere })
+    await open()
+    await clock.advance(5000)
+    elsewhere = 'elsewhere'
+    const controller = new AbortController()
+    const end = deferred<string>()
+    watch(guarded.execute(() => end.promise, { signal: controller.signal }))
+    await clock.settle()
+    controller.abort()
+    end.resolve('up')
+    await clock.settle()
+    expect(breaker.circuits.get('elsewhere').snapshot().buckets).toEqual([])
+  })
+
   test('each key has its own circuit', async () => {
     let key = 'a'
     const { guarded, breaker, open } = bench({ key: () => key })
@@ -242,6 +305,7 @@ describe('circuitBreaker', () => {
       whenOpen: 'wait',
       leaseMs: 40_000,
     })
+    expect(circuitBreaker({ leaseMs: 100 }).settings).toEqual({ ...DEFAULTS.circuitBreaker, leaseMs: 100 })
   })
 
   test('an outcome that belongs elsewhere counts there, and as a success here', async () => {
@@ -283,6 +347,10 @@ describe('circuitBreaker', () => {
     expect(() => circuitBreaker({ openMs: 60_000 })).not.toThrow()
   })
 
+  test('rules that are off by default may be turned off', () => {
+    expect(() => circuitBreaker({ consecutive: false, slowCall: false })).not.toThrow()
+  })
+
   test.each([
     [{ failureRate: 50 }, 'circuitBreaker.failureRate should be in (0, 1], got 50'],
     [{ windowMs: 0 }, 'circuitBreaker.windowMs should be a number > 0, got 0'],
@@ -310,6 +378,12 @@ describe('circuitBreaker', () => {
     ],
     [{ whenOpen: 'park' as 'wait' }, 'circuitBreaker.whenOpen should be one of "reject", "wait", got "park"'],
     [{ key: 'a' as unknown as () => string }, 'circuitBreaker.key should be a function, got "a"'],
+    [{ isFailure: true as never }, 'circuitBreaker.isFailure should be a function, got true'],
+    [{ settledKey: 'b' as never }, 'circuitBreaker.settledKey should be a function, got "b"'],
+    [{ random: 0.5 as never }, 'circuitBreaker.random should be a function, got 0.5'],
+    [{ onEvent: {} as never }, 'circuitBreaker.onEvent should be a function'],
+    [{ leaseMs: 0 }, 'circuitBreaker.leaseMs should be a number > 0, got 0'],
+    [{ threshold: 5 } as never, 'circuitBreaker has no option "threshold"'],
   ])('refuses %j', (options, message) => {
     expect(() => circuitBreaker(options)).toThrow(message)
   })

@@ -74,7 +74,8 @@ export interface CircuitBreaker<Value = unknown> extends Policy<Value> {
 }
 
 const SETTINGS = Object.keys(DEFAULTS.circuitBreaker)
-const KEYS = [...SETTINGS, 'key', 'isFailure', 'settledKey', 'leaseMs', 'clock', 'random', 'onEvent']
+const HOOKS = ['key', 'isFailure', 'settledKey', 'random', 'onEvent'] as const
+const KEYS = [...SETTINGS, ...HOOKS, 'leaseMs', 'clock']
 
 export function checkCircuitBreaker(name: string, settings: CircuitBreakerSettings): void {
   for (const key of ['windowMs', 'openMs', 'maxOpenMs'] as const) {
@@ -117,8 +118,9 @@ export function circuitBreaker<Value = unknown>(
 ): CircuitBreaker<Value> {
   checkKeys('circuitBreaker', options, KEYS)
   checkCircuitBreaker('circuitBreaker', options)
-  if (options.key !== undefined) checkFunction('circuitBreaker.key', options.key)
-  if (options.isFailure !== undefined) checkFunction('circuitBreaker.isFailure', options.isFailure)
+  for (const hook of HOOKS) {
+    if (options[hook] !== undefined) checkFunction(`circuitBreaker.${hook}`, options[hook])
+  }
   if (options.leaseMs !== undefined) checkPositive('circuitBreaker.leaseMs', options.leaseMs)
   return guard(new CircuitStore(options), options)
 }
@@ -156,16 +158,17 @@ type GuardOptions<Value> = Pick<CircuitBreakerOptions<Value>, 'key' | 'isFailure
 
 /** The policy over a store of circuits. */
 export function guard<Value>(store: CircuitStore, options: GuardOptions<Value>): CircuitBreaker<Value> {
+  const { whenOpen = store.settings.whenOpen } = options
   return {
     name: 'circuit-breaker',
-    settings: { ...store.settings, whenOpen: options.whenOpen ?? store.settings.whenOpen },
+    settings: { ...store.settings, whenOpen },
     circuits: store.circuits,
     wrap:
       <T extends Value>(next: Next<T>) =>
       async (context: Context): Promise<T> => {
         const circuit = store.circuits.get(options.key?.(context) ?? context.execution.key)
         let permit = circuit.tryAcquire()
-        if (permit === REFUSED) permit = await whenRefused(store, circuit, context, options.whenOpen)
+        if (permit === REFUSED) permit = await whenRefused(store, circuit, context, whenOpen)
         const attempt = new GuardedAttempt(circuit, permit, context.scope)
         const outcome = await settled(next(context))
         settle(store, attempt, outcome, context, options)
@@ -225,7 +228,7 @@ async function whenRefused(
   { waiting }: CircuitStore,
   circuit: Circuit,
   context: Context,
-  whenOpen: 'reject' | 'wait' = DEFAULTS.circuitBreaker.whenOpen,
+  whenOpen: 'reject' | 'wait',
 ): Promise<Permit> {
   let permit: Permit = REFUSED
   while (permit === REFUSED) {

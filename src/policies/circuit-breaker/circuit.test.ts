@@ -70,6 +70,10 @@ describe('a closed circuit', () => {
     expect(circuit.state).toBe('open')
   })
 
+  test('nobody needs to come again later', () => {
+    expect(bench().circuit.retryAfterMs).toBe(0)
+  })
+
   test('a jump of the wall clock changes nothing', () => {
     const { circuit, run, clock } = bench()
     run('failure', 9)
@@ -91,6 +95,14 @@ describe('an open circuit', () => {
     expect(circuit.state).toBe('open')
     expect(run('success')).toBe(1)
     expect(circuit.state).toBe('closed')
+  })
+
+  test('what is redirected to it says nothing new', () => {
+    const { circuit, run, events } = bench()
+    run('failure', 10)
+    for (let redirected = 0; redirected < 20; redirected++) circuit.record('failure')
+    expect(events).toHaveLength(1)
+    expect(circuit.retryAfterMs).toBe(5000)
   })
 
   test('its time doubles with each failed test request, up to 30 s', async () => {

@@ -3,7 +3,7 @@ import type { CircuitOpenCause, HoldfastEvent } from '../../events.ts'
 import { uniform, type Random } from '../../random.ts'
 import { SlidingCounts } from '../../sliding-counts.ts'
 import { invalidOption } from '../../validate.ts'
-import { HalfOpen, type Decision, type Lease } from './half-open.ts'
+import { HalfOpen, type Decision } from './half-open.ts'
 import { REFUSED, type Permit, type Verdict } from './permit.ts'
 import { exceededShare, type CircuitSettings } from './rules.ts'
 import { checkSnapshot, type CircuitSnapshot, type CircuitState } from './snapshot.ts'
@@ -61,7 +61,7 @@ export class Circuit {
 
   /** An open circuit whose time has passed is still open: it is half-open once a test request is under way. */
   get state(): CircuitState {
-    if (this.#halfOpen !== undefined) this.#expireLeases(this.#parts.clock.now())
+    this.#expireLeases(this.#parts.clock.now())
     return this.#state
   }
 
@@ -197,18 +197,12 @@ export class Circuit {
   }
 
   #expireLeases(nowMs: number): void {
-    for (
-      let lease = this.#nextLease;
-      lease !== undefined && nowMs >= lease.untilMs;
-      lease = this.#nextLease
-    ) {
+    while (this.#halfOpen !== undefined) {
+      const lease = this.#halfOpen.nextLease
+      if (lease === undefined || nowMs < lease.untilMs) return
       const slow = this.#isSlow(lease.untilMs - this.#parts.settings.leaseMs, lease.untilMs)
-      this.#decide(this.#halfOpen?.sample(lease.permit, true, slow), lease.untilMs)
+      this.#decide(this.#halfOpen.sample(lease.permit, true, slow), lease.untilMs)
     }
-  }
-
-  get #nextLease(): Lease | undefined {
-    return this.#halfOpen?.nextLease
   }
 
   #decide(decision: Decision, nowMs: number): void {

@@ -4,7 +4,7 @@ import { exceededShare, type CircuitSettings } from './rules.ts'
 /** What the test requests say so far: `undefined` while it takes more of them. */
 export type Decision = 'open' | 'close' | undefined
 
-export interface Lease {
+interface Lease {
   readonly permit: Permit
   readonly untilMs: number
 }

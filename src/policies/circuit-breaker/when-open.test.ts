@@ -82,11 +82,26 @@ describe("whenOpen: 'wait'", () => {
     const { guarded, circuit, clock } = bench(waiting)
     circuit.isolate()
     const result = watch(guarded.execute(succeed))
+    await clock.settle()
+    expect(clock.pending).toBe(0)
     await clock.advance(3_600_000)
     expect(result.settled).toBe(false)
     circuit.reset()
     await clock.settle()
     expect(result.value).toBe('up')
+  })
+
+  test('a test request that is called off makes room for the next one at once', async () => {
+    const { guarded, open, clock, circuit } = bench(waiting)
+    await open()
+    const controller = new AbortController()
+    watch(guarded.execute(() => new Promise<never>(() => {}), { signal: controller.signal }))
+    const next = watch(guarded.execute(succeed))
+    await clock.advance(5000)
+    expect([circuit.state, next.settled]).toEqual(['half-open', false])
+    controller.abort()
+    await clock.settle()
+    expect(next.value).toBe('up')
   })
 
   test('ends with the total timeout, and with the caller', async () => {

@@ -7,7 +7,8 @@ import type { AttemptBudget, Context, Policy } from '../../policy.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { retry } from '../retry.ts'
 import { timeout } from '../timeout.ts'
-import { hedge, type HedgeOptions } from './hedge.ts'
+import { hedge, hedgeFrom, type HedgeOptions, type HedgeRules } from './hedge.ts'
+import { HedgeStore } from './stats.ts'
 
 /** An operation whose runs are ended by hand. */
 function runs(): { readonly all: { context: Context; end: Deferred<string> }[]; operation: Operation } {
@@ -146,12 +147,16 @@ describe('a hedge', () => {
     expect(result.value).toBe('well')
   })
 
-  test('both fail: the newest failure is given, once', async () => {
+  test.each([
+    [1, 0],
+    [0, 1],
+  ])('both fail, %i before %i: the newest failure is given, once', async (former, latter) => {
     const { clock, runs, execute } = bench()
     const result = execute()
     await clock.advance(100)
-    runs[1]?.end.reject(new Error('one'))
-    runs[0]?.end.reject(new Error('two'))
+    runs[former]?.end.reject(new Error('one'))
+    await clock.settle()
+    runs[latter]?.end.reject(new Error('two'))
     await clock.settle()
     expect(result.error).toEqual(new Error('two'))
   })
@@ -181,6 +186,29 @@ describe('a hedge', () => {
     runs[1]?.end.resolve('well')
     await clock.settle()
     expect(discarded).toEqual(['busy'])
+  })
+
+  test('the loser is aborted where nobody discards what it gave', async () => {
+    const { clock, runs, execute } = bench({
+      discard: undefined as never,
+      isGood: (outcome) => outcome.ok && outcome.value !== 'busy',
+    })
+    execute()
+    await clock.advance(100)
+    runs[0]?.end.resolve('busy')
+    runs[1]?.end.resolve('well')
+    await clock.settle()
+    expect(runs.map(({ context }) => context.scope.abortedBy)).toEqual(['race', undefined])
+  })
+
+  test('a first one that is refused on this side ends it, and gives nothing back', async () => {
+    const refusal = new BulkheadFullError('k', 'full')
+    const budget = new CountingBudget(5)
+    const { clock, runs, execute } = bench()
+    const result = execute(lending(budget))
+    runs[0]?.end.reject(refusal)
+    await clock.settle()
+    expect([result.error, budget.tokens]).toEqual([refusal, 5])
   })
 
   test('a second one that is refused on this side ends nothing and costs nothing', async () => {
@@ -246,12 +274,15 @@ describe('a hedge', () => {
   })
 
   test('no timer is set for a second attempt that would come after the deadline', async () => {
-    const { clock, execute } = bench()
-    execute(timeout({ totalMs: 100, clock }))
+    const { clock, execute, runs } = bench()
+    const result = execute(timeout({ totalMs: 100, clock }))
     expect(clock.pendingDelaysMs).toEqual([100])
+    runs[0]?.end.resolve('first')
+    await clock.settle()
+    expect(result.value).toBe('first')
   })
 
-  test('a timer that comes late, when no time is left, sends none', async () => {
+  test.each([50, 60])('a timer that comes %i ms late, when no time is left, sends none', async (byMs) => {
     const clock = virtualClock()
     const late = { lateMs: 0 }
     const { execute, runs } = bench({
@@ -262,7 +293,7 @@ describe('a hedge', () => {
       },
     })
     execute(timeout({ totalMs: 150, clock }))
-    late.lateMs = 60
+    late.lateMs = byMs
     await clock.advance(100)
     expect(runs).toHaveLength(1)
   })
@@ -344,6 +375,46 @@ describe('a hedge', () => {
   })
 })
 
+describe('the rules of an embedding client', () => {
+  function racing(rules: Partial<HedgeRules<string>>) {
+    const clock = virtualClock()
+    const key = (): string => 'k'
+    const policy = hedgeFrom<string>(new HedgeStore({ delayMs: 100 }, 1), { clock, key, ...rules })
+    const { all, operation } = runs()
+    return { clock, runs: all, result: watch(pipeline(policy).execute(operation)) }
+  }
+
+  test('whether a second attempt can be sent is asked when the delay is over', async () => {
+    let isReady = true
+    const { clock, runs } = racing({ isReady: () => isReady })
+    isReady = false
+    await clock.advance(100)
+    expect(runs).toHaveLength(1)
+    const ready = racing({ isReady: () => true })
+    await ready.clock.advance(100)
+    expect(ready.runs).toHaveLength(2)
+  })
+
+  test('it is told before the second attempt is sent', async () => {
+    const seen: number[] = []
+    const racers = racing({ onHedge: () => seen.push(racers.runs.length) })
+    await racers.clock.advance(100)
+    expect([seen, racers.runs.length]).toEqual([[1], 2])
+  })
+
+  test.each(['isReady', 'onHedge'])('what %s throws ends the race, and the first attempt', async (hook) => {
+    const bug = new Error('bug')
+    const { clock, runs, result } = racing({
+      [hook]: () => {
+        throw bug
+      },
+    })
+    await clock.advance(100)
+    expect(result.error).toBe(bug)
+    expect(runs.map(({ context }) => context.scope.abortedBy)).toEqual(['race'])
+  })
+})
+
 describe('the delay of a hedge', () => {
   test('is delayMs until there are enough samples, then their percentile', async () => {
     const { clock, policy } = bench({ delayMs: 777 })
@@ -366,6 +437,13 @@ describe('the delay of a hedge', () => {
     expect(clock.pendingDelaysMs).toEqual([777])
     await other
     expect(await delayOf(clock, policy)).toBe(10)
+  })
+
+  test('is forgotten with the key used longest ago', async () => {
+    const { clock, policy } = bench({ delayMs: 777, minimumSamples: 1, maxKeys: 1 })
+    await settleEach(clock, policy, [10])
+    await pipeline(policy).execute(() => 'done', { key: 'other' })
+    expect(await delayOf(clock, policy)).toBe(777)
   })
 
   test('failures are no samples', async () => {

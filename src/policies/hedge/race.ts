@@ -33,7 +33,7 @@ export class Race<Value, T extends Value> implements AbortListener {
   readonly #context: Context
   readonly #startedMs: number
   readonly #delayMs: number
-  #first: Runner<T> | undefined
+  readonly #first: Runner<T>
   #second: Runner<T> | undefined
   #timer: Timer | undefined
   #isOver = false
@@ -47,19 +47,19 @@ export class Race<Value, T extends Value> implements AbortListener {
     this.#context = context
     this.#startedMs = rules.clock.now()
     this.#delayMs = stats.delayMs
+    // Before the attempt's own scope: an abort from outside has ended the race when it gets there.
+    context.scope.add(this)
+    this.#first = runnerOf(context.within(new Scope(context.scope), context.deadline))
   }
 
   run(): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
-      const { scope, deadline } = this.#context
-      scope.add(this)
-      if (this.#startedMs + this.#delayMs < deadline) {
+      if (this.#startedMs + this.#delayMs < this.#context.deadline) {
         this.#timer = this.#rules.clock.schedule(() => this.#sendSecond(), this.#delayMs)
       }
-      const own = new Scope(scope)
-      this.#first = this.#start(this.#context.within(own, deadline))
+      this.#start(this.#first)
     })
   }
 
@@ -69,12 +69,10 @@ export class Race<Value, T extends Value> implements AbortListener {
     this.#reject(scope.reason)
   }
 
-  #start(context: Context): Runner<T> {
-    const runner: Runner<T> = { context, outcome: undefined }
-    settled(this.#run(context))
+  #start(runner: Runner<T>): void {
+    settled(this.#run(runner.context))
       .then((outcome) => this.#ended(runner, outcome))
       .catch((error: unknown) => this.#fail(error))
-    return runner
   }
 
   /** `async`, so that a policy which throws before it returns its promise fails like any other. */
@@ -89,7 +87,9 @@ export class Race<Value, T extends Value> implements AbortListener {
       emit(this.#rules.onEvent, { type: 'hedge', attempt: context.attempt, delayMs: this.#delayMs }, context)
       this.#rules.onHedge?.(context)
       // A listener may have aborted just now.
-      if (!this.#isOver) this.#second = this.#start(context)
+      if (this.#isOver) return
+      this.#second = runnerOf(context)
+      this.#start(this.#second)
     } catch (error) {
       this.#fail(error)
     }
@@ -115,21 +115,17 @@ export class Race<Value, T extends Value> implements AbortListener {
     runner.outcome = outcome
     if (this.#isGood(outcome, runner.context)) return this.#won(runner, outcome)
     if (runner === this.#second && isRefusal(outcome)) this.#refund()
-    if (this.#first?.outcome === undefined) return
+    const firsts = this.#first.outcome
+    if (firsts === undefined) return
     if (this.#second === undefined) return this.#finish(runner, outcome)
-    if (this.#second.outcome !== undefined) this.#bothFailed(runner, outcome)
+    if (this.#second.outcome === undefined) return
+    // The newest failure is given, but the second attempt's only if it was one: refused here, it tells nothing.
+    if (isRefusal(outcome)) this.#finish(this.#first, firsts)
+    else this.#finish(runner, outcome)
   }
 
   #isGood(outcome: Outcome<T>, context: Context): boolean {
     return this.#rules.isGood?.(outcome, context) ?? outcome.ok
-  }
-
-  /** The newest failure is given, but the second attempt's only if it was one: refused here, it tells nothing. */
-  #bothFailed(last: Runner<T>, outcome: Outcome<T>): void {
-    const first = this.#first
-    if (last === this.#second && isRefusal(outcome) && first?.outcome !== undefined)
-      this.#finish(first, first.outcome)
-    else this.#finish(last, outcome)
   }
 
   #won(runner: Runner<T>, outcome: Outcome<T>): void {
@@ -148,7 +144,7 @@ export class Race<Value, T extends Value> implements AbortListener {
    */
   #takeSample(winner: Runner<T>): void {
     if (winner === this.#first) this.#stats.sample(this.#rules.clock.now() - this.#startedMs)
-    else if (this.#first?.outcome === undefined) this.#stats.sample(this.#delayMs)
+    else if (this.#first.outcome === undefined) this.#stats.sample(this.#delayMs)
   }
 
   #refund(): void {
@@ -181,6 +177,10 @@ export class Race<Value, T extends Value> implements AbortListener {
     this.#timer?.cancel()
     this.#context.scope.remove(this)
   }
+}
+
+function runnerOf<T>(context: Context): Runner<T> {
+  return { context, outcome: undefined }
 }
 
 const isRefusal = (outcome: Outcome | undefined): boolean =>
