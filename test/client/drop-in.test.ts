@@ -307,7 +307,7 @@ describe('a transport of the user’s', () => {
   })
 
   test.each<[string, FetchOptions]>([
-    ['with everything off', OFF as object],
+    ['with everything off', OFF],
     ['with everything on', {}],
   ])('gets a Request as URL and init: %s', async (_, options) => {
     const transport = vi.fn<Transport>(async () => new Response())
