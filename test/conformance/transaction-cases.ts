@@ -317,12 +317,13 @@ const without: readonly TransactionCase[] = [
   {
     name: 'without a key the transaction commits when the function has resolved, and rolls back when it throws',
     async run(service, effects) {
-      service.handle = async ({ idempotency, early }) =>
-        idempotency.transaction(async (client): Promise<Early> => {
+      service.handle = async ({ idempotency }) => {
+        await idempotency.transaction(async (client) => {
           await effects.add(client, `order ${service.count}`)
           if (service.count === 2) throw new Error('no')
-          return early({ status: 201, body: 'done' })
         })
+        return { status: 201, body: 'done' }
+      }
       assert.equal((await service.send()).text, 'done')
       await service.send().catch(() => undefined)
       assert.equal((await service.send()).text, 'done')

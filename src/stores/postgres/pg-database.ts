@@ -1,0 +1,164 @@
+import {
+  CommitError,
+  isRefused,
+  literalStatementOf,
+  statementOf,
+  type Call,
+  type Database,
+  type DatabaseTransaction,
+  type Row,
+} from './database.ts'
+
+export interface PgQuery {
+  text: string
+  name?: string
+  values?: unknown[]
+  rowMode: 'array'
+}
+
+/** What this store needs of a client of pg's pool. */
+export interface PgClient {
+  query(query: PgQuery): Promise<unknown>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  removeListener(event: 'error', listener: (error: Error) => void): unknown
+  release(destroy?: boolean): void
+}
+
+/** What this store needs of pg's `Pool`. */
+export interface PgPool {
+  query(query: PgQuery): Promise<unknown>
+  connect(): Promise<PgClient>
+}
+
+/** More is cut off by the server, with a warning. */
+const LONGEST_NAME = 63
+
+export class PgDatabase implements Database {
+  readonly #pool: PgPool
+  readonly #schema: string
+  readonly #prepare: boolean
+
+  /** `schema` is quoted. */
+  constructor(pool: PgPool, schema: string, prepare: boolean) {
+    this.#pool = pool
+    this.#schema = schema
+    this.#prepare = prepare
+  }
+
+  async call(call: Call): Promise<Row> {
+    return rowOf(await this.#pool.query(this.#query(call)))
+  }
+
+  async script(sql: string): Promise<void> {
+    await this.#pool.query({ text: sql, rowMode: 'array' })
+  }
+
+  async begin(first: Call): Promise<DatabaseTransaction> {
+    const connection = new Connection(await this.#pool.connect())
+    try {
+      const [, result] = await connection.send('BEGIN', literalStatementOf(this.#schema, first))
+      return new PgTransaction(connection, this.#schema, rowOf(result))
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+  }
+
+  #query(call: Call): PgQuery {
+    const text = statementOf(this.#schema, call)
+    const name = `holdfast ${call.name} ${this.#schema}`
+    const named = this.#prepare && name.length <= LONGEST_NAME
+    return { ...(named ? { name } : {}), text, values: [...call.values], rowMode: 'array' }
+  }
+}
+
+class PgTransaction implements DatabaseTransaction {
+  readonly first: Row
+  readonly #connection: Connection
+  readonly #schema: string
+
+  constructor(connection: Connection, schema: string, first: Row) {
+    this.#connection = connection
+    this.#schema = schema
+    this.first = first
+  }
+
+  get client(): unknown {
+    return this.#connection.client
+  }
+
+  async commit(last: Call): Promise<void> {
+    const connection = this.#connection
+    if (connection.lost !== undefined) {
+      connection.destroy()
+      throw new CommitError('rolled-back', connection.lost)
+    }
+    try {
+      await connection.send(literalStatementOf(this.#schema, last), 'COMMIT')
+    } catch (error) {
+      await connection.clean()
+      throw new CommitError(isRefused(error) ? 'rolled-back' : 'unknown', error)
+    }
+    connection.release()
+  }
+
+  async rollback(last: Call): Promise<void> {
+    try {
+      await this.#connection.send(literalStatementOf(this.#schema, last), 'ROLLBACK')
+    } catch (error) {
+      await this.#connection.clean()
+      throw error
+    }
+    this.#connection.release()
+  }
+}
+
+/** A client of the pool while it is in use; it is given back once. */
+class Connection {
+  readonly client: PgClient
+  /** Why it broke, if it has. Without a listener the event would end the process. */
+  lost: Error | undefined
+  readonly #onError = (error: Error): void => {
+    this.lost ??= error
+  }
+
+  constructor(client: PgClient) {
+    this.client = client
+    client.on('error', this.#onError)
+  }
+
+  /** Several statements in one message. Resolves to their results. */
+  async send(...statements: readonly string[]): Promise<readonly unknown[]> {
+    const results = await this.client.query({ text: statements.join('; '), rowMode: 'array' })
+    return Array.isArray(results) ? results : [results]
+  }
+
+  release(): void {
+    this.client.removeListener('error', this.#onError)
+    this.client.release()
+  }
+
+  destroy(): void {
+    this.client.removeListener('error', this.#onError)
+    this.client.release(true)
+  }
+
+  /** Ends what may still be open. A connection of which nobody knows the state is closed. */
+  async clean(): Promise<void> {
+    try {
+      await this.send('ROLLBACK')
+    } catch {
+      this.destroy()
+      return
+    }
+    this.release()
+  }
+}
+
+function rowOf(result: unknown): Row {
+  const rows: unknown =
+    typeof result === 'object' && result !== null ? Reflect.get(result, 'rows') : undefined
+  const row: unknown = Array.isArray(rows) ? rows[0] : undefined
+  if (!Array.isArray(row)) throw new Error('postgresStore: the client gave no rows')
+  return row
+}

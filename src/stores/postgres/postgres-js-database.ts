@@ -1,0 +1,37 @@
+import { statementOf, type Call, type Database, type DatabaseTransaction, type Row } from './database.ts'
+import {
+  firstRow,
+  type PostgresJsQuery,
+  type PostgresJsSql,
+  type PostgresJsTransaction,
+} from './postgres-js-client.ts'
+import { beginPostgresJs } from './postgres-js-transaction.ts'
+
+export class PostgresJsDatabase implements Database {
+  readonly #sql: PostgresJsSql
+  readonly #schema: string
+  readonly #prepare: boolean
+
+  /** `schema` is quoted. */
+  constructor(sql: PostgresJsSql, schema: string, prepare: boolean) {
+    this.#sql = sql
+    this.#schema = schema
+    this.#prepare = prepare
+  }
+
+  async call(call: Call): Promise<Row> {
+    return firstRow(await this.#query(this.#sql, call))
+  }
+
+  async script(sql: string): Promise<void> {
+    await this.#sql.unsafe(sql).values()
+  }
+
+  begin(first: Call): Promise<DatabaseTransaction> {
+    return beginPostgresJs(this.#sql, first, (sql, call) => this.#query(sql, call))
+  }
+
+  #query(sql: PostgresJsTransaction, call: Call): PostgresJsQuery {
+    return sql.unsafe(statementOf(this.#schema, call), [...call.values], { prepare: this.#prepare }).values()
+  }
+}

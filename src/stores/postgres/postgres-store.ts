@@ -1,0 +1,225 @@
+import type {
+  AcquireRequest,
+  AcquireResult,
+  IdempotencyStore,
+  Lease,
+  StoreTransaction,
+} from '../../idempotency/store.ts'
+import {
+  sqlState,
+  type Call,
+  type Database,
+  type DatabaseTransaction,
+  type Row,
+  type Value,
+} from './database.ts'
+import { indexed, written } from './names.ts'
+import { RecordingTransaction } from './recording-transaction.ts'
+import { Room } from './room.ts'
+
+export interface PostgresStoreParts {
+  readonly database: Database
+  /** What `migrate()` runs. */
+  readonly migration: string
+  /** The time, in ms since the epoch, for tests; the server's own without it. */
+  readonly nowMs?: () => number
+}
+
+/** Keys in Postgres, and what is to be done for them now and then. */
+export interface PostgresStore extends IdempotencyStore {
+  begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'>
+  /**
+   * Creates the tables and functions where there are none; makes sure that they are of this version where there are.
+   * Several processes may call it at once. @throws when they are of a later version, or somebody else's
+   */
+  migrate(): Promise<void>
+  /** Deletes what has expired, in batches; resolves to how many. New keys do that, too, a few rows at a time. */
+  purge(): Promise<number>
+}
+
+/** Expired rows go in batches, once every so many new keys: fewer than a batch holds, so none are left behind. */
+const PURGE_EVERY = 64
+const PURGE_ROWS = 128
+const PURGE_ALL_ROWS = 1000
+
+/** How often a statement is sent that the server refuses because another one came first. */
+const MOST_TRIES = 5
+const RETRYABLE = new Set(['40001', '40P01'])
+const LOCK_NOT_AVAILABLE = '55P03'
+/** Undefined function, table, schema; no right to use the schema is another matter. */
+const MISSING = new Set(['42883', '42P01', '3F000'])
+
+const BUSY: AcquireResult = { type: 'busy', retryAfterMs: 1000 }
+
+/** An answer that no function of this store gives. */
+const unknownAnswer = (answer: unknown): Error =>
+  new Error(`postgresStore: the database answered what Holdfast never asked for (${String(answer)})`)
+
+export class SqlStore implements PostgresStore {
+  readonly name = 'postgres'
+  readonly #parts: PostgresStoreParts
+  readonly #room = new Room()
+  #taken = 0
+
+  constructor(parts: PostgresStoreParts) {
+    this.#parts = parts
+  }
+
+  migrate(): Promise<void> {
+    // Under a stricter default it would not see what another process has just made.
+    const sql = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n${this.#parts.migration}`
+    return this.#parts.database.script(sql)
+  }
+
+  async purge(): Promise<number> {
+    for (let deleted = 0; ;) {
+      const batch = numberOf(await this.#text('purge', [PURGE_ALL_ROWS, this.#now()]))
+      deleted += batch
+      if (batch < PURGE_ALL_ROWS) return deleted
+    }
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    const [scope, key] = await recordOf(request)
+    const { maxKeysPerScope } = request
+    const room = this.#room.ask(scope, maxKeysPerScope)
+    const purgeRows = this.#taken >= PURGE_EVERY ? PURGE_ROWS : 0
+    const claim = [written(request.fingerprint), written(request.owner), request.leaseMs, request.ttlMs]
+    const limits = [maxKeysPerScope, room.counting ? 1 : 0, room.fullUntilMs, purgeRows]
+    const takeover = request.abandoned === 'takeover' ? 1 : 0
+    const values = [scope, key, ...claim, takeover, ...limits, this.#now()]
+    const row = await this.#row({ name: 'acquire', values }).catch(orBusy)
+    if (row === undefined) return BUSY
+    this.#note(row, scope, maxKeysPerScope, purgeRows)
+    return resultOf(row)
+  }
+
+  async heartbeat(lease: Lease): Promise<'extended' | 'lost'> {
+    const values = [...(await ownedBy(lease)), lease.leaseMs, this.#now()]
+    return oneOf(['extended', 'lost'], await this.#text('heartbeat', values))
+  }
+
+  async complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
+    const values = await this.#completion(lease, response)
+    return oneOf(['completed', 'stale'], await this.#text('complete', values))
+  }
+
+  async release(lease: Lease): Promise<'released' | 'stale'> {
+    return oneOf(['released', 'stale'], await this.#text('release', await ownedBy(lease)))
+  }
+
+  async read(lease: Lease): Promise<Uint8Array | undefined> {
+    const content = await this.#text('read', [...(await recordOf(lease)), written(lease.fingerprint)])
+    return content === null ? undefined : bytesOf(content)
+  }
+
+  async begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'> {
+    const values = lease === undefined ? [null, null, null, 0] : [...(await ownedBy(lease)), lease.leaseMs]
+    const transaction = await this.#begin({ name: 'lock', values })
+    const [id] = transaction.first
+    const check: Call = { name: 'check', values: [typeof id === 'string' ? id : ''] }
+    const recording = new RecordingTransaction(transaction, check, async (response) => {
+      if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
+      return { name: 'finish', values: [...check.values, ...(await this.#completion(lease, response))] }
+    })
+    if (id !== null) return recording
+    await recording.rollback()
+    return 'stale'
+  }
+
+  async #completion(lease: Lease, response: Uint8Array): Promise<Value[]> {
+    const bytes = Buffer.from(response.buffer, response.byteOffset, response.byteLength)
+    return [...(await ownedBy(lease)), lease.leaseMs, bytes.toString('base64'), this.#now()]
+  }
+
+  #begin(first: Call): Promise<DatabaseTransaction> {
+    return persistently(() => this.#parts.database.begin(first))
+  }
+
+  #row(call: Call): Promise<Row> {
+    return persistently(() => this.#parts.database.call(call))
+  }
+
+  async #text(name: string, values: readonly Value[]): Promise<unknown> {
+    return (await this.#row({ name, values }))[0]
+  }
+
+  #now(): number | null {
+    return this.#parts.nowMs?.() ?? null
+  }
+
+  /** What an acquire has said of its scope by the way. */
+  #note([answer, , content]: Row, scope: string, maxKeys: number, purgeRows: number): void {
+    if (answer === 'full') this.#room.full(scope, maxKeys, numberOf(content))
+    if (answer !== 'acquired') return
+    this.#taken = purgeRows > 0 ? 1 : this.#taken + 1
+    if (content !== null) this.#room.counted(scope, maxKeys, numberOf(content))
+  }
+}
+
+/** Under a stricter isolation level than READ COMMITTED the server refuses who came second, instead of waiting. */
+async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const state = sqlState(error) ?? ''
+      if (MISSING.has(state)) {
+        throw new Error('postgresStore: tables or functions are missing: call migrate() first', {
+          cause: error,
+        })
+      }
+      if (!RETRYABLE.has(state) || tries >= MOST_TRIES) throw error
+    }
+  }
+}
+
+/** Somebody else holds a lock for long: whoever it is, the key is not to be had now. */
+function orBusy(error: unknown): undefined {
+  if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+}
+
+function resultOf([type, number, content]: Row): AcquireResult {
+  switch (type) {
+    case 'acquired':
+      return { type, fence: numberOf(number) }
+    case 'busy':
+      return { type, retryAfterMs: numberOf(number) }
+    case 'done':
+      return { type, response: bytesOf(content) }
+    case 'full':
+      return { type, limit: 'scope', retryAfterMs: numberOf(number) }
+    case 'mismatch':
+    case 'abandoned':
+      return { type }
+    default:
+      throw unknownAnswer(type)
+  }
+}
+
+async function recordOf({ scope, key }: Lease): Promise<[scope: string, key: string]> {
+  return [await indexed(scope), await indexed(key)]
+}
+
+async function ownedBy(lease: Lease): Promise<[scope: string, key: string, owner: string]> {
+  return [...(await recordOf(lease)), written(lease.owner)]
+}
+
+function oneOf<const T extends string>(allowed: readonly T[], answer: unknown): T {
+  const found = allowed.find((each) => each === answer)
+  if (found === undefined) throw unknownAnswer(answer)
+  return found
+}
+
+function numberOf(value: unknown): number {
+  const number = typeof value === 'string' && value !== '' ? Number(value) : NaN
+  if (!Number.isFinite(number)) throw unknownAnswer(value)
+  return number
+}
+
+/** Bytes come as Base64: what clients make of `bytea` depends on settings of theirs and of the server's. */
+function bytesOf(value: unknown): Uint8Array {
+  if (typeof value !== 'string') throw unknownAnswer(value)
+  const bytes = Buffer.from(value, 'base64')
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

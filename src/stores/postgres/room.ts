@@ -1,0 +1,45 @@
+/** A part of the room that was found: so many processes may share it before their sum exceeds the limit. */
+const SHARE = 16
+
+const MOST_SCOPES = 10_000
+
+interface ScopeRoom {
+  readonly maxKeys: number
+  /** How many keys may be added before somebody has to count again. */
+  left: number
+  /** On the database's clock, in ms since the epoch; until then nobody has to look. */
+  readonly fullUntilMs: number | null
+}
+
+/**
+ * What this process knows of how full scopes are, so that rows are counted now and then and not for each new key: the
+ * less room there is, the more often; every time where the limit is near.
+ */
+export class Room {
+  readonly #scopes = new Map<string, ScopeRoom>()
+
+  /** What has to be looked at for one more key. */
+  ask(scope: string, maxKeys: number): { readonly counting: boolean; readonly fullUntilMs: number | null } {
+    const known = this.#scopes.get(scope)
+    if (known === undefined || known.maxKeys !== maxKeys) return { counting: true, fullUntilMs: null }
+    known.left--
+    return { counting: known.left < 0, fullUntilMs: known.fullUntilMs }
+  }
+
+  counted(scope: string, maxKeys: number, room: number): void {
+    this.#remember(scope, { maxKeys, left: Math.floor(room / SHARE), fullUntilMs: null })
+  }
+
+  full(scope: string, maxKeys: number, fullUntilMs: number): void {
+    this.#remember(scope, { maxKeys, left: 0, fullUntilMs })
+  }
+
+  #remember(scope: string, room: ScopeRoom): void {
+    this.#scopes.delete(scope)
+    this.#scopes.set(scope, room)
+    if (this.#scopes.size > MOST_SCOPES) {
+      const [oldest] = this.#scopes.keys()
+      if (oldest !== undefined) this.#scopes.delete(oldest)
+    }
+  }
+}

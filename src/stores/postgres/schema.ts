@@ -1,0 +1,76 @@
+import { FUNCTIONS } from './functions.ts'
+
+/** Of tables and functions together: they change together. */
+export const SCHEMA_VERSION = 1
+
+/** Room in a page lets the update that completes a record stay in it, without new index entries. */
+const TABLES = `
+  CREATE TABLE S.holdfast_schema (version integer NOT NULL);
+  INSERT INTO S.holdfast_schema (version) VALUES (${SCHEMA_VERSION});
+  CREATE TABLE S.holdfast_keys (
+    scope text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    state text NOT NULL CHECK (state IN ('active', 'done', 'released')),
+    fingerprint text NOT NULL,
+    owner text NOT NULL,
+    fence bigint NOT NULL CHECK (fence >= 1),
+    lease_until timestamptz NOT NULL,
+    window_end timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    response bytea,
+    PRIMARY KEY (scope, key),
+    CHECK ((state = 'done') = (response IS NOT NULL))
+  ) WITH (fillfactor = 70);
+  CREATE INDEX holdfast_keys_expiry ON S.holdfast_keys (expires_at);
+`
+
+/** One at a time in the whole database: the lock's number is the store's own. */
+const LOCK = 'SELECT pg_advisory_xact_lock(7521962890172731)'
+
+/**
+ * What creates the tables and functions in a schema, or makes sure that they are the ones this version knows. May run
+ * again, and in several processes at once; where there is nothing to do it takes no lock on a table.
+ */
+export function migrationSql(schema: string): string {
+  const quoted = quoteName(schema)
+  const create = [TABLES, ...FUNCTIONS].join('\n').replaceAll(/\bS\./g, () => `${quoted}.`)
+  const name = quoteText(schema)
+  const table = (of: string): string => `to_regclass(${quoteText(`${quoted}.${of}`)})`
+  const body = `
+DECLARE
+  v_version integer;
+BEGIN
+  IF to_regnamespace(${quoteText(quoted)}) IS NULL THEN
+    CREATE SCHEMA ${quoted};
+  END IF;
+  IF ${table('holdfast_schema')} IS NOT NULL THEN
+    SELECT max(version) INTO v_version FROM ${quoted}.holdfast_schema;
+    IF v_version = ${SCHEMA_VERSION} THEN
+      RETURN;
+    END IF;
+    RAISE EXCEPTION 'postgresStore: the tables in schema % have version %, this package knows ${SCHEMA_VERSION}',
+      ${name}, v_version;
+  END IF;
+  IF ${table('holdfast_keys')} IS NOT NULL THEN
+    RAISE EXCEPTION 'postgresStore: schema % has a table holdfast_keys that is not of Holdfast', ${name};
+  END IF;
+${create}
+END`
+  return `${LOCK};\nDO ${dollarQuoted(body)};\n`
+}
+
+/** An identifier, whatever characters it has. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** A name may have dollars, too. */
+function dollarQuoted(body: string): string {
+  let tag = '$holdfast$'
+  while (body.includes(tag)) tag = tag.replace('$h', '$hh')
+  return `${tag}${body}${tag}`
+}

@@ -1,0 +1,152 @@
+/** A Postgres for tests: the one that runs on this machine, else one of the tests' own, from installed binaries. */
+import { execFile, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { chown, mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import postgres from 'postgres'
+import type { PostgresPool } from '../../src/stores/postgres/index.ts'
+
+export type PoolSettings = Readonly<Record<string, string>>
+
+export interface PostgresConnection {
+  readonly pool: PostgresPool
+  readonly end: () => Promise<void>
+}
+
+const LOCAL = 'postgres://postgres@127.0.0.1:5432/test'
+const MISSING =
+  'these tests need Postgres: start one on 127.0.0.1:5432 (user postgres, trusted, database test), name one in POSTGRES_URL, or install it (Debian: apt-get install postgresql)'
+
+let found: Promise<string> | undefined
+
+/** Where Postgres is. */
+export function postgresUrl(): Promise<string> {
+  found ??= find().catch((cause: unknown) => {
+    throw new Error(MISSING, { cause })
+  })
+  return found
+}
+
+async function find(): Promise<string> {
+  const given = process.env['POSTGRES_URL']
+  if (given !== undefined) return given
+  return (await answers(LOCAL)) ? LOCAL : start()
+}
+
+async function answers(url: string): Promise<boolean> {
+  const client = new pg.Client(url)
+  try {
+    await client.connect()
+    return true
+  } catch {
+    return false
+  } finally {
+    await client.end()
+  }
+}
+
+/** Where `initdb` and `postgres` are: in the path, or where Debian keeps them out of it, the latest first. */
+function binaries(): string {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  const folders = [
+    ...versions.map((version) => join(debian, version, 'bin')),
+    ...(process.env['PATH'] ?? '').split(delimiter),
+  ]
+  const folder = folders.find((each) => ['initdb', 'postgres'].every((name) => existsSync(join(each, name))))
+  if (folder === undefined) throw new Error('initdb and postgres are not installed')
+  return folder
+}
+
+/** Postgres refuses to run as root. */
+async function identity(): Promise<{ readonly uid?: number; readonly gid?: number }> {
+  if (process.getuid?.() !== 0) return {}
+  const id = async (flag: string): Promise<number> =>
+    Number((await promisify(execFile)('id', [flag, 'postgres'])).stdout)
+  return { uid: await id('-u'), gid: await id('-g') }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => void server.close(resolve))
+  return port
+}
+
+/** Starts one that ends with this process. */
+async function start(): Promise<string> {
+  const bin = binaries()
+  const user = await identity()
+  const data = await mkdtemp(join(tmpdir(), 'holdfast-postgres-'))
+  if (user.uid !== undefined) await chown(data, user.uid, user.gid ?? user.uid)
+  const setup = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
+  await promisify(execFile)(join(bin, 'initdb'), setup, { ...user, cwd: data })
+  const port = await freePort()
+  const options = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', data, '-F']
+  const server = spawn(join(bin, 'postgres'), options, { ...user, cwd: data, stdio: 'ignore' })
+  process.once('exit', () => void server.kill('SIGQUIT'))
+  server.once('exit', () => void rm(data, { recursive: true, force: true }))
+  server.unref()
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  for (let tries = 0; tries < 100; tries++) {
+    if (await answers(url)) return url
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error('the server did not start')
+}
+
+/** Parameters of a session, as options of a connection. */
+const sessionOptions = (settings: PoolSettings): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', String.raw`\ `)}`)
+    .join(' ')
+
+export async function connectPg(settings: PoolSettings = {}, max = 10): Promise<PostgresConnection> {
+  const pool = pgPool(await postgresUrl(), settings, max)
+  return { pool, end: () => pool.end() }
+}
+
+export function pgPool(connectionString: string, settings: PoolSettings = {}, max = 10): pg.Pool {
+  const pool = new pg.Pool({ connectionString, options: sessionOptions(settings), max })
+  pool.on('error', () => {})
+  return pool
+}
+
+export async function connectPostgresJs(settings: PoolSettings = {}, max = 10): Promise<PostgresConnection> {
+  const sql = postgres(await postgresUrl(), { connection: settings, max, onnotice: () => {} })
+  return { pool: sql, end: () => sql.end({ timeout: 1 }) }
+}
+
+/** A schema of the test's own. */
+export async function temporarySchema(): Promise<{ readonly name: string } & AsyncDisposable> {
+  const name = `holdfast test ${randomUUID()}`
+  return { name, [Symbol.asyncDispose]: () => administrate(`DROP SCHEMA IF EXISTS "${name}" CASCADE`) }
+}
+
+/** Runs statements on a connection that is nobody else's. */
+export async function administrate(sql: string): Promise<void> {
+  const client = new pg.Client(await postgresUrl())
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Runs a statement with a client of either kind. Resolves to the first column. */
+export async function run(client: unknown, sql: string): Promise<unknown[]> {
+  const either = client as { unsafe?: (sql: string) => postgres.PendingQuery<postgres.Row[]> } & pg.Pool
+  const rows: unknown[][] =
+    either.unsafe === undefined
+      ? (await either.query({ text: sql, rowMode: 'array' })).rows
+      : await either.unsafe(sql).values()
+  return rows.map(([first]) => first)
+}
