@@ -195,6 +195,7 @@ class RetryLoop<Value, T extends Value> {
   }
 
   #tell(outcome: Outcome<T>, context: Context, event: RetryEvent): void {
+    // The listener that `emit` would find, looked up first: without one there is nothing to describe.
     const { onEvent = context.execution.onEvent, describe } = this.#settings.options
     if (onEvent === undefined) return
     const result = describe?.(outcome) ?? (outcome.ok ? {} : { error: outcome.error })
