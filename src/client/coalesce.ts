@@ -53,26 +53,17 @@ function identityOfValue(value: unknown): string | number {
   return number
 }
 
-/** Where a call stood when a run began: a cache outside may have asked before. */
-interface Start {
-  readonly attempts: number
-  readonly delays: number
-}
-
-function handOut(run: Context): HandOut<Response> {
+const handOut: HandOut<Response> = (outcome, waiting, run) => {
   const leader = callOf(run)
-  const start = { attempts: leader.attempts, delays: leader.delaysMs.length }
-  return (outcome, waiting) => {
-    for (const call of waiting.map(callOf)) if (call !== leader) credit(call, leader, start, outcome)
-    if (!outcome.ok) return waiting.map(() => outcome)
-    return responsesFor(waiting, run, outcome.value).map((value) => ({ ok: true, value }))
-  }
+  for (const call of waiting.map(callOf)) if (call !== leader) credit(call, leader, outcome)
+  if (!outcome.ok) return waiting.map(() => outcome)
+  return responsesFor(waiting, run, outcome.value).map((value) => ({ ok: true, value }))
 }
 
 /** What the run took is what the call took. */
-function credit(call: FetchCall, leader: FetchCall, start: Start, outcome: Outcome<Response>): void {
-  call.attempts += leader.attempts - start.attempts
-  call.delaysMs.push(...leader.delaysMs.slice(start.delays))
+function credit(call: FetchCall, leader: FetchCall, outcome: Outcome<Response>): void {
+  call.attempts = leader.attempts
+  call.delaysMs.push(...leader.delaysMs)
   call.sentHeaders = leader.sentHeaders
   if (!outcome.ok && leader.isLocal(outcome)) call.local(outcome.error)
 }

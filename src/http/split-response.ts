@@ -86,7 +86,6 @@ class Branch implements ByteSource, AbortListener {
   }
 
   async read(): Promise<ReadResult> {
-    if (this.#scope.aborted) throw this.#scope.reason
     this.#chunk = await raceAbort(this.#scope, this.#chunk.next(this.#body))
     const { result } = this.#chunk
     if (result === undefined || result.done) {

@@ -28,11 +28,11 @@ export interface CoalesceOptions<Value = unknown> {
 export type HandOut<Value> = (
   outcome: Outcome<Value>,
   waiting: readonly Context[],
+  run: Context,
 ) => readonly Outcome<Value>[]
 
 export interface CoalesceRules<Value> extends Omit<CoalesceOptions<Value>, 'share'> {
-  /** Asked when a run begins. */
-  readonly handOut: (run: Context) => HandOut<Value>
+  readonly handOut: HandOut<Value>
 }
 
 /**
@@ -54,7 +54,7 @@ export function coalesce<Value = unknown>(options: CoalesceOptions<Value>): Poli
   }
   const handOut: HandOut<Value> = (outcome, waiting) =>
     waiting.map((_, place) => (place === 0 ? outcome : copyOf(outcome, share)))
-  return coalesceBy({ ...options, handOut: () => handOut })
+  return coalesceBy({ ...options, handOut })
 }
 
 function copyOf<Value>(outcome: Outcome<Value>, share: CoalesceOptions<Value>['share']): Outcome<Value> {
@@ -104,7 +104,6 @@ interface Subscriber<T> extends AbortListener {
 class Run<Value, T extends Value> {
   readonly #rules: CoalesceRules<Value>
   readonly #context: Context
-  readonly #handOut: HandOut<Value>
   /** Nobody need join any more. */
   readonly #close: () => void
   readonly #subscribers = new Set<Subscriber<T>>()
@@ -113,7 +112,6 @@ class Run<Value, T extends Value> {
     this.#rules = rules
     // Nobody's own end may be the run's: each waits within its own scope and deadline, the run within neither.
     this.#context = leader.within(new Scope(), Infinity)
-    this.#handOut = rules.handOut(this.#context)
     this.#close = close
   }
 
@@ -161,7 +159,7 @@ class Run<Value, T extends Value> {
     try {
       const contexts = waiting.map(({ context }) => context)
       // A copy of a T is one.
-      return this.#handOut(outcome, contexts) as readonly Outcome<T>[]
+      return this.#rules.handOut(outcome, contexts, this.#context) as readonly Outcome<T>[]
     } catch (error) {
       return waiting.map(() => ({ ok: false, error }))
     }

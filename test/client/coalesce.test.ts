@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { httpCache } from '../../src/cache/index.ts'
 import { createFetch, outcomeOf, type FetchOptions, type HoldfastEvent } from '../../src/index.ts'
-import { faultServer, hang, status, times, type FaultServerOptions } from '../../src/testing/index.ts'
+import { faultServer, hang, ok, status, times, type FaultServerOptions } from '../../src/testing/index.ts'
 import { deferred } from '../support/operations.ts'
 import { testClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
@@ -127,6 +128,20 @@ describe('what is shared', () => {
     expect(failures).toEqual([bug, bug])
   })
 
+  test('all else may be off', async () => {
+    const { api } = await bench()
+    const off = {
+      retry: false,
+      circuitBreaker: false,
+      idempotency: false,
+      timeout: false,
+      retryBudget: false,
+    } as const
+    const fetch = createFetch({ ...off, coalesce: true })
+    await Promise.all([fetch(api.url), fetch(api.url)])
+    expect(api.requests).toHaveLength(1)
+  })
+
   test('the call after that asks again', async () => {
     const { api, fetch } = await bench()
     await Promise.all([fetch(api.url), fetch(api.url)])
@@ -205,6 +220,27 @@ describe('what is not shared', () => {
     const { api, fetch } = await bench()
     await Promise.all([fetch(api.url + path, init), fetch(api.url + otherPath, otherInit)])
     expect(api.requests).toHaveLength(1)
+  })
+
+  test.each([
+    ['POST', { method: 'POST' }],
+    ['a GET with a body', { body: 'data' }],
+    ['a GET with a body made for each attempt', { holdfast: { body: () => 'data' } }],
+  ])('%s, even where nothing else is told apart', async (_, init) => {
+    const sent: unknown[] = []
+    const { fetch } = await bench(
+      {},
+      { idempotency: false, fetch: async (_url, given) => (sent.push(given?.body), new Response()) },
+    )
+    await Promise.all([fetch('http://x.test/', init), fetch('http://x.test/', init)])
+    expect(sent).toHaveLength(2)
+  })
+
+  test('a circuit of another key', async () => {
+    const keys = ['a', 'b', 'b']
+    const { api, fetch } = await bench({}, { circuitBreaker: { key: () => keys.shift() ?? '' } })
+    await Promise.all([fetch(api.url), fetch(api.url), fetch(api.url)])
+    expect(api.requests).toHaveLength(2)
   })
 
   test('a Request is told apart by what it says', async () => {
@@ -294,10 +330,12 @@ describe('an abort', () => {
       fetch(api.url, { signal: controller.signal }),
       fetch(api.url),
     ])
-    const text = failureOf(aborted.text())
+    const reader = aborted.body?.getReader()
+    expect((await reader?.read())?.value).toEqual(new TextEncoder().encode('one '))
+    const read = failureOf(reader?.read() ?? Promise.resolve())
     const reason = new Error('left')
     controller.abort(reason)
-    expect(await text).toBe(reason)
+    expect(await read).toBe(reason)
     rest.resolve()
     expect(await other.text()).toBe('one two')
   })
@@ -362,6 +400,96 @@ describe('a call that shares with nobody', () => {
     controller.abort('left')
     expect(await text).toBe('left')
     await closed()
+  })
+})
+
+describe('a transport that ends by its signal only', () => {
+  const signals: (AbortSignal | null | undefined)[] = []
+  const transport = async (_: string, init?: RequestInit): Promise<Response> => {
+    signals.push(init?.signal)
+    return new Response(new ReadableStream({}, { highWaterMark: 0 }))
+  }
+
+  test('is told when the abort of the last reader leaves nobody', async () => {
+    const { fetch } = await bench({}, { fetch: transport })
+    const controllers = [new AbortController(), new AbortController()]
+    await Promise.all(controllers.map(({ signal }) => fetch('http://x.test/', { signal })))
+    const signal = signals.at(-1)
+    controllers[0]?.abort('first')
+    expect(signal?.aborted).toBe(false)
+    controllers[1]?.abort('second')
+    expect(signal?.reason).toBe('second')
+  })
+
+  test('is told when the body of the one who was left over falls silent', async () => {
+    const hook = deferred()
+    const { fetch, joined, clock } = await bench(
+      {},
+      { fetch: transport, beforeAttempt: () => hook.promise, timeout: { bodyIdleMs: 100 } },
+    )
+    const controller = new AbortController()
+    const left = failureOf(fetch('http://x.test/', { signal: controller.signal }))
+    const call = fetch('http://x.test/')
+    await joined(1)
+    controller.abort('left')
+    await left
+    hook.resolve()
+    const text = failureOf((await call).text())
+    await clock.settle()
+    await clock.advance(100)
+    expect(await text).toMatchObject({ code: 'ERR_BODY_IDLE_TIMEOUT' })
+    expect(signals.at(-1)?.aborted).toBe(true)
+  })
+})
+
+describe('with a cache outside', () => {
+  test('who joined stores by the headers that were sent for it', async () => {
+    const hook = deferred()
+    const { api, fetch, joined, clock } = await bench(
+      {
+        faults: ({ index }) => (index === 0 ? ok() : status(503)),
+        handler: () => new Response('stored', { headers: { vary: 'x-own', 'cache-control': 'max-age=60' } }),
+      },
+      {
+        cache: httpCache(),
+        async beforeAttempt({ headers }) {
+          headers.set('x-own', 'a')
+          await hook.promise
+        },
+      },
+    )
+    const controller = new AbortController()
+    const left = failureOf(fetch(api.url, { signal: controller.signal }))
+    const call = fetch(api.url)
+    await joined(1)
+    controller.abort('left')
+    await left
+    hook.resolve()
+    expect(await (await call).text()).toBe('stored')
+    const stale = await finish(clock, fetch(api.url))
+    expect(outcomeOf(stale)).toMatchObject({ source: 'cache' })
+    expect(await stale.text()).toBe('stored')
+  })
+
+  test('calls that would have different responses confirmed share nothing', async () => {
+    let calls = 0
+    const { api, fetch } = await bench(
+      {},
+      {
+        fetch: async (_, init) => new Response(new Headers(init?.headers).get('if-none-match')),
+        cache: {
+          policy: (client) => ({
+            name: 'cache',
+            wrap: (next) => async (context) => {
+              client.addHeaders(context, { 'if-none-match': `"${++calls}"` })
+              return next(context)
+            },
+          }),
+        },
+      },
+    )
+    const all = await Promise.all([fetch(api.url), fetch(api.url)])
+    expect(await Promise.all(all.map((each) => each.text()))).toEqual(['"1"', '"2"'])
   })
 })
 
