@@ -6,6 +6,7 @@ import { pipeline } from '../../pipeline.ts'
 import type { Policy } from '../../policy.ts'
 import { raceAbort, Scope } from '../../signal.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
+import { retry } from '../retry.ts'
 import { timeout } from '../timeout.ts'
 import { bench, fail, succeed } from './breaker.test-support.ts'
 import { circuitBreaker, type CircuitBreakerOptions } from './circuit-breaker.ts'
@@ -341,6 +342,10 @@ describe('circuitBreaker', () => {
     await clock.advance(5000)
     await guarded.execute(succeed)
     expect(events.map(({ type }) => type)).toEqual(['circuit-open', 'circuit-half-open', 'circuit-close'])
+  })
+
+  test('may not stand outside retry', () => {
+    expect(() => pipeline(circuitBreaker(), retry())).toThrow('circuit-breaker stands outside retry')
   })
 
   test('an open time above the default cap lifts the cap', () => {

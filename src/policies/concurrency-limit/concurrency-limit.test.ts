@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import { delay } from '../../delay.ts'
-import { CircuitOpenError } from '../../errors.ts'
+import { CircuitOpenError, HoldfastError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { Policy } from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
@@ -38,6 +38,17 @@ function bench(options: ConcurrencyLimitOptions = {}) {
     return policy.places().limit
   }
   return { clock, policy, guarded, run, started, runWindow }
+}
+
+/** Does what hedging does to an attempt that was not the first. */
+const race: Policy = {
+  name: 'race',
+  wrap: (next) => (context) => {
+    const scope = new Scope(context.scope)
+    const work = next(context.within(scope, context.deadline))
+    scope.abort(new Error('lost'), 'race')
+    return work
+  },
 }
 
 describe('concurrencyLimit', () => {
@@ -76,6 +87,13 @@ describe('concurrencyLimit', () => {
     expect(started).toHaveLength(2)
   })
 
+  test('a key that nobody uses is forgotten, with its limit, when there are too many', async () => {
+    const { runWindow, policy } = bench({ maxKeys: 1, isOverload: () => true })
+    expect(await runWindow((job) => job.resolve('busy'))).toBe(15)
+    policy.places('other')
+    expect(policy.places().limit).toBe(20)
+  })
+
   test('timeouts of attempts shrink the limit', async () => {
     const clock = virtualClock()
     const policy = concurrencyLimit({ clock })
@@ -98,17 +116,27 @@ describe('concurrencyLimit', () => {
     expect(policy.places().limit).toBe(initialLimit * 0.75)
   })
 
-  test.each([
-    ['local rejections', (job: Deferred<unknown>) => job.reject(new CircuitOpenError('key', 1))],
-    ['other errors', (job: Deferred<unknown>) => job.reject(new Error('down'))],
-    ['successes', (job: Deferred<unknown>) => job.resolve('fine')],
+  test.each<[string, (job: Deferred<unknown>) => void]>([
+    ['local rejections', (job) => job.reject(new CircuitOpenError('key', 1))],
+    ['other errors', (job) => job.reject(new Error('down'))],
+    ['errors of misuse', (job) => job.reject(new HoldfastError('ERR_INVALID_OPTION', 'wrong'))],
+    [
+      'foreign errors with the code of a timeout',
+      (job) => job.reject(Object.assign(new Error('theirs'), { code: 'ERR_ATTEMPT_TIMEOUT' })),
+    ],
+    ['successes', (job) => job.resolve('fine')],
   ])('%s do not shrink it', async (_, end) => {
     expect(await bench().runWindow(end)).toBe(DEFAULTS.concurrencyLimit.initialLimit)
   })
 
-  test('fast errors do not pass for fast answers', async () => {
-    const { runWindow, clock, policy, guarded } = bench({ initialLimit: 20 })
-    for (let window = 0; window < 5; window++) await runWindow((job) => job.reject(new Error('refused')))
+  test.each<[string, Policy | undefined, Error]>([
+    ['errors', undefined, new Error('refused')],
+    ['refusals on this side', undefined, new CircuitOpenError('key', 1)],
+    ['lost races', race, new Error('lost')],
+  ])('fast %s do not pass for fast answers', async (_, outside, error) => {
+    const { clock, policy, guarded } = bench({ initialLimit: 20 })
+    const ending = outside === undefined ? guarded : pipeline(outside, policy)
+    for (let done = 0; done < 100; done++) await ending.execute(() => Promise.reject(error)).catch(() => {})
     for (let done = 0; done < 40; done++) {
       const works = Array.from({ length: 15 }, () => guarded.execute(() => delay(clock, 50, new Scope())))
       await clock.advance(50)
@@ -137,15 +165,6 @@ describe('concurrencyLimit', () => {
 
   test('nor does the loser of a race', async () => {
     const { policy, clock } = bench({ isOverload: () => true })
-    const race: Policy = {
-      name: 'race',
-      wrap: (next) => (context) => {
-        const scope = new Scope(context.scope)
-        const work = next(context.within(scope, context.deadline))
-        scope.abort(new Error('lost'), 'race')
-        return work
-      },
-    }
     const raced = pipeline(race, policy)
     for (let done = 0; done < 100; done++) {
       void watch(raced.execute(() => delay(clock, 10, new Scope())))
@@ -176,6 +195,10 @@ describe('concurrencyLimit', () => {
     await clock.settle()
     expect(String(result.error)).toBe('Error: rule')
     expect(policy.places().running).toBe(0)
+  })
+
+  test('may begin at its upper bound', () => {
+    expect(() => concurrencyLimit({ initialLimit: 50, maxLimit: 50 })).not.toThrow()
   })
 
   test('shows what it is set to', () => {
