@@ -93,9 +93,12 @@ export class Execution implements Idempotency {
     return early === undefined ? value : (early.value as T)
   }
 
-  /** The handler's response is complete, or known to be a stream. Only the first one counts. */
-  respond(response: HandlerResponse): Promise<Verdict> {
-    this.#verdict ??= this.#settle(response, false)
+  /**
+   * The handler's response is complete, or known to be a stream. Only the first one counts. `threw`: it is what the
+   * framework's error handler made of a throw.
+   */
+  respond(response: HandlerResponse, threw = false): Promise<Verdict> {
+    this.#verdict ??= this.#settle(response, threw)
     return this.#verdict
   }
 

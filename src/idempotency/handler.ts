@@ -1,3 +1,4 @@
+import type { HandlerResponse } from './answer.ts'
 import { attach } from './context.ts'
 import { Engine, KEY_HEADER, type RequestView } from './engine.ts'
 import type { EarlyResponse, Execution } from './execution.ts'
@@ -29,60 +30,77 @@ export function idempotency(
   const engine = new Engine(options)
   return (handler) =>
     (request, ...rest) => {
-      const response = respond(engine, handler, request, rest)
+      const handle = async (): Promise<Response> => handler(request, ...rest)
+      const response = respond(engine, { source: request, request, handle })
       keepAlive(rest, response)
       return response
     }
 }
 
-async function respond<Rest extends unknown[]>(
-  engine: Engine<Request>,
-  handler: WebHandler<Rest>,
-  request: Request,
-  rest: Rest,
+/** A web-standard request on its way to a handler. */
+export interface WebExchange<Req extends object> {
+  /** The framework's own request, for the application. */
+  readonly source: Req
+  readonly request: Request
+  handle(): Promise<Response>
+  /** Headers of the response that middleware outside had set before: they are not the handler's. */
+  readonly entry?: Headers
+  /** Whether what `handle` resolved to is an error handler's, for what was thrown. */
+  threw?(): boolean
+}
+
+/** What every framework on web-standard requests does with one. */
+export async function respond<Req extends object>(
+  engine: Engine<Req>,
+  exchange: WebExchange<Req>,
 ): Promise<Response> {
-  const view = new WebRequestView(request)
+  const { source, request } = exchange
+  const view = new WebRequestView(source, request)
   const screening = engine.screen(view.method, view.target, view.keyLines)
   if (screening.type === 'refused') return toResponse(screening.answer)
   if (screening.type === 'unprotected') {
+    attach(source, screening.context)
     attach(request, screening.context)
-    const response = await handler(request, ...rest)
+    const response = await exchange.handle()
     return screening.ignored ? withStatus(response, 'ignored') : response
   }
   const run = new WebRun(engine.settings.maxResponseBytes)
   const admission = await engine.admit(view, screening.key, (value) => run.find(value))
   if (admission.type === 'answer') return toResponse(admission.answer)
+  attach(source, admission.execution)
   attach(request, admission.execution)
-  return run.settle(admission.execution, async () => handler(request, ...rest))
+  return run.settle(admission.execution, exchange)
 }
 
-class WebRequestView implements RequestView<Request> {
-  readonly source: Request
+class WebRequestView<Req> implements RequestView<Req> {
+  readonly source: Req
   readonly method: string
   readonly target: string
+  readonly #request: Request
 
-  constructor(request: Request) {
+  constructor(source: Req, request: Request) {
     const { pathname, search } = new URL(request.url)
-    this.source = request
+    this.source = source
+    this.#request = request
     this.method = request.method
     this.target = pathname + search
   }
 
   /** The platform has joined several lines into one, which no key can be. */
   get keyLines(): string[] {
-    const line = this.source.headers.get(KEY_HEADER)
+    const line = this.#request.headers.get(KEY_HEADER)
     return line === null ? [] : [line]
   }
 
   header(name: string): string | undefined {
-    return this.source.headers.get(name) ?? undefined
+    return this.#request.headers.get(name) ?? undefined
   }
 
   async body(maxBytes: number): Promise<Uint8Array | 'too-large' | 'unavailable'> {
-    if (this.source.bodyUsed) return 'unavailable'
-    if (this.source.body === null) return new Uint8Array()
+    if (this.#request.bodyUsed) return 'unavailable'
+    if (this.#request.body === null) return new Uint8Array()
     if (Number(this.header('content-length')) > maxBytes) return 'too-large'
-    return limitedBytes(this.source.clone(), maxBytes)
+    return limitedBytes(this.#request.clone(), maxBytes)
   }
 }
 
@@ -102,11 +120,11 @@ class WebRun {
     return { response: this.#early.response, value: this.#early.toResponse() }
   }
 
-  async settle(execution: Execution, handle: () => Promise<Response>): Promise<Response> {
+  async settle<Req extends object>(execution: Execution, exchange: WebExchange<Req>): Promise<Response> {
     try {
-      const returned = await handle()
+      const returned = await exchange.handle()
       const captured = this.#early ?? (await capture(returned, this.#maxBytes))
-      const verdict = await execution.respond(captured.response)
+      const verdict = await execution.respond(...judged(captured.response, exchange))
       if (verdict.type === 'void') throw verdict.error
       return verdict.type === 'other' ? toResponse(verdict.answer) : captured.toResponse(verdict.status)
     } catch (error) {
@@ -118,8 +136,17 @@ class WebRun {
   }
 }
 
+function judged<Req extends object>(
+  response: HandlerResponse,
+  exchange: WebExchange<Req>,
+): [response: HandlerResponse, threw: boolean] {
+  const headers = response.headers.filter(([name, value]) => exchange.entry?.get(name) !== value)
+  // An error that was answered with a success has been dealt with.
+  return [{ ...response, headers }, response.status >= 400 && exchange.threw?.() === true]
+}
+
 /** Workers stop with the response, or with the client, unless told what is still to be done. */
-function keepAlive(rest: readonly unknown[], response: Promise<Response>): void {
+export function keepAlive(rest: readonly unknown[], response: Promise<Response>): void {
   const context = rest.find(canWait)
   context?.waitUntil(response.catch(() => {}))
 }

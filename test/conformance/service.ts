@@ -75,7 +75,7 @@ export interface Service extends AsyncDisposable {
 }
 
 export interface ServiceKind {
-  readonly name: 'web' | 'node'
+  readonly name: string
   readonly start: (store: IdempotencyStore, clock: VirtualClock, options?: Options) => Promise<Service>
 }
 
@@ -135,25 +135,33 @@ function keysOf(key: Sent['key']): readonly string[] {
   return typeof key === 'string' ? [key] : key
 }
 
-function toResponse({ status = 200, statusText = '', headers, body }: Output): Response {
+export function toResponse({ status = 200, statusText = '', headers, body }: Output): Response {
   const bodiless = [204, 205, 304].includes(status)
   const content = bodiless ? null : Buffer.concat(parts(body))
   return new Response(content, { status, statusText, headers: headerLines(headers) })
 }
 
-class WebService extends BaseService {
-  readonly #handler: (request: Request) => Promise<Response>
+export function clientOf({ headers }: IncomingMessage): string {
+  return String(headers['x-client'] ?? '')
+}
+
+/** `scope` as the options of a framework have it, where a case asks for one. */
+export function scopeBy<Req>(
+  scope: Options['scope'],
+  clientOf: (request: Req) => string,
+): { scope?: (request: Req) => string } {
+  return scope === undefined ? {} : { scope: (request) => scope(clientOf(request)) }
+}
+
+export class WebService extends BaseService {
+  protected handler: (request: Request) => Response | Promise<Response>
 
   constructor(store: IdempotencyStore, clock: VirtualClock, options: Options) {
     super(store, clock)
     const { scope } = options
-    const protect = idempotency({
-      ...this.options(options),
-      ...(scope === undefined
-        ? {}
-        : { scope: (request: Request) => scope(request.headers.get('x-client') ?? '') }),
-    })
-    this.#handler = protect(async (request) => {
+    const client = (request: Request): string => request.headers.get('x-client') ?? ''
+    const protect = idempotency({ ...this.options(options), ...scopeBy(scope, client) })
+    this.handler = protect(async (request) => {
       const { pathname, search } = new URL(request.url)
       const body = new Uint8Array(await request.arrayBuffer())
       const output = await this.run({
@@ -173,7 +181,7 @@ class WebService extends BaseService {
     const all = new Headers(headers)
     for (const line of keysOf(key)) all.append('idempotency-key', line)
     const content = body === undefined ? null : Buffer.from(bytesOf(body))
-    const response = await this.#handler(
+    const response = await this.handler(
       new Request(`http://service.test${path}`, {
         method,
         headers: all,
@@ -195,7 +203,7 @@ class WebService extends BaseService {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-function writeTo(response: ServerResponse, output: Output): void {
+export function writeTo(response: ServerResponse, output: Output): void {
   const { status = 200, statusText = '', headers = {}, body } = output
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
   response.writeHead(status, statusText)
@@ -204,53 +212,25 @@ function writeTo(response: ServerResponse, output: Output): void {
   response.end(last)
 }
 
-class NodeService extends BaseService {
-  readonly #server: Server
-
-  constructor(store: IdempotencyStore, clock: VirtualClock, options: Options) {
-    super(store, clock)
-    const { scope } = options
-    const protect = protectListener({
-      ...this.options(options),
-      ...(scope === undefined
-        ? {}
-        : { scope: (request: IncomingMessage) => scope(String(request.headers['x-client'] ?? '')) }),
-    })
-    const listener = protect(async (request, response) => {
-      const chunks: Buffer[] = []
-      for await (const chunk of request) chunks.push(Buffer.from(chunk))
-      const early = (output: Output): Early => {
-        writeTo(response, output)
-        return 'ended'
-      }
-      const output = await this.run({
-        method: request.method ?? '',
-        target: request.url ?? '',
-        body: Buffer.concat(chunks),
-        idempotency: idempotencyOf(request),
-        early,
-      })
-      if (output !== 'ended' && !(output instanceof Response)) writeTo(response, output)
-    })
-    this.#server = createServer((request, response) => {
-      // What a listener throws is, for these cases, an error page, as most frameworks have it.
-      listener(request, response).catch((error: unknown) => {
-        response.statusCode = 500
-        response.setHeader('content-type', 'text/html')
-        response.end(`<h1>${String(error)}</h1>`)
-      })
-    })
-  }
-
-  async listen(): Promise<this> {
-    this.#server.listen(0, '127.0.0.1')
-    await once(this.#server, 'listening')
-    return this
-  }
+/** A service on a socket: sends real requests to the server that `listen` has started. */
+export abstract class SocketService extends BaseService {
+  protected abstract readonly server: Server
 
   get port(): number {
     // A listening TCP server has an address of this kind.
-    return (this.#server.address() as AddressInfo).port
+    return (this.server.address() as AddressInfo).port
+  }
+
+  /** For what is built on node:http: `request` and `response` as they are there. */
+  protected async callOf(request: IncomingMessage, response: ServerResponse, target: string): Promise<Call> {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(Buffer.from(chunk))
+    const early = (output: Output): Early => {
+      writeTo(response, output)
+      return 'ended'
+    }
+    const { method = '' } = request
+    return { method, target, body: Buffer.concat(chunks), idempotency: idempotencyOf(request), early }
   }
 
   send({ method = 'POST', path = '/effects', key, headers, body, signal }: Sent = {}): Promise<Reply> {
@@ -270,9 +250,45 @@ class NodeService extends BaseService {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+    this.server.closeAllConnections()
+    this.server.close()
+    await once(this.server, 'close')
+  }
+}
+
+export async function listening<T extends Server>(server: T): Promise<T> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return server
+}
+
+class NodeService extends SocketService {
+  protected readonly server: Server
+
+  constructor(store: IdempotencyStore, clock: VirtualClock, options: Options) {
+    super(store, clock)
+    const { scope } = options
+    const protect = protectListener({
+      ...this.options(options),
+      ...scopeBy<IncomingMessage>(scope, clientOf),
+    })
+    const listener = protect(async (request, response) => {
+      const output = await this.run(await this.callOf(request, response, request.url ?? ''))
+      if (output !== 'ended' && !(output instanceof Response)) writeTo(response, output)
+    })
+    this.server = createServer((request, response) => {
+      // What a listener throws is, for these cases, an error page, as most frameworks have it.
+      listener(request, response).catch((error: unknown) => {
+        response.statusCode = 500
+        response.setHeader('content-type', 'text/html')
+        response.end(`<h1>${String(error)}</h1>`)
+      })
+    })
+  }
+
+  async listen(): Promise<this> {
+    await listening(this.server)
+    return this
   }
 }
 

@@ -11,12 +11,8 @@
  * createServer(protect((request, response) => response.writeHead(201).end('created'))).listen(3000)
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { attach } from '../context.ts'
 import { Engine } from '../engine.ts'
-import type { Execution } from '../execution.ts'
-import { RequestGoneError } from '../node-http/body.ts'
-import { ResponseCapture, sendAnswer } from '../node-http/capture.ts'
-import { NodeRequestView } from '../node-http/request.ts'
+import { serve } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
@@ -37,62 +33,8 @@ export function idempotency(
   options: IdempotencyOptions<IncomingMessage>,
 ): (listener: NodeListener) => (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   const engine = new Engine(options)
-  return (listener) => (request, response) => handle(engine, listener, request, response)
-}
-
-async function handle(
-  engine: Engine<IncomingMessage>,
-  listener: NodeListener,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const view = new NodeRequestView(request, request)
-  const screening = engine.screen(view.method, view.target, view.keyLines)
-  if (screening.type === 'refused') return sendAnswer(response, screening.answer)
-  if (screening.type === 'unprotected') {
-    attach(request, screening.context)
-    if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
-    await listener(request, response)
-    return
+  return (listener) => async (request, response) => {
+    const proceed = (): unknown => listener(request, response)
+    await serve(engine, { source: request, request, response, proceed })
   }
-  const admission = await engine.admit(view, screening.key).catch(goneAsUndefined)
-  if (admission === undefined) return
-  if (admission.type === 'answer') return sendAnswer(response, admission.answer)
-  attach(request, admission.execution)
-  await run(engine, admission.execution, () => listener(request, response), response)
-}
-
-function goneAsUndefined(error: unknown): undefined {
-  if (!(error instanceof RequestGoneError)) throw error
-}
-
-async function run(
-  engine: Engine<IncomingMessage>,
-  execution: Execution,
-  listen: () => unknown,
-  response: ServerResponse,
-): Promise<void> {
-  const { maxResponseBytes, leaseMs, clock } = engine.settings
-  const capture = new ResponseCapture(response, maxResponseBytes, (captured) => execution.respond(captured))
-  try {
-    await listen()
-  } catch (error) {
-    const verdict = await execution.fail(error)
-    if (verdict?.type !== 'other') {
-      if (!capture.ended) capture.unshield()
-      throw error
-    }
-    if (!capture.ended) capture.send(verdict.answer)
-  }
-  if (capture.ended) return
-  // Where a client is gone a callback may still respond, within a lease; where the handler cut it off none can.
-  capture.whenGone((how) => {
-    clock.schedule(() => giveUp(execution, capture), how === 'closed' ? leaseMs : 0)
-  })
-}
-
-function giveUp(execution: Execution, capture: ResponseCapture): void {
-  if (capture.ended) return
-  capture.unshield()
-  void execution.abandon()
 }

@@ -6,10 +6,11 @@ export type NodeBody = Uint8Array | 'too-large' | 'unavailable'
  * Reads the raw body of a request and leaves the request as if nobody had. What the parser pushes stays in the
  * request's own buffer until the handler, its body parser or a pipe takes it; here is only looked on.
  *
- * Where the body has been read already, the raw bytes are those that somebody kept as `rawBody`.
+ * Where the body has been read already, the raw bytes are those that somebody kept as `rawBody`, on the request or on
+ * `source`, the framework's own.
  */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody> {
-  const kept = rawBodyOf(request)
+export function readBody(request: IncomingMessage, maxBytes: number, source: object): Promise<NodeBody> {
+  const kept = rawBodyOf(request) ?? rawBodyOf(source)
   if (kept !== undefined) return Promise.resolve(kept.length > maxBytes ? 'too-large' : kept)
   if (!hasBody(request)) return Promise.resolve(new Uint8Array())
   if (Number(request.headers['content-length']) > maxBytes) return Promise.resolve('too-large')
@@ -17,7 +18,7 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<No
   return watchBody(request, maxBytes)
 }
 
-function rawBodyOf(request: IncomingMessage): Uint8Array | undefined {
+function rawBodyOf(request: object): Uint8Array | undefined {
   const raw: unknown = Reflect.get(request, 'rawBody')
   if (raw instanceof Uint8Array) return raw
   return typeof raw === 'string' ? new TextEncoder().encode(raw) : undefined

@@ -4,8 +4,15 @@ import type { HeaderLine } from '../answer.ts'
 const texts = (value: unknown): readonly string[] =>
   Array.isArray(value) ? value.map(String) : [String(value)]
 
+/** Where headers are kept: a node:http response, or a framework's own. */
+export interface HeaderHolder {
+  getHeaders(): Readonly<Record<string, OutgoingHttpHeader | undefined>>
+  setHeader(name: string, value: number | string | string[]): unknown
+  removeHeader(name: string): unknown
+}
+
 /** The headers that were set since `entry` was taken, as lines. */
-export function linesSince(response: ServerResponse, entry: HeadersOnEntry): HeaderLine[] {
+export function linesSince(response: HeaderHolder, entry: HeadersOnEntry): HeaderLine[] {
   const lines: HeaderLine[] = []
   for (const [name, value] of Object.entries(response.getHeaders())) {
     if (value === undefined || entry.has(name, value)) continue
@@ -16,10 +23,10 @@ export function linesSince(response: ServerResponse, entry: HeadersOnEntry): Hea
 
 /** What middleware outside had set before the handler ran: a replay passes through it as well, and gets its own. */
 export class HeadersOnEntry {
-  readonly #response: ServerResponse
+  readonly #response: HeaderHolder
   readonly #headers: ReadonlyMap<string, OutgoingHttpHeader>
 
-  constructor(response: ServerResponse) {
+  constructor(response: HeaderHolder) {
     this.#response = response
     const headers = new Map<string, OutgoingHttpHeader>()
     for (const [name, value] of Object.entries(response.getHeaders())) {
@@ -35,12 +42,12 @@ export class HeadersOnEntry {
 
   /** Takes back whatever was set since. */
   restore(): void {
-    for (const name of this.#response.getHeaderNames()) this.#response.removeHeader(name)
+    for (const name of Object.keys(this.#response.getHeaders())) this.#response.removeHeader(name)
     for (const [name, value] of this.#headers) this.#response.setHeader(name, value)
   }
 }
 
-export function setLines(response: ServerResponse, lines: readonly HeaderLine[]): void {
+export function setLines(response: HeaderHolder, lines: readonly HeaderLine[]): void {
   const values = new Map<string, string[]>()
   for (const [name, value] of lines) {
     const lower = name.toLowerCase()

@@ -3,7 +3,7 @@ import { KEY_HEADER, type RequestView } from '../engine.ts'
 import { readBody, type NodeBody } from './body.ts'
 
 /** A node:http request as the engine sees it; also for frameworks that are built on one. */
-export class NodeRequestView<Req> implements RequestView<Req> {
+export class NodeRequestView<Req extends object> implements RequestView<Req> {
   readonly source: Req
   readonly method: string
   readonly target: string
@@ -28,7 +28,7 @@ export class NodeRequestView<Req> implements RequestView<Req> {
   }
 
   body(maxBytes: number): Promise<NodeBody> {
-    return readBody(this.#request, maxBytes)
+    return readBody(this.#request, maxBytes, this.source)
   }
 }
 

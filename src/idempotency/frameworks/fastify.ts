@@ -1,0 +1,147 @@
+/**
+ * Idempotency keys for Fastify.
+ *
+ * @module
+ * @example
+ * import fastify from 'fastify'
+ * import { idempotency } from 'holdfast/idempotency/fastify'
+ * import { memoryStore } from 'holdfast/stores/memory'
+ *
+ * const app = fastify()
+ * app.register(idempotency({ store: memoryStore() }))
+ */
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
+import type { Answer } from '../answer.ts'
+import { Engine } from '../engine.ts'
+import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node-http/headers.ts'
+import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
+import { serve, type HandlerRun } from '../node-http/serve.ts'
+import type { IdempotencyOptions } from '../options.ts'
+import { createStamp } from '../../stamp.ts'
+
+export { idempotencyOf, type Idempotency } from '../context.ts'
+
+/** As much of a Fastify request as is needed here. */
+export interface FastifyRequest {
+  readonly raw: IncomingMessage
+  readonly originalUrl: string
+}
+
+/** As much of a Fastify reply as is needed here. */
+export interface FastifyReply {
+  readonly raw: ServerResponse
+  readonly statusCode: number
+  send(payload?: unknown): unknown
+  code(statusCode: number): unknown
+  header(name: string, value: unknown): unknown
+  removeHeader(name: string): unknown
+  getHeaders(): Readonly<Record<string, OutgoingHttpHeader | undefined>>
+}
+
+/** As much of a Fastify instance as is needed here. */
+export interface FastifyHooks<Request, Reply> {
+  addHook(name: 'onRequest', hook: (request: Request, reply: Reply) => Promise<unknown>): unknown
+  addHook(
+    name: 'onSend',
+    hook: (request: Request, reply: Reply, payload: unknown) => Promise<unknown>,
+  ): unknown
+}
+
+interface Running {
+  readonly run: HandlerRun
+  readonly holder: HeaderHolder
+  readonly entry: HeadersOnEntry
+}
+
+const running = createStamp<Running>()
+const answered = createStamp<Answer>()
+
+/**
+ * A Fastify plugin that protects the routes of the scope it is registered in: the same key with the same request runs
+ * the handler once, and everybody who asks again gets the first response. Register it after authentication.
+ *
+ * @throws {HoldfastError} `ERR_INVALID_OPTION`
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+ */
+export function idempotency<Request extends FastifyRequest = FastifyRequest>(
+  options: IdempotencyOptions<Request>,
+): (instance: FastifyHooks<Request, FastifyReply>) => Promise<void> {
+  const engine = new Engine(options)
+  const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
+    instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
+    instance.addHook('onSend', (_, reply, payload) => leave(reply, payload))
+  }
+  // The hooks are for the scope that registers the plugin, not for one of its own.
+  return Object.assign(plugin, {
+    [Symbol.for('skip-override')]: true,
+    [Symbol.for('fastify.display-name')]: 'holdfast-idempotency',
+  })
+}
+
+async function enter<Request extends FastifyRequest>(
+  engine: Engine<Request>,
+  request: Request,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { raw, originalUrl: target } = request
+  const answer = (whole: Answer): unknown => {
+    answered.set(reply, whole)
+    setAnswer(reply, holderOf(reply), whole)
+    return reply.send(asBuffer(whole.body))
+  }
+  const proceed = (run?: HandlerRun): void => {
+    if (run !== undefined) watch(reply, run)
+  }
+  await serve(engine, { source: request, request: raw, response: reply.raw, target, proceed, answer })
+  // The sign that the hook has answered.
+  return answered.get(reply) === undefined ? undefined : reply
+}
+
+function watch(reply: FastifyReply, run: HandlerRun): void {
+  const holder = holderOf(reply)
+  running.set(reply, { run, holder, entry: new HeadersOnEntry(holder) })
+  const send = reply.send.bind(reply)
+  // Whatever is thrown is sent, for an error handler to make a response of.
+  reply.send = (...args) => {
+    if (args[0] instanceof Error) run.threw = true
+    return send(...args)
+  }
+}
+
+/** What leaves through the socket may have been changed by later hooks; the record is of what is here. */
+async function leave(reply: FastifyReply, payload: unknown): Promise<unknown> {
+  if (answered.get(reply)?.headers.some(([name]) => name === 'content-type') === false) {
+    // Fastify has guessed one.
+    reply.removeHeader('content-type')
+  }
+  const found = running.get(reply)
+  const foreign = payload instanceof Response || isEventStream(reply.getHeaders()['content-type'])
+  if (found === undefined || foreign) return payload
+  const { run, holder, entry } = found
+  const { statusCode: status, raw } = reply
+  const { body, unread } = await readPayload(payload, status, run.maxResponseBytes)
+  const headers = linesSince(holder, entry)
+  const verdict = await run.settle({ status, statusText: raw.statusMessage ?? '', headers, body })
+  if (verdict.type === 'void') throw verdict.error
+  if (verdict.type === 'own') {
+    if (verdict.status !== undefined) reply.header('idempotency-status', verdict.status)
+    return unread
+  }
+  entry.restore()
+  setAnswer(reply, holder, verdict.answer)
+  return asBuffer(verdict.answer.body)
+}
+
+function setAnswer(reply: FastifyReply, holder: HeaderHolder, { status, statusText, headers }: Answer): void {
+  reply.code(status)
+  reply.raw.statusMessage = statusText
+  setLines(holder, headers)
+}
+
+function holderOf(reply: FastifyReply): HeaderHolder {
+  return {
+    getHeaders: () => reply.getHeaders(),
+    setHeader: (name, value) => reply.header(name, value),
+    removeHeader: (name) => reply.removeHeader(name),
+  }
+}

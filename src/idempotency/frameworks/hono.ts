@@ -1,0 +1,70 @@
+/**
+ * Idempotency keys for Hono, on every runtime it has.
+ *
+ * @module
+ * @example
+ * import { Hono } from 'hono'
+ * import { idempotency } from 'holdfast/idempotency/hono'
+ * import { memoryStore } from 'holdfast/stores/memory'
+ *
+ * const app = new Hono()
+ * app.use(idempotency({ store: memoryStore() }))
+ */
+import { Engine } from '../engine.ts'
+import { keepAlive, respond } from '../handler.ts'
+import type { IdempotencyOptions } from '../options.ts'
+
+export { idempotencyOf, type Idempotency } from '../context.ts'
+
+/** As much of a Hono context as is needed here. */
+export interface HonoContext {
+  readonly req: { readonly raw: Request }
+  readonly finalized: boolean
+  readonly error: Error | undefined
+  get res(): Response
+  set res(response: Response | undefined)
+}
+
+/**
+ * Hono middleware that protects everything mounted after it: the same key with the same request runs it once, and
+ * everybody who asks again gets the first response. Mount it after authentication.
+ *
+ * @throws {HoldfastError} `ERR_INVALID_OPTION`
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+ */
+export function idempotency<Context extends HonoContext = HonoContext>(
+  options: IdempotencyOptions<Context>,
+): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
+  const engine = new Engine(options)
+  return async (context, next) => {
+    const entry = new Headers(context.res.headers)
+    const handle = async (): Promise<Response> => {
+      await next()
+      return context.res
+    }
+    const threw = (): boolean => context.error !== undefined
+    const work = respond(engine, { source: context, request: context.req.raw, handle, entry, threw })
+    keepAlive(waitersOf(context), work)
+    const response = await work
+    // Where nothing ran, Hono adds what middleware outside has set.
+    if (!context.finalized) return response
+    if (context.res !== response) replace(context, response, entry)
+    return undefined
+  }
+}
+
+/** Hono would put the headers of the discarded response into the new one. */
+function replace(context: HonoContext, response: Response, entry: Headers): void {
+  context.res = undefined
+  for (const [name, value] of entry) if (!response.headers.has(name)) response.headers.append(name, value)
+  context.res = response
+}
+
+/** Only workers have one; elsewhere Hono throws where it is read. */
+function waitersOf(context: HonoContext): unknown[] {
+  try {
+    return [Reflect.get(context, 'executionCtx')]
+  } catch {
+    return []
+  }
+}

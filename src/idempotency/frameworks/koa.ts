@@ -1,0 +1,97 @@
+/**
+ * Idempotency keys for Koa.
+ *
+ * @module
+ * @example
+ * import Koa from 'koa'
+ * import { idempotency } from 'holdfast/idempotency/koa'
+ * import { memoryStore } from 'holdfast/stores/memory'
+ *
+ * const app = new Koa()
+ * app.use(idempotency({ store: memoryStore() }))
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { hasNoBody, type Answer } from '../answer.ts'
+import { Engine } from '../engine.ts'
+import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
+import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
+import { serve, type HandlerRun } from '../node-http/serve.ts'
+import type { IdempotencyOptions } from '../options.ts'
+
+export { idempotencyOf, type Idempotency } from '../context.ts'
+
+/** As much of a Koa context as is needed here. */
+export interface KoaContext {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly request: object
+  readonly originalUrl: string
+  readonly headerSent: boolean
+  readonly writable: boolean
+  respond?: boolean | undefined
+  status: number
+  message: string
+  body: unknown
+}
+
+/**
+ * Koa middleware that protects everything mounted after it: the same key with the same request runs it once, and
+ * everybody who asks again gets the first response. Mount it after authentication and before body parsers.
+ *
+ * @throws {HoldfastError} `ERR_INVALID_OPTION`
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+ */
+export function idempotency<Context extends KoaContext = KoaContext>(
+  options: IdempotencyOptions<Context>,
+): (context: Context, next: () => Promise<unknown>) => Promise<void> {
+  const engine = new Engine(options)
+  return async (context, next) => {
+    const { req: request, res: response, originalUrl: target } = context
+    const proceed = async (run?: HandlerRun): Promise<void> => {
+      const entry = new HeadersOnEntry(response)
+      await next()
+      if (run !== undefined) await settle(context, run, entry)
+    }
+    const answer = (whole: Answer): void => send(context, whole)
+    await serve(engine, {
+      source: context,
+      request,
+      response,
+      target,
+      aliases: [context.request],
+      proceed,
+      answer,
+    })
+  }
+}
+
+/** What leaves through the socket may have been changed by middleware outside; the record is of what is here. */
+async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntry): Promise<void> {
+  const { res, status, message } = context
+  if (context.respond === false || context.headerSent || isEventStream(res.getHeader('content-type'))) return
+  if (context.body === undefined && !hasNoBody(status)) {
+    // Nobody answered: that is for middleware outside to see.
+    if (status === 404) return
+    // As Koa would later, if the client were still there.
+    context.body = message
+  }
+  const { body, unread } = await readPayload(context.body, status, run.maxResponseBytes)
+  if (unread !== context.body) context.body = unread
+  const headers = linesSince(res, entry)
+  const verdict = await run.settle({ status, statusText: message, headers, body })
+  if (verdict.type === 'void') throw verdict.error
+  if (verdict.type === 'other') {
+    entry.restore()
+    send(context, verdict.answer)
+  } else if (verdict.status !== undefined) res.setHeader('idempotency-status', verdict.status)
+}
+
+function send(context: KoaContext, { status, statusText, headers, body }: Answer): void {
+  const { res } = context
+  context.body = asBuffer(body)
+  // Koa has guessed one.
+  res.removeHeader('content-type')
+  context.status = status
+  context.message = statusText
+  setLines(res, headers)
+}

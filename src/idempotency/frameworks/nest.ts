@@ -1,0 +1,102 @@
+/**
+ * Idempotency keys for NestJS, over Express or Fastify.
+ *
+ * @module
+ * @example
+ * import { NestFactory } from '@nestjs/core'
+ * import { idempotency } from 'holdfast/idempotency/nest'
+ * import { memoryStore } from 'holdfast/stores/memory'
+ *
+ * const app = await NestFactory.create(AppModule, { rawBody: true })
+ * app.useGlobalInterceptors(idempotency({ store: memoryStore() }))
+ */
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Engine } from '../engine.ts'
+import { serve, type HandlerRun } from '../node-http/serve.ts'
+import type { IdempotencyOptions } from '../options.ts'
+
+export { idempotencyOf, type Idempotency } from '../context.ts'
+
+/** As much of an execution context as is needed here. */
+export interface NestContext {
+  getType(): string
+  switchToHttp(): { getRequest(): unknown; getResponse(): unknown }
+}
+
+/** An interceptor as Nest takes it. */
+export interface NestIdempotency {
+  intercept<Stream extends Observable>(context: NestContext, next: { handle(): Stream }): Promise<Stream>
+}
+
+/** As much of an Observable of RxJS as is needed here. */
+export interface Observable {
+  // oxlint-disable-next-line typescript/no-explicit-any -- RxJS overloads it, and only `any` takes all of them
+  subscribe(...args: any[]): unknown
+}
+
+interface Observer {
+  next(value: unknown): void
+  error(error: unknown): void
+  complete(): void
+}
+
+/**
+ * An interceptor that protects what it is bound to: the same key with the same request runs the handler once, and
+ * everybody who asks again gets the first response. Nest parses bodies before, so the application is to be created
+ * with `rawBody: true`. Bind it as the first interceptor.
+ *
+ * @throws {HoldfastError} `ERR_INVALID_OPTION`
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+ */
+export function idempotency<Req extends object = IncomingMessage>(
+  options: IdempotencyOptions<Req>,
+): NestIdempotency {
+  const engine = new Engine(options)
+  return {
+    async intercept(context, next) {
+      if (context.getType() !== 'http') return next.handle()
+      const http = context.switchToHttp()
+      // What a framework's request is, is the application's word.
+      const source = http.getRequest() as Req
+      const request = rawOf(source, IncomingMessage)
+      const response = rawOf(http.getResponse(), ServerResponse)
+      const target = String(Reflect.get(source, 'originalUrl') ?? request.url)
+      const stream = next.handle()
+      let result = derived(stream, () => {})
+      const proceed = (run?: HandlerRun): void => {
+        result = run === undefined ? stream : watched(stream, run)
+      }
+      await serve(engine, { source, request, response, target, proceed })
+      return result
+    },
+  }
+}
+
+/** Fastify wraps what Express extends. */
+function rawOf<T extends object>(wrapped: unknown, type: abstract new (...args: never[]) => T): T {
+  const raw: unknown = Reflect.get(Object(wrapped), 'raw') ?? wrapped
+  if (raw instanceof type) return raw
+  throw new TypeError('holdfast/idempotency/nest needs a platform on node:http: Express or Fastify')
+}
+
+/** Nest's filters answer for what was thrown: that response is judged as a throw's. */
+function watched<Stream extends Observable>(stream: Stream, run: HandlerRun): Stream {
+  return derived(stream, (observer) =>
+    stream.subscribe({
+      next: (value: unknown) => observer.next(value),
+      error: (error: unknown) => {
+        run.threw = true
+        observer.error(error)
+      },
+      complete: () => observer.complete(),
+    }),
+  )
+}
+
+/** Another observable of the same RxJS. One that says nothing keeps Nest from answering a second time. */
+function derived<Stream extends Observable>(
+  stream: Stream,
+  subscribe: (observer: Observer) => unknown,
+): Stream {
+  return Reflect.construct(stream.constructor, [subscribe]) as Stream
+}

@@ -1,0 +1,60 @@
+import { Readable } from 'node:stream'
+import { hasNoBody } from '../answer.ts'
+import { joined, readUpTo, type PartlyRead } from '../web-body.ts'
+
+/** What a framework is about to write: its bytes, as far as they are kept, and the same payload, still unread. */
+export interface Payload {
+  /** `undefined` for what has more than is kept. */
+  readonly body: Uint8Array | undefined
+  readonly unread: unknown
+}
+
+/** Reads a payload before its framework writes it. What is neither text nor bytes nor a stream becomes JSON. */
+export async function readPayload(payload: unknown, status: number, maxBytes: number): Promise<Payload> {
+  const stream = streamOf(payload)
+  if (stream === undefined) {
+    const bytes = hasNoBody(status) ? new Uint8Array() : bytesOf(payload)
+    return { body: bytes.length > maxBytes ? undefined : bytes, unread: payload }
+  }
+  const read = await readUpTo(stream, maxBytes)
+  if (read.rest !== undefined) {
+    return { body: undefined, unread: Readable.from(resumed(read), { objectMode: false }) }
+  }
+  const body = joined(read.chunks)
+  return { body, unread: asBuffer(body) }
+}
+
+const EVENT_STREAM = /^\s*text\/event-stream\b/i
+
+export function isEventStream(contentType: unknown): boolean {
+  return typeof contentType === 'string' && EVENT_STREAM.test(contentType)
+}
+
+/** Over the same memory: frameworks know text and Buffers. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function bytesOf(payload: unknown): Uint8Array {
+  if (payload instanceof Uint8Array) return payload
+  if (payload === undefined || payload === null) return new Uint8Array()
+  return new TextEncoder().encode(typeof payload === 'string' ? payload : JSON.stringify(payload))
+}
+
+function streamOf(payload: unknown): ReadableStream<Uint8Array> | undefined {
+  // The platform's two types for the same class do not agree.
+  if (payload instanceof Readable) return Readable.toWeb(payload) as ReadableStream<Uint8Array>
+  if (payload instanceof ReadableStream) return payload
+  if (payload instanceof Response) return payload.body ?? new Blob().stream()
+  return payload instanceof Blob ? payload.stream() : undefined
+}
+
+async function* resumed({ chunks, rest }: PartlyRead): AsyncGenerator<Uint8Array> {
+  yield* chunks
+  if (rest === undefined) return
+  try {
+    for (let next = await rest.read(); !next.done; next = await rest.read()) yield next.value
+  } finally {
+    rest.cancel().catch(() => {})
+  }
+}

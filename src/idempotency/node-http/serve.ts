@@ -1,0 +1,135 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Answer, HandlerResponse } from '../answer.ts'
+import { attach, type Idempotency } from '../context.ts'
+import type { Engine } from '../engine.ts'
+import type { Execution, Verdict } from '../execution.ts'
+import type { Settings } from '../options.ts'
+import { RequestGoneError } from './body.ts'
+import { ResponseCapture, sendAnswer } from './capture.ts'
+import { NodeRequestView } from './request.ts'
+
+/** One request and its response, as a framework on node:http has them. */
+export interface Exchange<Req extends object> {
+  /** The framework's own request, for the application. */
+  readonly source: Req
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Path and query, where the framework cuts `request.url`. */
+  readonly target?: string | undefined
+  /** More objects that `idempotencyOf` takes. */
+  readonly aliases?: readonly object[]
+  /** Sends a whole response. Default: straight to `response`. */
+  answer?(answer: Answer): unknown
+  /** Goes on to the handler; without a run nobody stands between. */
+  proceed(run?: HandlerRun): unknown
+}
+
+/** What every framework on node:http does with a request. */
+export async function serve<Req extends object>(
+  engine: Engine<Req>,
+  exchange: Exchange<Req>,
+): Promise<unknown> {
+  const { source, request, response } = exchange
+  const view = new NodeRequestView(source, request, exchange.target)
+  const screening = engine.screen(view.method, view.target, view.keyLines)
+  if (screening.type === 'refused') return answerTo(exchange, screening.answer)
+  if (screening.type === 'unprotected') {
+    attachTo(exchange, screening.context)
+    if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
+    return exchange.proceed()
+  }
+  const admission = await engine.admit(view, screening.key).catch(goneAsUndefined)
+  if (admission === undefined) return undefined
+  if (admission.type === 'answer') return answerTo(exchange, admission.answer)
+  attachTo(exchange, admission.execution)
+  return new HandlerRun(engine.settings, admission.execution, response).go((run) => exchange.proceed(run))
+}
+
+function answerTo<Req extends object>(exchange: Exchange<Req>, answer: Answer): unknown {
+  return exchange.answer ? exchange.answer(answer) : sendAnswer(exchange.response, answer)
+}
+
+function attachTo<Req extends object>(
+  { source, request, aliases = [] }: Exchange<Req>,
+  context: Idempotency,
+): void {
+  for (const object of [source, request, ...aliases]) attach(object, context)
+}
+
+function goneAsUndefined(error: unknown): undefined {
+  if (!(error instanceof RequestGoneError)) throw error
+}
+
+/** A handler under a key of its own, whose response is captured on its way to the socket. */
+export class HandlerRun {
+  /** Set by a framework whose error handler answers for what was thrown: that response is then judged as a throw's. */
+  threw = false
+  readonly #settings: Settings
+  readonly #execution: Execution
+  readonly #capture: ResponseCapture
+  #settled = false
+
+  constructor(settings: Settings, execution: Execution, response: ServerResponse) {
+    this.#settings = settings
+    this.#execution = execution
+    this.#capture = new ResponseCapture(response, settings.maxResponseBytes, (captured) =>
+      this.#judge(captured),
+    )
+  }
+
+  get maxResponseBytes(): number {
+    return this.#settings.maxResponseBytes
+  }
+
+  /**
+   * For frameworks that have a response of their own, before middleware outside changes it: what then leaves through
+   * the socket is sent as it is.
+   */
+  async settle(response: HandlerResponse): Promise<Verdict> {
+    const verdict = await this.#respond(response)
+    this.#settled = verdict.type !== 'void'
+    return verdict
+  }
+
+  /** Resolves to what `handle` returns, or rejects with what it throws, once the key is settled. */
+  async go(handle: (run: this) => unknown): Promise<unknown> {
+    const capture = this.#capture
+    let value: unknown
+    try {
+      value = await handle(this)
+    } catch (error) {
+      const verdict = await this.#execution.fail(error)
+      if (verdict?.type !== 'other') {
+        if (!capture.ended) capture.unshield()
+        throw error
+      }
+      if (!capture.ended) capture.send(verdict.answer)
+    }
+    if (!capture.ended) this.#watch()
+    return value
+  }
+
+  #judge(captured: HandlerResponse): Promise<Verdict> {
+    if (this.#settled) return Promise.resolve({ type: 'own', status: undefined })
+    return this.#respond(captured)
+  }
+
+  #respond(response: HandlerResponse): Promise<Verdict> {
+    // An error that was answered with a success has been dealt with.
+    return this.#execution.respond(response, this.threw && response.status >= 400)
+  }
+
+  /** Where a client is gone a callback may still respond, within a lease; where the handler cut it off none can. */
+  #watch(): void {
+    const { leaseMs, clock } = this.#settings
+    this.#capture.whenGone((how) => {
+      clock.schedule(() => this.#giveUp(), how === 'closed' ? leaseMs : 0)
+    })
+  }
+
+  #giveUp(): void {
+    if (this.#capture.ended) return
+    this.#capture.unshield()
+    void this.#execution.abandon()
+  }
+}
