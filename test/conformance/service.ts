@@ -345,12 +345,13 @@ export async function until(condition: () => boolean): Promise<void> {
 /** How finely `passing` lets time pass. */
 const STEPS = 50
 
-/** Lets `ms` pass until `work` ends, a little at a time: a store that is somewhere else needs real time for its answers. */
+/** Lets a fiftieth of `ms` pass at a time until `work` ends: a store that is somewhere else needs real time for its answers. */
 export async function passing(clock: VirtualClock, ms: number, work: Promise<unknown>): Promise<void> {
   const state = { ended: false }
   const note = (): void => void (state.ended = true)
   work.then(note, note)
-  for (let step = 0; step < STEPS && !state.ended; step++) {
+  // On a busy machine answers come late, and so do the timers that are to end them.
+  for (let step = 0; step < 20 * STEPS && !state.ended; step++) {
     await new Promise((resolve) => void setTimeout(resolve, 2))
     await clock.advance(ms / STEPS)
   }
