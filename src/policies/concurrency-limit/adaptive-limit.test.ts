@@ -167,6 +167,63 @@ describe('AdaptiveLimit', () => {
     expect(limits.filter((each) => each < 40).length / limits.length).toBeLessThan(0.05)
   })
 
+  describe('from one probe to the next', () => {
+    /** How many executions at the whole limit of 40 go before each probe. */
+    const between = (probe: { latencyMs?: number; ended?: Ended }): number[] => {
+      const { limit, run } = bench({ initialLimit: 40, maxLimit: 40 })
+      const executions = [0]
+      let wasProbe = false
+      for (let done = 0; done < 2500; done++) {
+        const isProbe = limit.limit <= 20
+        if (!isProbe) executions[executions.length - 1] = (executions.at(-1) ?? 0) + 1
+        else if (!wasProbe) executions.push(0)
+        wasProbe = isProbe
+        if (isProbe) run(1, limit.limit, probe.latencyMs, probe.ended)
+        else run(1, limit.limit)
+      }
+      return executions.slice(0, -1)
+    }
+
+    test('there are twenty windows, five at first', () => {
+      expect(between({})).toEqual([5 * 40, 20 * 40, 20 * 40])
+    })
+
+    test('there are five while it shows another latency than was known', () => {
+      expect(between({ latencyMs: 2 * SERVICE_MS }).slice(0, 2)).toEqual([5 * 40, 5 * 40])
+    })
+
+    test('there are five after one that was cut off as a whole', () => {
+      expect(Math.max(...between({ ended: 'overloaded' }))).toBeLessThanOrEqual(5 * 40)
+    })
+  })
+
+  test('a client that has never seen the service unloaded goes by its first window', () => {
+    const { limit, run } = bench({ initialLimit: 40 })
+    run(40, 30)
+    run(40, 30, 4 * SERVICE_MS)
+    expect(limit.limit).toBe(30)
+  })
+
+  test('a loaded service that is much faster than the unloaded one was corrects what is known', () => {
+    const { limit, run } = bench({ initialLimit: 40 })
+    run(40, 20, 10 * SERVICE_MS)
+    run(5 * 40, 30)
+    expect(limit.limit).toBe(40)
+    run(40, 30, 4 * SERVICE_MS)
+    expect(limit.limit).toBeLessThan(40)
+  })
+
+  test.each([10, 30])('a window of which nothing was measured teaches no latency (%d at once)', (running) => {
+    const { limit, run } = bench({ initialLimit: 40 })
+    run(40, running, SERVICE_MS, 'overloaded')
+    expect(limit.limit).toBe(30)
+    run(30, 10)
+    run(30, 20, SERVICE_MS, 'overloaded')
+    expect(limit.limit).toBe(22)
+    run(22, 5)
+    expect(limit.limit).toBe(22)
+  })
+
   test('what began in an earlier window does not count', () => {
     const { limit, run } = bench({ initialLimit: 40 })
     const old = Array.from({ length: 40 }, () => limit.start(20))
