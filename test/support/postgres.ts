@@ -127,15 +127,20 @@ export async function connectPostgresJs(settings: PoolSettings = {}, max = 10): 
 /** A schema of the test's own. */
 export async function temporarySchema(): Promise<{ readonly name: string } & AsyncDisposable> {
   const name = `holdfast test ${randomUUID()}`
-  return { name, [Symbol.asyncDispose]: () => administrate(`DROP SCHEMA IF EXISTS "${name}" CASCADE`) }
+  return {
+    name,
+    async [Symbol.asyncDispose]() {
+      await administrate(`DROP SCHEMA IF EXISTS "${name}" CASCADE`)
+    },
+  }
 }
 
-/** Runs statements on a connection that is nobody else's. */
-export async function administrate(sql: string): Promise<void> {
+/** Runs a statement on a connection that is nobody else's. Resolves to the first column. */
+export async function administrate(sql: string): Promise<unknown[]> {
   const client = new pg.Client(await postgresUrl())
   await client.connect()
   try {
-    await client.query(sql)
+    return await run(client, sql)
   } finally {
     await client.end()
   }

@@ -57,7 +57,12 @@ export function isRefused(error: unknown): boolean {
   return state !== undefined && !/^(08|57P|40003)/.test(state)
 }
 
-/** What the client calls a statement of its own. */
+/** Whether a transaction was found not to be the one that the store began, see functions.ts. */
+export function isEndedElsewhere(error: unknown): boolean {
+  return sqlState(error) === 'HF001'
+}
+
+/** A call as a statement. */
 export function statementOf(schema: string, { name, values }: Call): string {
   return `SELECT * FROM ${schema}.holdfast_${name}(${values.map((_, index) => `$${index + 1}`).join(', ')})`
 }

@@ -205,15 +205,18 @@ $f$;`
 /**
  * Opens the store's part of a transaction: the row lock is the lease from here on, and needs no clock. A process that
  * stands still with it would hold it for ever, so the server ends an idle transaction after `p_idle_ms`. Answers the
- * transaction's number, or null where the lease is not the caller's.
+ * transaction's number, and whether the lease is the caller's.
  */
 const LOCK = `
-CREATE FUNCTION S.holdfast_lock(p_scope text, p_key text, p_owner text, p_idle_ms double precision) RETURNS text
-${IMPATIENT} AS $f$
+CREATE FUNCTION S.holdfast_lock(
+  p_scope text, p_key text, p_owner text, p_idle_ms double precision, OUT number text, OUT answer text
+) ${IMPATIENT} AS $f$
 DECLARE
   v_idle_ms double precision :=
     extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval) * 1000;
 BEGIN
+  number := txid_current();
+  answer := 'locked';
   IF p_owner IS NOT NULL THEN
     IF v_idle_ms = 0 OR v_idle_ms > p_idle_ms THEN
       PERFORM set_config('idle_in_transaction_session_timeout', ceil(least(p_idle_ms, 2147483647))::text, true);
@@ -221,10 +224,9 @@ BEGIN
     PERFORM FROM S.holdfast_keys k
       WHERE k.scope = p_scope AND k.key = p_key AND k.owner = p_owner AND k.state = 'active' FOR UPDATE;
     IF NOT FOUND THEN
-      RETURN NULL;
+      answer := 'stale';
     END IF;
   END IF;
-  RETURN txid_current();
 END $f$;`
 
 /** Whether this is still the transaction that the store began: a handler may have ended it, and begun another one. */

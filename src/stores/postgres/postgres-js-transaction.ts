@@ -1,4 +1,12 @@
-import { CommitError, isRefused, type Call, type DatabaseTransaction, type Row } from './database.ts'
+import {
+  CommitError,
+  isEndedElsewhere,
+  isRefused,
+  type Call,
+  type DatabaseTransaction,
+  type Row,
+} from './database.ts'
+import { guarded, type Loss } from './postgres-js-guard.ts'
 import {
   firstRow,
   type PostgresJsQuery,
@@ -27,7 +35,7 @@ export async function beginPostgresJs(
 ): Promise<DatabaseTransaction> {
   const end = deferred<void>()
   const opened = deferred<Opened>()
-  const loss = { error: undefined as unknown }
+  const loss: Loss = { error: undefined }
   const ended = sql.begin(async (client) => {
     opened.resolve({ client, first: firstRow(await query(client, first)) })
     return end.promise
@@ -46,14 +54,14 @@ class OpenTransaction implements DatabaseTransaction {
   readonly #query: MakeQuery
   readonly #end: Deferred<void>
   readonly #ended: Promise<unknown>
-  readonly #loss: { readonly error: unknown }
+  readonly #loss: Loss
 
   constructor(
     { client, first }: Opened,
     query: MakeQuery,
     end: Deferred<void>,
     ended: Promise<unknown>,
-    loss: { readonly error: unknown },
+    loss: Loss,
   ) {
     this.client = guarded(client, loss)
     this.first = first
@@ -69,7 +77,12 @@ class OpenTransaction implements DatabaseTransaction {
     const call = this.#query(this.#sql, last).execute()
     // Its COMMIT follows at once. If the call fails, that COMMIT is a rollback.
     this.#end.resolve()
-    const [ended, called] = await Promise.allSettled([this.#ended, call])
+    const [called] = await Promise.allSettled([call])
+    if (called.status === 'rejected' && isEndedElsewhere(called.reason)) {
+      // The connection went back to the pool then, and nothing more is heard from this transaction.
+      throw new CommitError('unknown', called.reason)
+    }
+    const [ended] = await Promise.allSettled([this.#ended])
     const failed = ended.status === 'rejected' ? ended : called
     if (failed.status === 'rejected') {
       throw new CommitError(isRefused(failed.reason) ? 'rolled-back' : 'unknown', failed.reason)
@@ -78,47 +91,15 @@ class OpenTransaction implements DatabaseTransaction {
 
   async rollback(last: Call): Promise<void> {
     if (this.#loss.error !== undefined) throw this.#loss.error
-    const call = this.#query(this.#sql, last).execute()
-    this.#end.reject(ROLLBACK)
-    const [called] = await Promise.allSettled([call, this.#ended])
-    if (called.status === 'rejected') throw called.reason
-  }
-}
-
-/**
- * Refuses everything once the connection has broken: postgres.js would open it again for a later query, which would
- * then run outside of any transaction, or in somebody else's.
- */
-function guarded<T extends object>(sql: T, loss: { readonly error: unknown }): T {
-  const check = (): void => {
-    if (loss.error !== undefined) {
-      throw new Error('postgresStore: the connection of the transaction broke', { cause: loss.error })
+    const [called] = await Promise.allSettled([this.#query(this.#sql, last)])
+    if (called.status === 'rejected') {
+      const { reason } = called
+      if (isEndedElsewhere(reason) || !isRefused(reason)) throw reason
     }
+    this.#end.reject(ROLLBACK)
+    await this.#ended.catch(() => {})
   }
-  return new Proxy(sql, {
-    apply(target, self, args: unknown[]) {
-      check()
-      return Reflect.apply(target as () => unknown, self, args)
-    },
-    get(target, name) {
-      check()
-      const value: unknown = Reflect.get(target, name)
-      if (name !== 'savepoint' || typeof value !== 'function') return value
-      return (...args: unknown[]): unknown =>
-        Reflect.apply(
-          value,
-          target,
-          args.map((arg) => (typeof arg === 'function' ? guardedWork(arg, loss) : arg)),
-        )
-    },
-  })
 }
-
-/** What runs inside a savepoint gets a function of its own. */
-const guardedWork =
-  (work: object, loss: { readonly error: unknown }) =>
-  (sql: object): unknown =>
-    Reflect.apply(work as () => unknown, undefined, [guarded(sql, loss)])
 
 interface Deferred<T> {
   readonly promise: Promise<T>

@@ -116,13 +116,13 @@ export class SqlStore implements PostgresStore {
   async begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'> {
     const values = lease === undefined ? [null, null, null, 0] : [...(await ownedBy(lease)), lease.leaseMs]
     const transaction = await this.#begin({ name: 'lock', values })
-    const [id] = transaction.first
-    const check: Call = { name: 'check', values: [typeof id === 'string' ? id : ''] }
+    const [number, answer] = transaction.first
+    const check: Call = { name: 'check', values: [String(number)] }
     const recording = new RecordingTransaction(transaction, check, async (response) => {
       if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
       return { name: 'finish', values: [...check.values, ...(await this.#completion(lease, response))] }
     })
-    if (id !== null) return recording
+    if (answer === 'locked') return recording
     await recording.rollback()
     return 'stale'
   }

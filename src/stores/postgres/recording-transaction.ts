@@ -1,7 +1,6 @@
 import type { StoreTransaction } from '../../idempotency/store.ts'
-import { CommitError, sqlState, type Call, type DatabaseTransaction } from './database.ts'
+import { CommitError, isEndedElsewhere, sqlState, type Call, type DatabaseTransaction } from './database.ts'
 
-const ENDED_ELSEWHERE = 'HF001'
 const STALE = 'HF002'
 
 /** A transaction that ends once, and knows how. */
@@ -54,7 +53,7 @@ export class RecordingTransaction implements StoreTransaction {
       await this.#transaction.rollback(this.#check)
     } catch (error) {
       // Any other failure leaves nothing behind: without a COMMIT the server undoes everything.
-      if (sqlState(error) === ENDED_ELSEWHERE) throw error
+      if (isEndedElsewhere(error)) throw error
     }
   }
 
@@ -72,6 +71,6 @@ export class RecordingTransaction implements StoreTransaction {
 
   #leavesDoubt(error: unknown): boolean {
     if (!(error instanceof CommitError)) return true
-    return error.outcome === 'unknown' || sqlState(error.cause) === ENDED_ELSEWHERE
+    return error.outcome === 'unknown' || isEndedElsewhere(error.cause)
   }
 }
