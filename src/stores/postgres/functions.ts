@@ -40,10 +40,11 @@ END $f$;`
 const PURGE = `
 CREATE FUNCTION S.holdfast_purge(p_rows integer, p_now double precision) RETURNS text ${IMPATIENT} AS $f$
 DECLARE
+  v_now timestamptz := S.holdfast_now(p_now);
   v_deleted bigint;
 BEGIN
   DELETE FROM S.holdfast_keys k USING (
-    SELECT x.scope, x.key FROM S.holdfast_keys x WHERE x.expires_at <= S.holdfast_now(p_now)
+    SELECT x.scope, x.key FROM S.holdfast_keys x WHERE x.expires_at <= v_now
       ORDER BY x.expires_at LIMIT p_rows FOR UPDATE SKIP LOCKED
   ) AS expired WHERE k.scope = expired.scope AND k.key = expired.key;
   GET DIAGNOSTICS v_deleted = ROW_COUNT;
