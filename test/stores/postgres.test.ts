@@ -1,5 +1,5 @@
 /** What is special about Postgres; everything that all stores promise is in the conformance suite. */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectSocket, createServer, type AddressInfo, type Socket } from 'node:net'
 import pg from 'pg'
@@ -24,6 +24,7 @@ import {
   postgresUrl,
   run,
   temporarySchema,
+  warm,
   type PoolSettings,
   type PostgresConnection,
 } from '../support/postgres.ts'
@@ -57,6 +58,7 @@ interface Bench {
   readonly schema: string
   /** Lets time pass for the store. */
   readonly advance: (ms: number) => void
+  readonly nowMs: () => number
 }
 
 interface BenchSettings {
@@ -76,17 +78,22 @@ async function bench(connect: Connect, options: BenchSettings = {}): Promise<Ben
   })
   let nowMs = 1_700_000_000_000
   const database = databaseOf(pool, quoteName(schema), true)
-  const store = new SqlStore({ database, migration: migrationSql(schema), nowMs: () => nowMs })
+  const time = { advance: (ms: number) => void (nowMs += ms), nowMs: () => nowMs }
+  const store = new SqlStore({ database, migration: migrationSql(schema), nowMs: time.nowMs })
   if (options.migrated !== false) await store.migrate()
-  return { pool, store, schema, advance: (ms) => void (nowMs += ms) }
+  return { pool, store, schema, ...time }
 }
 
 /** Another process on the same tables. */
-async function another(connect: Connect, { schema }: Bench, max?: number): Promise<SqlStore> {
-  const { pool, end } = await connect({}, max)
-  onTestFinished(end)
-  const database = databaseOf(pool, quoteName(schema), true)
-  return new SqlStore({ database, migration: '', nowMs: () => 1_700_000_000_000 })
+async function another(connect: Connect, { schema, nowMs }: Bench): Promise<SqlStore> {
+  const connection = await connect()
+  onTestFinished(connection.end)
+  await warm(connection)
+  return new SqlStore({
+    database: databaseOf(connection.pool, quoteName(schema), true),
+    migration: '',
+    nowMs,
+  })
 }
 
 async function opened(store: PostgresStore, request: AcquireRequest | undefined): Promise<StoreTransaction> {
@@ -110,6 +117,7 @@ const backend = async (client: unknown): Promise<number> =>
 describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ connect }) => {
   test('gives a key to exactly one of fifty, in two processes', async () => {
     const first = await bench(connect)
+    await warm(first)
     const second = await another(connect, first)
     const asked = Array.from({ length: 50 }, (_, index) => (index % 2 ? second : first.store).acquire(ask()))
     const types = (await Promise.all(asked)).map(({ type }) => type)
@@ -122,6 +130,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     const lost = ask({ leaseMs: 0.5 })
     await first.store.acquire(lost)
     first.advance(1)
+    await warm(first)
     const second = await another(connect, first)
     const asked = Array.from({ length: 50 }, (_, index) =>
       (index % 2 ? second : first.store).acquire(ask({ abandoned: 'takeover', ttlMs: 1e6 })),
@@ -133,7 +142,9 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
 
   test.each(['repeatable read', 'serializable'])('works where %s is the default', async (level) => {
     const settings = { default_transaction_isolation: level }
-    const { store } = await bench(connect, { settings })
+    const subject = await bench(connect, { settings })
+    const { store } = subject
+    await warm(subject)
     const requests = Array.from({ length: 20 }, () => ask())
     const results = await Promise.all(requests.map((request) => store.acquire(request)))
     expect(results.filter(({ type }) => type === 'acquired')).toHaveLength(1)
@@ -146,7 +157,8 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   test('keeps every text and every byte apart and as it is, whatever it looks like', async () => {
     const { store } = await bench(connect)
     const texts = ["a'b", '"', String.raw`\'; DROP TABLE x; --`, '$1', '%27', "'", '日本', '\ud800', '\udfff']
-    for (const text of [...texts, '\0', '%0000', 'x'.repeat(5000), `${'x'.repeat(5000)}y`]) {
+    const long = randomBytes(5000).toString('hex')
+    for (const text of [...texts, '\0', '%0000', long, `${long}y`]) {
       for (const names of [{ scope: text }, { key: text }]) {
         const request = ask({ ...names, fingerprint: text, owner: `${text} ${randomUUID()}` })
         expect(await store.acquire(request)).toEqual({ type: 'acquired', fence: 1 })
@@ -261,13 +273,19 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   })
 
   test('counts keys often enough to keep a limit that is not small', async () => {
-    const { store } = await bench(connect)
+    const subject = await bench(connect)
+    const { store } = subject
     const limit = (key: number): AcquireRequest => ask({ key: `${key}`, maxKeysPerScope: 100 })
     for (let key = 0; key < 100; key++) expect((await store.acquire(limit(key))).type).toBe('acquired')
     const full = { type: 'full', limit: 'scope', retryAfterMs: 60_000 }
     expect(await store.acquire(limit(100))).toEqual(full)
     expect(await store.acquire(limit(100))).toEqual(full)
     expect((await store.acquire(limit(99))).type).toBe('busy')
+    // Until the first of its keys expires a full scope is not looked at again.
+    await columnOf(subject, 'DELETE FROM KEYS')
+    expect(await store.acquire(limit(100))).toEqual(full)
+    subject.advance(60_000)
+    expect((await store.acquire(limit(100))).type).toBe('acquired')
   })
 
   test('finds a key busy whose owner has a transaction open, without waiting for it, whatever its lease', async () => {
@@ -570,6 +588,25 @@ describe.skipIf(url === undefined)('where the connection breaks', () => {
     },
   )
 
+  test('nothing later in a savepoint runs, either', async () => {
+    const server = await cuttable()
+    const { schema } = await bench(connectPg)
+    const connection = connectTo(server.url, 'postgres.js')
+    onTestFinished(connection.end)
+    const store = postgresStore({ pool: connection.pool, schema })
+    const { client, rollback } = bound(await opened(store, undefined))
+    const pid = await backend(client)
+    const failed = (client as postgres.TransactionSql).savepoint(async (inner) => {
+      await inner`SELECT pg_sleep(60)`.catch(() => undefined)
+      return inner`SELECT 1`
+    })
+    await until(pid, "wait_event = 'PgSleep'")
+    server.cut('end')
+    await expect(failed).rejects.toThrow(/connection/i)
+    await expect(rollback()).resolves.toBeUndefined()
+    await administrate(`SELECT pg_terminate_backend(${pid})`)
+  })
+
   test.each(['pg', 'postgres.js'])('while the commit is on its way, nobody knows: %s', async (client) => {
     const server = await cuttable()
     const subject = await bench(connectPg)
@@ -666,6 +703,18 @@ describe.skipIf(url === undefined)('a client', () => {
     await transaction.rollback()
     expect((await store.acquire(ask())).type).toBe('acquired')
     expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([1, 1, 0])
+  })
+
+  test('that gave up on a query is not used again: its connection is closed', async () => {
+    const { schema } = await bench(connectPg)
+    const pool = new pg.Pool({ connectionString: url, query_timeout: 200 })
+    onTestFinished(() => pool.end())
+    const { client, rollback } = bound(await opened(postgresStore({ pool, schema }), undefined))
+    const pid = await backend(client)
+    await expect(run(client, 'SELECT pg_sleep(60)')).rejects.toThrow('Query read timeout')
+    await rollback()
+    expect([pool.totalCount, pool.idleCount]).toEqual([0, 0])
+    await administrate(`SELECT pg_terminate_backend(${pid})`)
   })
 
   test.each(['pg', 'postgres.js'])('whose server is down rejects, and says why: %s', async (client) => {

@@ -3,8 +3,8 @@ import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { chown, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { chown, mkdtemp } from 'node:fs/promises'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -80,6 +80,9 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** Ends the server and removes its folder when whoever started it is gone, in whatever way. */
+const GUARD = '"$1" -D "$2" -p "$3" -h 127.0.0.1 -k "$2" -F & cat; kill -QUIT $!; wait; rm -r "$2"'
+
 /** Starts one that ends with this process. */
 async function start(): Promise<string> {
   const bin = binaries()
@@ -89,11 +92,16 @@ async function start(): Promise<string> {
   const setup = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
   await promisify(execFile)(join(bin, 'initdb'), setup, { ...user, cwd: data })
   const port = await freePort()
-  const options = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', data, '-F']
-  const server = spawn(join(bin, 'postgres'), options, { ...user, cwd: data, stdio: 'ignore' })
-  process.once('exit', () => void server.kill('SIGQUIT'))
-  server.once('exit', () => void rm(data, { recursive: true, force: true }))
+  const server = spawn('sh', ['-c', GUARD, 'sh', join(bin, 'postgres'), data, String(port)], {
+    ...user,
+    cwd: tmpdir(),
+    // Of its own group, so that a signal to the tests leaves the clean-up alone.
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   server.unref()
+  // A pipe of Node is a socket.
+  ;(server.stdin as Socket).unref()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   for (let tries = 0; tries < 100; tries++) {
     if (await answers(url)) return url
@@ -154,4 +162,9 @@ export async function run(client: unknown, sql: string): Promise<unknown[]> {
       ? (await either.query({ text: sql, rowMode: 'array' })).rows
       : await either.unsafe(sql).values()
   return rows.map(([first]) => first)
+}
+
+/** Opens all connections of a pool, so that what is asked at once arrives at once. */
+export async function warm({ pool }: Pick<PostgresConnection, 'pool'>, connections = 10): Promise<void> {
+  await Promise.all(Array.from({ length: connections }, () => run(pool, 'SELECT pg_sleep(0.1)')))
 }

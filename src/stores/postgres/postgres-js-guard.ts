@@ -4,7 +4,9 @@ export interface Loss {
 }
 
 /** What of a transaction's function makes queries, beside the function itself. */
-const QUERYING = new Set<string | symbol>(['unsafe', 'file', 'notify', 'savepoint'])
+const QUERYING = new Set<string | symbol>(['unsafe', 'file', 'notify'])
+
+type Work = (sql: object) => unknown
 
 /**
  * The function of a transaction, which refuses everything once the connection has broken. postgres.js (3.4) itself would
@@ -14,14 +16,14 @@ const QUERYING = new Set<string | symbol>(['unsafe', 'file', 'notify', 'savepoin
 export function guarded<T extends object>(sql: T, loss: Loss): T {
   const call = (target: unknown, self: unknown, args: readonly unknown[]): unknown => {
     check(loss)
-    const guardedArgs = args.map((arg) => (typeof arg === 'function' ? guardedWork(arg, loss) : arg))
     // Both come from the proxied function itself.
-    return watched(Reflect.apply(target as () => unknown, self, guardedArgs), loss)
+    return watched(Reflect.apply(target as () => unknown, self, args), loss)
   }
   return new Proxy(sql, {
     apply: (target, self, args: unknown[]) => call(target, self, args),
     get(target, name) {
       const value: unknown = Reflect.get(target, name)
+      if (name === 'savepoint') return savepointOf(value as (...args: unknown[]) => Promise<unknown>, loss)
       if (!QUERYING.has(name)) return value
       return (...args: unknown[]): unknown => call(value, target, args)
     },
@@ -33,11 +35,26 @@ function check(loss: Loss): void {
   throw new Error('postgresStore: the connection of the transaction broke', { cause: loss.error })
 }
 
-/** What runs inside a savepoint gets a function of its own. */
-const guardedWork =
-  (work: object, loss: Loss) =>
-  (sql: object): unknown =>
-    Reflect.apply(work as () => unknown, undefined, [guarded(sql, loss)])
+/** What runs inside a savepoint gets a function of its own. On a broken connection nothing is left to roll back. */
+function savepointOf(savepoint: (...args: unknown[]) => Promise<unknown>, loss: Loss) {
+  return (...args: readonly unknown[]): Promise<unknown> => {
+    check(loss)
+    return new Promise((resolve, reject) => {
+      const guardedWork = (work: Work) => async (sql: object) => {
+        try {
+          const result = work(guarded(sql, loss))
+          return await (Array.isArray(result) ? Promise.all(result) : result)
+        } catch (error) {
+          if (loss.error === undefined) throw error
+          reject(error)
+          return new Promise(() => {})
+        }
+      }
+      const guardedArgs = args.map((arg) => (typeof arg === 'function' ? guardedWork(arg as Work) : arg))
+      savepoint(...guardedArgs).then(resolve, reject)
+    })
+  }
+}
 
 /** Notices a broken connection before anybody who awaits the query does. A query's own `then` would send it. */
 function watched(query: unknown, loss: Loss): unknown {
