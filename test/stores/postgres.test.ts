@@ -5,7 +5,7 @@ import { connect as connectSocket, createServer, type AddressInfo, type Socket }
 import pg from 'pg'
 import postgres from 'postgres'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { AcquireRequest, StoreTransaction } from '../../src/idempotency/store.ts'
+import type { AcquireRequest, AcquireResult, StoreTransaction } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import {
   postgresMigration,
@@ -96,6 +96,27 @@ async function another(connect: Connect, { schema, nowMs }: Bench): Promise<SqlS
   })
 }
 
+/** Fifty requests for one key by two processes, of which as many as there are connections start at the same moment. */
+async function atOnce(
+  first: Bench,
+  second: SqlStore,
+  overrides: Partial<AcquireRequest>,
+): Promise<AcquireResult[]> {
+  await warm(first)
+  const holder = new pg.Client(url)
+  await holder.connect()
+  const table = `${quoteName(first.schema)}.holdfast_keys`
+  await holder.query(`BEGIN; LOCK TABLE ${table}`)
+  const asked = Array.from({ length: 50 }, (_, index) =>
+    (index % 2 ? second : first.store).acquire(ask(overrides)),
+  )
+  const waiting = `SELECT count(*)::int FROM pg_locks WHERE relation = '${table}'::regclass AND NOT granted`
+  await expect.poll(() => administrate(waiting)).toEqual([20])
+  await holder.query('COMMIT')
+  await holder.end()
+  return Promise.all(asked)
+}
+
 async function opened(store: PostgresStore, request: AcquireRequest | undefined): Promise<StoreTransaction> {
   const transaction = await store.begin(request)
   if (transaction === 'stale') throw new Error('no transaction')
@@ -117,26 +138,20 @@ const backend = async (client: unknown): Promise<number> =>
 describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ connect }) => {
   test('gives a key to exactly one of fifty, in two processes', async () => {
     const first = await bench(connect)
-    await warm(first)
     const second = await another(connect, first)
-    const asked = Array.from({ length: 50 }, (_, index) => (index % 2 ? second : first.store).acquire(ask()))
-    const types = (await Promise.all(asked)).map(({ type }) => type)
-    expect(types.filter((type) => type === 'acquired')).toHaveLength(1)
-    expect(types.filter((type) => type === 'busy')).toHaveLength(49)
+    const results = await atOnce(first, second, {})
+    expect(results.filter(({ type }) => type === 'acquired')).toEqual([{ type: 'acquired', fence: 1 }])
+    expect(results.filter(({ type }) => type === 'busy')).toHaveLength(49)
   })
 
   test('gives an abandoned key to exactly one of fifty, in two processes', async () => {
     const first = await bench(connect)
-    const lost = ask({ leaseMs: 0.5 })
+    const lost = ask({ leaseMs: 1 })
     await first.store.acquire(lost)
     first.advance(1)
-    await warm(first)
     const second = await another(connect, first)
-    const asked = Array.from({ length: 50 }, (_, index) =>
-      (index % 2 ? second : first.store).acquire(ask({ abandoned: 'takeover', ttlMs: 1e6 })),
-    )
-    const winners = (await Promise.all(asked)).filter(({ type }) => type === 'acquired')
-    expect(winners).toEqual([{ type: 'acquired', fence: 2 }])
+    const results = await atOnce(first, second, { abandoned: 'takeover' })
+    expect(results.filter(({ type }) => type === 'acquired')).toEqual([{ type: 'acquired', fence: 2 }])
     expect(await first.store.heartbeat(lost)).toBe('lost')
   })
 
@@ -381,6 +396,26 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     await expect(transaction.rollback()).resolves.toBeUndefined()
     expect(await list()).toEqual([])
     expect(await subject.store.release(request)).toBe('released')
+  })
+
+  test('waits for a commit that is on its way when it is told to roll back', async () => {
+    const subject = await bench(connect)
+    const { table, list } = await effects(subject)
+    const request = ask()
+    await subject.store.acquire(request)
+    const transaction = await opened(subject.store, request)
+    const pid = await backend(transaction.client)
+    const other = await opened(subject.store, undefined)
+    await run(other.client, `INSERT INTO ${table} VALUES ('one')`)
+    await run(transaction.client, `INSERT INTO ${table} VALUES ('one')`)
+    const order: string[] = []
+    const completing = transaction.complete(Uint8Array.of(1)).then((result) => order.push(result))
+    await until(pid, "wait_event_type = 'Lock'")
+    const rolling = transaction.rollback().then(() => order.push('rolled back'))
+    await other.rollback()
+    await Promise.all([completing, rolling])
+    expect(order).toEqual(['completed', 'rolled back'])
+    expect(await list()).toEqual(['one'])
   })
 
   test('notices that a transaction was ended by the application', async () => {
