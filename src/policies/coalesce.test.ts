@@ -4,9 +4,11 @@ import { deferred, watch, type Deferred } from '../../test/support/operations.ts
 import { expectNoUnhandledRejections } from '../../test/client/support/unhandled.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
-import type { Context } from '../policy.ts'
+import { Context, Execution, type Operation } from '../policy.ts'
+import { Scope } from '../signal.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
-import { coalesce, type CoalesceOptions } from './coalesce.ts'
+import { coalesce, coalesceBy, type CoalesceOptions } from './coalesce.ts'
+import { retry } from './retry.ts'
 import { timeout } from './timeout.ts'
 
 expectNoUnhandledRejections()
@@ -144,6 +146,47 @@ describe('coalesce', () => {
     runs[0]?.resolve(value)
     await clock.settle()
     expect(discard.mock.calls).toEqual([[value]])
+  })
+
+  test('a failure that comes when all have left is nothing to discard', async () => {
+    const discard = vi.fn<(value: object) => void>()
+    const { runs, execute } = bench({ discard })
+    const controller = new AbortController()
+    const left = watch(execute('a', controller.signal))
+    controller.abort('left')
+    runs[0]?.reject(new Error('down'))
+    await clock.settle()
+    expect(left.error).toBe('left')
+    expect(discard).not.toHaveBeenCalled()
+  })
+
+  test('a run that is handed out by rules of a client’s own is so for each who waits', async () => {
+    const named = coalesceBy<string>({
+      key,
+      handOut: (_, contexts) =>
+        contexts.map(({ execution }) => ({ ok: true, value: String(execution.data) })),
+    })
+    const end = deferred<string>()
+    const work = named.wrap(() => end.promise)
+    const operation: Operation = () => end.promise
+    const contextOf = (data: string): Context => new Context(new Execution(operation, { data }), new Scope())
+    const all = [work(contextOf('first')), work(contextOf('second'))]
+    end.resolve('shared')
+    expect(await Promise.all(all)).toEqual(['first', 'second'])
+  })
+
+  test('who leaves is told why, by the policy itself', async () => {
+    const operation: Operation = () => new Promise<never>(() => {})
+    const work = coalesce<string>({ key }).wrap<string>(() => new Promise<never>(() => {}))
+    const scope = new Scope()
+    const left = watch(work(new Context(new Execution(operation), scope)))
+    scope.abort('left', 'caller')
+    await clock.settle()
+    expect(left.error).toBe('left')
+  })
+
+  test('may not stand inside retry', () => {
+    expect(() => pipeline<object>(retry(), coalesce({ key }))).toThrow('retry stands outside coalesce')
   })
 
   test('a run that all have left does not take the place of its successor when it ends', async () => {

@@ -221,6 +221,7 @@ describe('AdaptiveLimit', () => {
     run(30, 20, SERVICE_MS, 'overloaded')
     expect(limit.limit).toBe(22)
     run(22, 5)
+    run(22, 15)
     expect(limit.limit).toBe(22)
   })
 
