@@ -814,8 +814,8 @@ const handling: readonly ServiceCase[] = [
       await until(() => service.count === 1)
       for (let turn = 0; turn < 10; turn++) {
         await service.clock.advance(10_000)
+        assertProblem(await service.send({ key: KEY }), 409, 'request-in-flight')
       }
-      assertProblem(await service.send({ key: KEY }), 409, 'request-in-flight')
       gate.open()
       assert.equal((await first).text, 'false')
       assertReplay(await first, await service.send({ key: KEY }))

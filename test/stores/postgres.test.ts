@@ -155,6 +155,18 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     expect(await first.store.heartbeat(lost)).toBe('lost')
   })
 
+  test('keeps a lease as long as the latest heartbeat says, also where an earlier one comes after it', async () => {
+    const subject = await bench(connect)
+    const request = ask()
+    await subject.store.acquire(request)
+    for (const ms of [20_000, -20_000]) {
+      subject.advance(ms)
+      expect(await subject.store.heartbeat(request)).toBe('extended')
+    }
+    subject.advance(49_999)
+    expect(await subject.store.acquire(ask())).toEqual({ type: 'busy', retryAfterMs: 1 })
+  })
+
   test.each(['repeatable read', 'serializable'])('works where %s is the default', async (level) => {
     const settings = { default_transaction_isolation: level }
     const subject = await bench(connect, { settings })

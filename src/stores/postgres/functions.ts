@@ -154,6 +154,7 @@ BEGIN
   END IF;
 END $f$;`
 
+/** Two that overtake each other on their way must not shorten the lease. */
 const HEARTBEAT = `
 CREATE FUNCTION S.holdfast_heartbeat(
   p_scope text, p_key text, p_owner text, p_lease_ms double precision, p_now double precision
@@ -162,7 +163,8 @@ DECLARE
   v_lease interval := p_lease_ms * interval '1 millisecond';
   v_until timestamptz := S.holdfast_now(p_now) + v_lease;
 BEGIN
-  UPDATE S.holdfast_keys k SET lease_until = v_until, expires_at = greatest(k.window_end, v_until + v_lease)
+  UPDATE S.holdfast_keys k SET lease_until = greatest(k.lease_until, v_until),
+      expires_at = greatest(k.expires_at, v_until + v_lease)
     WHERE k.scope = p_scope AND k.key = p_key AND k.owner = p_owner AND k.state = 'active';
   RETURN CASE WHEN FOUND THEN 'extended' ELSE 'lost' END;
 END $f$;`
