@@ -647,7 +647,10 @@ const failures: readonly ServiceCase[] = [
       const first = service.send({ key: KEY })
       await passing(service.clock, 2000, first)
       assertProblem(await first, 503, 'store-unavailable')
-      assert.equal((await service.send({ key: KEY })).text, 'run 1')
+      // The key is given back behind the answer's back: a store that is somewhere else takes a moment for that.
+      let again = await service.send({ key: KEY })
+      for (let look = 0; again.status === 409 && look < 100; look++) again = await service.send({ key: KEY })
+      assert.equal(again.text, 'run 1')
     },
   },
   {
