@@ -7,7 +7,7 @@ import { faultyStore, type Faults } from './faulty-store.ts'
 import { named } from './named.ts'
 import { serviceCases } from './service-cases.ts'
 import { combinations, type Options, type Service } from './service.ts'
-import { storeKinds, suiteOf, type Effects } from './stores-under-test.ts'
+import { releaseStores, storeKinds, suiteOf, type Effects } from './stores-under-test.ts'
 import { transactionCases } from './transaction-cases.ts'
 
 let passed = 0
@@ -58,5 +58,6 @@ for (const { name, service, store } of combinations) {
   }
 }
 
+await releaseStores()
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

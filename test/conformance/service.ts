@@ -315,11 +315,23 @@ export interface Combination {
   readonly store: StoreKind
 }
 
-/** Every framework over the stores of this process, and one over all. */
+const combine = (service: ServiceKind, stores: readonly StoreKind[]): Combination[] =>
+  stores.map((store) => ({ name: `${service.name} over ${store.name}`, service, store }))
+
+/** Every service over the stores of this process, and one over every server. */
 export const combinations: readonly Combination[] = serviceKinds.flatMap((service) =>
-  storeKinds
-    .filter(({ remote }) => !remote || service.name === 'node')
-    .map((store) => ({ name: `${service.name} over ${store.name}`, service, store })),
+  combine(
+    service,
+    storeKinds.filter(({ remote }) => !remote || (service.name === 'node' && remote === 'server')),
+  ),
+)
+
+/** The same over every store with transactions, by every client: each has a transaction of its own. */
+export const transactionCombinations: readonly Combination[] = serviceKinds.flatMap((service) =>
+  combine(
+    service,
+    storeKinds.filter(({ transactions, remote }) => transactions && (!remote || service.name === 'node')),
+  ),
 )
 
 /** A gate that handlers wait at until a case opens it. */

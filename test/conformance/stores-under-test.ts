@@ -46,8 +46,8 @@ export interface Effects {
 export interface StoreKind {
   readonly name: string
   readonly transactions: boolean
-  /** In a server of its own: asking it takes real time. */
-  readonly remote?: boolean
+  /** Another client of a server that an earlier kind has asked already, or a server at all: asking it takes real time. */
+  readonly remote?: 'server' | 'another client'
   readonly make: (clock?: VirtualClock) => Promise<DisposableStore>
 }
 
@@ -57,11 +57,16 @@ export async function temporaryFolder(): Promise<{ readonly path: string } & Asy
 }
 
 /** Time is the test's here, where Redis would tell its own; all keys are deleted after. */
-function redisKind(name: string, url: string, connect: (url: string) => Promise<RedisConnection>): StoreKind {
+function redisKind(
+  name: string,
+  remote: Remote,
+  url: string,
+  connect: (url: string) => Promise<RedisConnection>,
+): StoreKind {
   return {
     name,
     transactions: false,
-    remote: true,
+    remote,
     async make(clock = virtualClock()) {
       const { client, quit } = await connect(url)
       const prefix = `holdfast-test:${randomUUID()}:`
@@ -80,21 +85,50 @@ function redisKind(name: string, url: string, connect: (url: string) => Promise<
   }
 }
 
-/** Time is the test's here, where Postgres would tell its own; each store has a schema, which is dropped after. */
-function postgresKind(name: string, connect: () => Promise<PostgresConnection>): StoreKind {
+type Remote = NonNullable<StoreKind['remote']>
+
+/** What the stores of this file leave behind: done by `releaseStores`. */
+const releases: (() => Promise<void>)[] = []
+
+/** To be called when all cases have run. */
+export async function releaseStores(): Promise<void> {
+  for (const release of releases.splice(0)) await release()
+}
+
+interface PostgresBench {
+  readonly schema: string
+  readonly connection: PostgresConnection
+}
+
+/** A schema and a pool for all cases of a file: making them for each takes longer than the cases do. */
+async function postgresBench(connect: () => Promise<PostgresConnection>): Promise<PostgresBench> {
+  const schema = await temporarySchema()
+  const connection = await connect()
+  releases.push(async () => {
+    await connection.end()
+    await schema[Symbol.asyncDispose]()
+  })
+  const database = databaseOf(connection.pool, quoteName(schema.name), true)
+  await new SqlStore({ database, migration: migrationSql(schema.name), nowMs: () => 0 }).migrate()
+  await administrate(`CREATE TABLE "${schema.name}".effects (id serial, effect text NOT NULL)`)
+  return { schema: schema.name, connection }
+}
+
+/** Time is the test's here, where Postgres would tell its own. */
+function postgresKind(name: string, remote: Remote, connect: () => Promise<PostgresConnection>): StoreKind {
+  let bench: Promise<PostgresBench> | undefined
   return {
     name,
     transactions: true,
-    remote: true,
+    remote,
     async make(clock = virtualClock()) {
-      const schema = await temporarySchema()
-      const { pool, end } = await connect()
-      const database = databaseOf(pool, quoteName(schema.name), true)
-      const nowMs = (): number => clock.wallNow()
-      const store = new SqlStore({ database, migration: migrationSql(schema.name), nowMs })
-      await store.migrate()
-      const effects = `"${schema.name}".effects`
-      await administrate(`CREATE TABLE ${effects} (id serial, effect text NOT NULL)`)
+      bench ??= postgresBench(connect)
+      const { schema, connection } = await bench
+      const { pool } = connection
+      const database = databaseOf(pool, quoteName(schema), true)
+      const store = new SqlStore({ database, migration: '', nowMs: () => clock.wallNow() })
+      const effects = `"${schema}".effects`
+      for (const table of [`"${schema}".holdfast_keys`, effects]) await run(pool, `DELETE FROM ${table}`)
       return {
         store,
         clock,
@@ -105,10 +139,7 @@ function postgresKind(name: string, connect: () => Promise<PostgresConnection>):
           list: async () => (await run(pool, `SELECT effect FROM ${effects} ORDER BY id`)).map(String),
         },
         advance: (ms) => clock.advance(ms),
-        async [Symbol.asyncDispose]() {
-          await end()
-          await schema[Symbol.asyncDispose]()
-        },
+        async [Symbol.asyncDispose]() {},
       }
     },
   }
@@ -155,12 +186,15 @@ export const storeKinds: readonly StoreKind[] = [
   },
   ...(postgres === undefined
     ? []
-    : [postgresKind('postgres (pg)', connectPg), postgresKind('postgres (postgres.js)', connectPostgresJs)]),
+    : [
+        postgresKind('postgres (pg)', 'server', connectPg),
+        postgresKind('postgres (postgres.js)', 'another client', connectPostgresJs),
+      ]),
   ...(redis === undefined
     ? []
     : [
-        redisKind('redis (ioredis)', redis, connectIoRedis),
-        redisKind('redis (node-redis)', redis, connectNodeRedis),
+        redisKind('redis (ioredis)', 'server', redis, connectIoRedis),
+        redisKind('redis (node-redis)', 'another client', redis, connectNodeRedis),
       ]),
 ]
 

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { testServersAreThere } from '../support/left-out.ts'
 import { named } from './named.ts'
-import { storeKinds, suiteOf } from './stores-under-test.ts'
+import { releaseStores, storeKinds, suiteOf } from './stores-under-test.ts'
+
+afterAll(releaseStores)
 
 testServersAreThere()
 

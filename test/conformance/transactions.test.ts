@@ -1,12 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { faultyStore } from './faulty-store.ts'
 import { named } from './named.ts'
-import { combinations } from './service.ts'
+import { combinations, transactionCombinations } from './service.ts'
 import { transactionCases } from './transaction-cases.ts'
+import { releaseStores } from './stores-under-test.ts'
 
-const withTransactions = combinations.filter(({ store }) => store.transactions)
+afterAll(releaseStores)
 
-describe.each(withTransactions)('$name', ({ service, store }) => {
+describe.each(transactionCombinations)('$name', ({ service, store }) => {
   test.each(named(transactionCases))('%s', async (_, { options, faults, run }) => {
     await using subject = await store.make()
     await using started = await service.start(faultyStore(subject.store, faults), subject.clock, options)
