@@ -110,9 +110,12 @@ async function start(): Promise<string> {
   throw new Error('the server did not start')
 }
 
+/** Nothing here has to outlive a power cut, and waiting for the disk is most of a test's time. */
+const HASTY: PoolSettings = { synchronous_commit: 'off' }
+
 /** Parameters of a session, as options of a connection. */
 const sessionOptions = (settings: PoolSettings): string =>
-  Object.entries(settings)
+  Object.entries({ ...HASTY, ...settings })
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', String.raw`\ `)}`)
     .join(' ')
 
@@ -128,7 +131,11 @@ export function pgPool(connectionString: string, settings: PoolSettings = {}, ma
 }
 
 export async function connectPostgresJs(settings: PoolSettings = {}, max = 10): Promise<PostgresConnection> {
-  const sql = postgres(await postgresUrl(), { connection: settings, max, onnotice: () => {} })
+  const sql = postgres(await postgresUrl(), {
+    connection: { ...HASTY, ...settings },
+    max,
+    onnotice: () => {},
+  })
   return { pool: sql, end: () => sql.end({ timeout: 1 }) }
 }
 
@@ -145,7 +152,7 @@ export async function temporarySchema(): Promise<{ readonly name: string } & Asy
 
 /** Runs a statement on a connection that is nobody else's. Resolves to the first column. */
 export async function administrate(sql: string): Promise<unknown[]> {
-  const client = new pg.Client(await postgresUrl())
+  const client = new pg.Client({ connectionString: await postgresUrl(), options: sessionOptions({}) })
   await client.connect()
   try {
     return await run(client, sql)
