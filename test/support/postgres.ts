@@ -136,7 +136,7 @@ export async function connectPostgresJs(settings: PoolSettings = {}, max = 10): 
     max,
     onnotice: () => {},
   })
-  return { pool: sql, end: () => sql.end({ timeout: 1 }) }
+  return { pool: sql, end: () => sql.end({ timeout: 0.1 }) }
 }
 
 /** A schema of the test's own. */
