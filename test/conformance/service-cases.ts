@@ -817,6 +817,8 @@ const handling: readonly ServiceCase[] = [
       await until(() => service.count === 1)
       for (let turn = 0; turn < 10; turn++) {
         await service.clock.advance(10_000)
+        // The store has answered the heartbeat when nothing waits but the next one.
+        await until(() => service.clock.pending === 1)
         assertProblem(await service.send({ key: KEY }), 409, 'request-in-flight')
       }
       gate.open()
