@@ -11,7 +11,14 @@ const config: ViteUserConfig = defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'source', include: tests, exclude: built, sequence: { groupOrder: 0 } },
+        test: {
+          name: 'source',
+          include: tests,
+          exclude: built,
+          // Loading the modules again for each file takes longer than most files do.
+          isolate: false,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         extends: true,

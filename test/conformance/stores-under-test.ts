@@ -101,10 +101,14 @@ interface PostgresBench {
 }
 
 /** A schema and a pool for all cases of a file: making them for each takes longer than the cases do. */
-async function postgresBench(connect: () => Promise<PostgresConnection>): Promise<PostgresBench> {
+async function postgresBench(
+  connect: () => Promise<PostgresConnection>,
+  onRelease: () => void,
+): Promise<PostgresBench> {
   const schema = await temporarySchema()
   const connection = await connect()
   releases.push(async () => {
+    onRelease()
     await connection.end()
     await schema[Symbol.asyncDispose]()
   })
@@ -122,7 +126,7 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
     transactions: true,
     remote,
     async make(clock = virtualClock()) {
-      bench ??= postgresBench(connect)
+      bench ??= postgresBench(connect, () => (bench = undefined))
       const { schema, connection } = await bench
       const { pool } = connection
       const database = databaseOf(pool, quoteName(schema), true)
