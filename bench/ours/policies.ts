@@ -1,6 +1,7 @@
 import {
   bulkhead,
   circuitBreaker,
+  coalesce,
   concurrencyLimit,
   fallback,
   hedge,
@@ -34,6 +35,7 @@ export const alone: readonly Subject<Ready>[] = [
   through('retryBudget', ['budget'], () => [retryBudget()]),
   through('fallback', ['fallback'], () => [fallback(() => undefined)]),
   through('bulkhead', ['bulkhead'], () => [bulkhead()]),
+  through('coalesce', ['coalesce'], () => [coalesce({ key: () => 'key' })]),
   through('concurrencyLimit', ['concurrency limit'], () => [concurrencyLimit()]),
   through('hedge', ['hedge'], () => [hedge()]),
   through('throttle', ['throttle'], () => [throttle()]),
