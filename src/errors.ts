@@ -25,62 +25,65 @@ export class HoldfastError extends Error {
   }
 }
 
-/** Rejected without an attempt, since the circuit is open (or isolated by hand). */
-export class CircuitOpenError extends HoldfastError {
-  override readonly name = 'CircuitOpenError'
-  /** The circuit's key: for `createFetch` the origin, unless `circuitBreaker.key` says otherwise. */
+/** Refused on this side, without an attempt. */
+class RefusedError extends HoldfastError {
+  /** What shares the circuit, the limit or the quota: for `createFetch` the origin, unless `circuitBreaker.key` differs. */
   readonly key: string
+
+  constructor(code: ErrorCode, key: string, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+    this.key = key
+  }
+}
+
+/** Rejected without an attempt, since the circuit is open (or isolated by hand). */
+export class CircuitOpenError extends RefusedError {
+  override readonly name = 'CircuitOpenError'
   /** When to come again: milliseconds until a test request is due. */
   readonly retryAfterMs: number
 
   constructor(key: string, retryAfterMs: number, options?: ErrorOptions) {
     super(
       'ERR_CIRCUIT_OPEN',
+      key,
       `circuit "${key}" is open, a test request is due in ${Math.ceil(retryAfterMs)} ms`,
       options,
     )
-    this.key = key
     this.retryAfterMs = retryAfterMs
   }
 }
 
 /** Refused without an attempt, since as many as allowed are under way and as many as allowed wait. */
-export class BulkheadFullError extends HoldfastError {
+export class BulkheadFullError extends RefusedError {
   override readonly name = 'BulkheadFullError'
-  /** What shares the limit: for `createFetch` the key of the circuit. */
-  readonly key: string
 
   constructor(key: string, message: string, options?: ErrorOptions) {
-    super('ERR_BULKHEAD_FULL', message, options)
-    this.key = key
+    super('ERR_BULKHEAD_FULL', key, message, options)
   }
 }
 
 /** Refused without an attempt, since the service has been rejecting more than it accepts. */
-export class ThrottledError extends HoldfastError {
+export class ThrottledError extends RefusedError {
   override readonly name = 'ThrottledError'
-  readonly key: string
 
   constructor(key: string, message: string, options?: ErrorOptions) {
-    super('ERR_THROTTLED', message, options)
-    this.key = key
+    super('ERR_THROTTLED', key, message, options)
   }
 }
 
 /** Refused without an attempt, since the quota that the service announced is used up for longer than may be waited. */
-export class RateLimitedError extends HoldfastError {
+export class RateLimitedError extends RefusedError {
   override readonly name = 'RateLimitedError'
-  readonly key: string
   /** When there will be quota again. */
   readonly retryAfterMs: number
 
   constructor(key: string, retryAfterMs: number, options?: ErrorOptions) {
     super(
       'ERR_RATE_LIMITED',
+      key,
       `the quota of "${key}" is used up for another ${Math.ceil(retryAfterMs)} ms`,
       options,
     )
-    this.key = key
     this.retryAfterMs = retryAfterMs
   }
 }

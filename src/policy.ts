@@ -137,9 +137,15 @@ export class Context {
   }
 }
 
+/** Whether an outcome is no news of the service: it was called off by who wanted it, or refused on this side. */
+export function isNoNews(outcome: Outcome, { scope }: Context): boolean {
+  return !outcome.ok && (scope.isCalledOff || isLocalRejection(outcome.error))
+}
+
 /** For policies that watch a service's state and have no rule of their own. */
-export function standingOf(outcome: Outcome, { scope, execution }: Context): Standing {
-  if (!outcome.ok && (scope.isCalledOff || isLocalRejection(outcome.error))) return 'nothing'
+export function standingOf(outcome: Outcome, context: Context): Standing {
+  if (isNoNews(outcome, context)) return 'nothing'
+  const { execution } = context
   return execution.judge?.(outcome) ?? (outcome.ok ? 'served' : 'failed')
 }
 

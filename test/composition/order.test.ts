@@ -4,11 +4,15 @@ import { describe, expect, test } from 'vitest'
 import {
   bulkhead,
   circuitBreaker,
+  coalesce,
+  concurrencyLimit,
   fallback,
+  hedge,
   isHoldfastError,
   pipeline,
   retry,
   retryBudget,
+  throttle,
   timeout,
   type CircuitBreaker,
   type Pipeline,
@@ -31,12 +35,19 @@ interface Parts {
 function partsOf(): Parts {
   const clock = virtualClock()
   const breaker = circuitBreaker({ clock, minimumCalls: 1000 })
+  let executions = 0
   const make: Parts['make'] = {
     fallback: () => fallback<unknown>(() => 'substitute'),
+    // Each execution has a run of its own, so that attempts can be counted.
+    coalesce: () => coalesce({ key: () => `${executions++}` }),
     'total-timeout': () => timeout({ totalMs: TOTAL_MS, clock }),
     'retry-budget': () => retryBudget({ capacity: TOKENS, perMinute: 0, perSuccess: 0, clock }),
     retry: () => retry({ maxRetries: RETRIES, baseDelayMs: 1, jitter: 'none', clock }),
+    // Later than any attempt lasts.
+    hedge: () => hedge({ delayMs: TOTAL_MS, clock }),
+    throttle: () => throttle({ clock, random: () => 0.999 }),
     bulkhead: () => bulkhead({ maxConcurrent: 1 }),
+    'concurrency-limit': () => concurrencyLimit({ initialLimit: 1, maxLimit: 1, maxQueued: 10, clock }),
     'circuit-breaker': () => breaker,
     'attempt-timeout': () => timeout({ attemptMs: ATTEMPT_MS, clock }),
   }

@@ -1,9 +1,10 @@
 import { systemClock, type Clock } from '../../clock.ts'
 import { DEFAULTS } from '../../defaults.ts'
-import { CircuitOpenError, isLocalRejection } from '../../errors.ts'
+import { CircuitOpenError } from '../../errors.ts'
 import { emit } from '../../emit.ts'
 import { withDefaults } from '../../options.ts'
 import {
+  isNoNews,
   settled,
   unwrap,
   type Context,
@@ -245,7 +246,7 @@ function judge<Value>(
   context: Context,
   { isFailure }: GuardOptions<Value>,
 ): Verdict {
-  if (!outcome.ok && (context.scope.isCalledOff || isLocalRejection(outcome.error))) return 'ignored'
+  if (isNoNews(outcome, context)) return 'ignored'
   const failed = isFailure === undefined ? !outcome.ok : isFailure(outcome, context)
   if (failed === 'ignored') return 'ignored'
   return failed ? 'failure' : 'success'

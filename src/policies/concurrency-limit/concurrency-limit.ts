@@ -1,9 +1,17 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { systemClock, type Clock } from '../../clock.ts'
 import { DEFAULTS } from '../../defaults.ts'
-import { BulkheadFullError, isHoldfastError, isLocalRejection } from '../../errors.ts'
+import { BulkheadFullError, isHoldfastError } from '../../errors.ts'
 import { withDefaults } from '../../options.ts'
-import { settled, unwrap, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
+import {
+  isNoNews,
+  settled,
+  unwrap,
+  type Context,
+  type Next,
+  type Outcome,
+  type Policy,
+} from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
 import { AdaptiveLimit, type Ended } from './adaptive-limit.ts'
@@ -136,10 +144,8 @@ function judge<Value>(
   context: Context,
   isOverload: ConcurrencyLimitOptions<Value>['isOverload'],
 ): Ended | 'ignored' {
-  const { abortedBy } = context.scope
-  // Called off by who wanted it: no news of the service.
-  if (abortedBy === 'caller' || abortedBy === 'race') return 'ignored'
-  if (!outcome.ok && isLocalRejection(outcome.error)) return 'ignored'
+  // What was called off may still succeed, and took as long as it liked.
+  if (context.scope.isCalledOff || isNoNews(outcome, context)) return 'ignored'
   const verdict = isOverload?.(outcome, context) ?? byRule(outcome, context)
   if (verdict === 'ignored') return verdict
   return verdict ? 'overloaded' : 'measured'
