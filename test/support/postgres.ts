@@ -1,16 +1,15 @@
 /** A Postgres for tests: the one that runs on this machine, else one of the tests' own, from installed binaries. */
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { chown, mkdtemp } from 'node:fs/promises'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import postgres from 'postgres'
 import type { PostgresPool } from '../../src/stores/postgres/index.ts'
+import { freePort, startOwn } from './servers.ts'
 
 export type PoolSettings = Readonly<Record<string, string>>
 
@@ -72,17 +71,6 @@ async function identity(): Promise<{ readonly uid?: number; readonly gid?: numbe
   return { uid: await id('-u'), gid: await id('-g') }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => void server.close(resolve))
-  return port
-}
-
-/** Ends the server and removes its folder when whoever started it is gone, in whatever way. */
-const GUARD = '"$1" -D "$2" -p "$3" -h 127.0.0.1 -k "$2" -F & cat; kill -QUIT $!; wait; rm -r "$2"'
-
 /** Starts one that ends with this process. */
 async function start(): Promise<string> {
   const bin = binaries()
@@ -92,22 +80,15 @@ async function start(): Promise<string> {
   const setup = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--no-sync']
   await promisify(execFile)(join(bin, 'initdb'), setup, { ...user, cwd: data })
   const port = await freePort()
-  const server = spawn('sh', ['-c', GUARD, 'sh', join(bin, 'postgres'), data, String(port)], {
-    ...user,
-    cwd: tmpdir(),
-    // Of its own group, so that a signal to the tests leaves the clean-up alone.
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
-  server.unref()
-  // A pipe of Node is a socket.
-  ;(server.stdin as Socket).unref()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-  for (let tries = 0; tries < 100; tries++) {
-    if (await answers(url)) return url
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  throw new Error('the server did not start')
+  await startOwn({
+    command: [join(bin, 'postgres'), '-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', data, '-F'],
+    folder: data,
+    signal: 'QUIT',
+    identity: user,
+    answers: () => answers(url),
+  })
+  return url
 }
 
 /** Nothing here has to outlive a power cut, and waiting for the disk is most of a test's time. */

@@ -1,10 +1,12 @@
 /** A Redis for tests: the one that runs on this machine, else one of the tests' own, from an installed binary. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { mkdtemp } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import type { RedisClient, SendCommand } from '../../src/stores/redis/client.ts'
+import { freePort, startOwn } from './servers.ts'
 
 export interface RedisConnection {
   readonly client: RedisClient
@@ -18,7 +20,9 @@ let found: Promise<string> | undefined
 
 /** Where Redis is. */
 export function redisUrl(): Promise<string> {
-  found ??= find()
+  found ??= find().catch((cause: unknown) => {
+    throw new Error(MISSING, { cause })
+  })
   return found
 }
 
@@ -37,27 +41,17 @@ function answers(port: number): Promise<boolean> {
   })
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => void server.close(resolve))
-  return port
-}
-
 /** Starts one that ends with this process and keeps nothing. */
 async function start(): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-redis-'))
   const port = await freePort()
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
-  const server = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] })
-  process.once('exit', () => void server.kill())
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', () => reject(new Error(MISSING)))
-    server.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
-    server.stdout.on('data', (text: Buffer) => String(text).includes('Ready to accept') && resolve())
+  const keepNothing = ['--save', '', '--appendonly', 'no']
+  await startOwn({
+    command: ['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...keepNothing],
+    folder,
+    signal: 'TERM',
+    answers: () => answers(port),
   })
-  server.unref()
-  server.stdout.destroy()
   return port
 }
 

@@ -1,3 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+
 /**
  * Servers that tests need. One that is missing is a failure in CI; elsewhere its tests are left out, with a line that
  * says what is missing and how to get it.
@@ -17,4 +22,47 @@ export async function urlOf(find: () => Promise<string>): Promise<string | undef
     console.warn(`LEFT OUT: ${reason}`)
     return undefined
   }
+}
+
+/** A port of loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => void server.close(resolve))
+  return port
+}
+
+/** Ends the server and removes its folder when whoever started it is gone, in whatever way. */
+const GUARD =
+  'folder=$1; signal=$2; shift 2; command -v "$1" || exit 127; "$@" & cat; kill -$signal $!; wait; rm -rf "$folder"'
+
+export interface OwnServer {
+  readonly command: readonly string[]
+  /** What is the server's own and goes with it. */
+  readonly folder: string
+  /** What ends it at once, in good order. */
+  readonly signal: 'TERM' | 'QUIT'
+  readonly identity?: { readonly uid?: number; readonly gid?: number }
+  readonly answers: () => Promise<boolean>
+}
+
+/** Starts a server that ends with this process. Resolves when it answers. */
+export async function startOwn({ command, folder, signal, identity, answers }: OwnServer): Promise<void> {
+  const guard = spawn('sh', ['-c', GUARD, 'sh', folder, signal, ...command], {
+    ...identity,
+    cwd: tmpdir(),
+    // Of its own group, so that a signal to the tests leaves the clean-up alone.
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  guard.unref()
+  // A pipe of Node is a socket.
+  ;(guard.stdin as Socket).unref()
+  for (let tries = 0; tries < 100; tries++) {
+    if (await answers()) return
+    if (guard.exitCode !== null) throw new Error(`${command[0]} is not installed`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error(`${command[0]} did not start`)
 }
