@@ -17,6 +17,14 @@ export const benches: readonly Bench[] = [
     load: () => import('./benches/fetch.ts'),
   },
   {
+    name: 'server',
+    what: 'What idempotency costs a server, on each store, for new keys and for replays.',
+    takes: 'about three minutes',
+    rounds: { full: 9, quick: 2 },
+    calls: { full: 2000, quick: 200 },
+    load: () => import('./benches/server.ts'),
+  },
+  {
     name: 'million',
     what: '1,000,000 calls on one long-lived signal: heap, handles, listeners and circuits stay flat.',
     takes: 'one to two minutes',

@@ -17,7 +17,7 @@ export interface Result {
 
 export type Section = Comparison | Growth
 
-export type Unit = 'ns' | 'ms' | 'B'
+export type Unit = 'ns' | 'us' | 'ms' | 'B'
 
 /** Ways to do a thing, each beside the baseline. */
 export interface Comparison {

@@ -12,6 +12,13 @@ export type Ability =
   | 'coalesce'
   | 'keys'
   | 'refuses'
+  | 'idempotent'
+  | 'node:http'
+  | 'express'
+  | 'memory store'
+  | 'SQLite store'
+  | 'Redis store'
+  | 'Postgres store'
 
 /** One call, from its beginning to its end. */
 export type Run = () => Promise<unknown>

@@ -5,7 +5,7 @@ const grouped = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 
 /** A figure with as many digits as it is good for. */
 export function figure(value: number, unit: Unit): string {
-  return unit === 'ms' ? value.toFixed(1) : grouped.format(value)
+  return unit === 'ms' || unit === 'us' ? value.toFixed(1) : grouped.format(value)
 }
 
 export const ratioFigure = (ratio: number): string => (ratio < 10 ? ratio.toFixed(2) : ratio.toFixed(1))

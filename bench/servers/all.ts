@@ -1,0 +1,14 @@
+import { bareExpress, bareNode } from './bare.ts'
+import { ourExpressServers, ourNodeServers } from './ours.ts'
+import type { ServerSubject } from './subject.ts'
+
+type Group = readonly [baseline: ServerSubject, ...others: ServerSubject[]]
+
+/** On `node:http`, beside the bare handler. */
+export const nodeServers: Group = [bareNode, ...ourNodeServers]
+
+/** In Express, where most of the published middleware is at home. */
+export const expressServers: Group = [bareExpress, ...ourExpressServers]
+
+/** What a process of its own is told to serve, by its place. */
+export const serverSubjects: readonly ServerSubject[] = [...nodeServers, ...expressServers]

@@ -1,0 +1,16 @@
+import { expressApp } from './express.ts'
+import { handler, started, type ServerSubject } from './subject.ts'
+
+export const bareNode: ServerSubject = {
+  library: 'none',
+  name: 'bare node:http',
+  has: [],
+  start: async () => started(handler),
+}
+
+export const bareExpress: ServerSubject = {
+  library: 'none',
+  name: 'bare express',
+  has: [],
+  start: async () => started(expressApp()),
+}

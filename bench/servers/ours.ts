@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { idempotency } from '../../src/idempotency/frameworks/node.ts'
+import { idempotency as forExpress } from '../../src/idempotency/frameworks/express.ts'
+import type { IdempotencyStore } from '../../src/idempotency/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { postgresStore } from '../../src/stores/postgres/index.ts'
+import { redisStore } from '../../src/stores/redis/index.ts'
+import { sqliteStore } from '../../src/stores/sqlite/index.ts'
+import type { Ability } from '../harness/subject.ts'
+import { expressApp } from './express.ts'
+import { handler, started, type ServerSubject, type Started } from './subject.ts'
+
+interface Kept {
+  readonly store: IdempotencyStore
+  readonly close: () => Promise<void>
+}
+
+interface StoreKind {
+  readonly name: Ability
+  readonly port?: number
+  readonly open: () => Promise<Kept>
+}
+
+export const REDIS_PORT = 6379
+export const POSTGRES_PORT = 5432
+
+const kinds: readonly StoreKind[] = [
+  { name: 'memory store', open: async () => ({ store: memoryStore(), close: async () => {} }) },
+  { name: 'SQLite store', open: openSqlite },
+  { name: 'Redis store', port: REDIS_PORT, open: openRedis },
+  { name: 'Postgres store', port: POSTGRES_PORT, open: openPostgres },
+]
+
+async function openSqlite(): Promise<Kept> {
+  const path = join(tmpdir(), `holdfast-bench-${randomUUID()}.db`)
+  const store = sqliteStore({ path })
+  return {
+    store,
+    async close() {
+      await store.close?.()
+      for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
+    },
+  }
+}
+
+async function openRedis(): Promise<Kept> {
+  const client = new Redis({ port: REDIS_PORT, lazyConnect: true })
+  await client.connect()
+  const prefix = `holdfast-bench:${randomUUID()}:`
+  return {
+    store: redisStore({ client, prefix }),
+    async close() {
+      const keys = await client.keys(`${prefix}*`)
+      while (keys.length > 0) await client.del(keys.splice(0, 1000))
+      await client.quit()
+    },
+  }
+}
+
+async function openPostgres(): Promise<Kept> {
+  const pool = new pg.Pool({ host: '127.0.0.1', port: POSTGRES_PORT, user: 'postgres', database: 'test' })
+  const schema = `holdfast_bench_${randomUUID()}`
+  const store = postgresStore({ pool, schema })
+  await pool.query(`CREATE SCHEMA "${schema}"`)
+  await store.migrate()
+  return {
+    store,
+    async close() {
+      await pool.query(`DROP SCHEMA "${schema}" CASCADE`)
+      await pool.end()
+    },
+  }
+}
+
+type Wrap = (store: IdempotencyStore) => Started['listener']
+
+/** More keys than a run makes. */
+const maxKeysPerScope = 10_000_000
+
+const inNode: Wrap = (store) => idempotency({ store, maxKeysPerScope })(handler)
+const inExpress: Wrap = (store) => expressApp(forExpress({ store, maxKeysPerScope }))
+
+function subjects(wrap: Wrap, where: Ability, chosen: readonly StoreKind[]): ServerSubject[] {
+  return chosen.map(({ name, port, open }) => ({
+    library: 'holdfast',
+    name: `${where}, ${name}`,
+    has: ['idempotent', where, name],
+    ...(port === undefined ? {} : { storePort: port }),
+    async start() {
+      const { store, close } = await open()
+      return started(wrap(store), close)
+    },
+  }))
+}
+
+export const ourNodeServers: readonly ServerSubject[] = subjects(inNode, 'node:http', kinds)
+export const ourExpressServers: readonly ServerSubject[] = subjects(inExpress, 'express', kinds)
