@@ -8,6 +8,16 @@ import type { AcquireRequest, AcquireResult, IdempotencyStore, StoreTransaction 
 const info = { method: 'POST', path: '/', key: 'k' }
 const record = { scope: 's', key: 'k', fingerprint: 'f' }
 
+/** The operations of a store, to replace some of them. */
+const delegating = (inner: IdempotencyStore): IdempotencyStore => ({
+  name: 'failing',
+  acquire: (request) => inner.acquire(request),
+  heartbeat: (lease) => inner.heartbeat(lease),
+  complete: (lease, response) => inner.complete(lease, response),
+  release: (lease) => inner.release(lease),
+  read: (lease) => inner.read(lease),
+})
+
 /** A store whose acquires, or whose transactions, arrive when they are let in. */
 function slowStore(clock: ReturnType<typeof virtualClock>): {
   readonly store: IdempotencyStore
@@ -29,12 +39,8 @@ function slowStore(clock: ReturnType<typeof virtualClock>): {
     },
   }
   const store: IdempotencyStore = {
-    name: 'slow',
+    ...delegating(inner),
     acquire: (request: AcquireRequest): Promise<AcquireResult> => gate.then(() => inner.acquire(request)),
-    heartbeat: (lease) => inner.heartbeat(lease),
-    complete: (lease, response) => inner.complete(lease, response),
-    release: (lease) => inner.release(lease),
-    read: (lease) => inner.read(lease),
     begin: () => gate.then(() => transaction),
   }
   return Object.assign(state, { store, letIn })
@@ -53,20 +59,95 @@ describe('a claim', () => {
     expect((await new Claim(settings, info, record).acquire()).type).toBe('acquired')
   })
 
+  test('whose answer never comes is undone as soon as the store can be asked again', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    const never = (): Promise<never> => new Promise(() => {})
+    let isAway = true
+    let releases = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      acquire: (request) => (isAway ? inner.acquire(request).then(never) : inner.acquire(request)),
+      async release(lease) {
+        releases++
+        return isAway ? never() : inner.release(lease)
+      },
+    }
+    const settings = resolveOptions({ store, clock })
+    const failed = new Claim(settings, info, record).acquire().catch((error: unknown) => error)
+    await clock.advance(2000)
+    expect(await failed).toBeInstanceOf(Error)
+    await clock.advance(10_000)
+    isAway = false
+    expect((await new Claim(settings, info, record).acquire()).type).toBe('busy')
+    await clock.advance(7000)
+    expect((await new Claim(settings, info, record).acquire()).type).toBe('acquired')
+    const before = releases
+    await clock.advance(60_000)
+    expect(releases).toBe(before)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that may not have arrived is looked for as long as a lease lasts, at growing distances, and no longer', async () => {
+    const clock = virtualClock()
+    const askedMs: number[] = []
+    const away = async (): Promise<never> => {
+      throw new Error('away')
+    }
+    const store: IdempotencyStore = {
+      ...delegating(memoryStore({ clock })),
+      acquire: away,
+      async release() {
+        askedMs.push(clock.now())
+        return away()
+      },
+    }
+    const settings = resolveOptions({ store, clock })
+    const failed = new Claim(settings, info, record).acquire().catch(() => {})
+    await clock.advance(100_000)
+    await failed
+    const [first = 0] = askedMs
+    expect(askedMs.map((ms) => ms - first)).toEqual([
+      0, 50, 150, 350, 750, 1550, 3150, 6350, 11_350, 16_350, 21_350, 26_350, 31_350,
+    ])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('looks for a thousand at a time: a store that comes back has other things to do', async () => {
+    const clock = virtualClock()
+    const owners = new Set<string>()
+    const never = (): Promise<never> => new Promise(() => {})
+    const store: IdempotencyStore = {
+      ...delegating(memoryStore({ clock })),
+      acquire: never,
+      async release({ owner }) {
+        owners.add(owner)
+        return never()
+      },
+    }
+    const settings = resolveOptions({ store, clock })
+    const wait = async (count: number): Promise<void> => {
+      const claims = Array.from({ length: count }, () => new Claim(settings, info, record).acquire())
+      const ended = Promise.allSettled(claims)
+      await clock.advance(2000)
+      await ended
+    }
+    await wait(1001)
+    expect(owners.size).toBe(1000)
+    await clock.advance(60_000)
+    await wait(1)
+    expect(owners.size).toBe(1001)
+  })
+
   test('has one owner for all of its attempts, and another one than every other claim', async () => {
     const clock = virtualClock()
     const owners: string[] = []
-    const inner = memoryStore({ clock })
     const store: IdempotencyStore = {
-      name: 'failing',
+      ...delegating(memoryStore({ clock })),
       acquire: async (request) => {
         owners.push(request.owner)
         throw new Error('away')
       },
-      heartbeat: (lease) => inner.heartbeat(lease),
-      complete: (lease, response) => inner.complete(lease, response),
-      release: (lease) => inner.release(lease),
-      read: (lease) => inner.read(lease),
     }
     const settings = resolveOptions({ store, clock })
     for (let claim = 0; claim < 2; claim++) {

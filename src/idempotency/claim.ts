@@ -1,6 +1,7 @@
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
 import type { Settings } from './options.ts'
 import { bounded, persistently } from './patience.ts'
+import { undoAcquire } from './undo.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
 /** One request's dealings with the store: every call is bounded in time, failures are told and, where safe, retried. */
@@ -31,10 +32,11 @@ export class Claim {
 
   /**
    * The owner token is the same on every try, so an acquire whose answer got lost is found again. One that arrives
-   * after everybody gave up would block the key for nothing: it is undone.
+   * although everybody gave up is undone.
    */
   async acquire(): Promise<AcquireResult> {
     const attempts: Promise<AcquireResult>[] = []
+    const undo = (): void => undoAcquire(this.#settings, this.#request)
     try {
       return await this.#try('acquire', (store) => {
         const attempt = store.acquire(this.#request)
@@ -42,12 +44,9 @@ export class Claim {
         return attempt
       })
     } catch (error) {
-      for (const attempt of attempts)
-        attempt.then(
-          () => this.#forget(),
-          () => {},
-        )
-      this.#forget()
+      undo()
+      // However late: a client may hold commands back for as long as it has no connection.
+      for (const attempt of attempts) attempt.then(undo, () => {})
       throw error
     }
   }
@@ -89,10 +88,6 @@ export class Claim {
       () => call(store),
       (error) => this.failed(operation, error),
     )
-  }
-
-  #forget(): void {
-    this.once(() => this.#settings.store.release(this.#request)).catch(() => {})
   }
 }
 
