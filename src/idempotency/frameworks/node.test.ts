@@ -748,6 +748,36 @@ describe('a listener', () => {
     expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
   })
 
+  test.each(['', 'an order'])(
+    'can read the body %j although its client left before it was called',
+    async (body) => {
+      let gone = false
+      const store = memoryStore()
+      const acquire = store.acquire.bind(store)
+      store.acquire = async (request) => {
+        socket.destroy()
+        await until(() => gone)
+        await turns(5)
+        return acquire(request)
+      }
+      const bodies: string[] = []
+      const { port, events, errors } = await start(
+        async (request, response) => {
+          bodies.push(await text(request))
+          response.end()
+        },
+        { store },
+        (request) => void request.socket.once('close', () => (gone = true)),
+      )
+      const socket = connect(port, '127.0.0.1')
+      const head = 'POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n'
+      socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
+      await until(() => events.some(({ type }) => type === 'completed') || errors.length > 0)
+      expect(errors).toEqual([])
+      expect(bodies).toEqual([body])
+    },
+  )
+
   test('that throws after its client left learns of that, too', async () => {
     let closed = false
     let started = false

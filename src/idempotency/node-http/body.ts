@@ -12,7 +12,10 @@ export type NodeBody = Uint8Array | 'too-large' | 'unavailable'
 export function readBody(request: IncomingMessage, maxBytes: number, source: object): Promise<NodeBody> {
   const kept = rawBodyOf(request) ?? rawBodyOf(source)
   if (kept !== undefined) return Promise.resolve(kept.length > maxBytes ? 'too-large' : kept)
-  if (!hasBody(request)) return Promise.resolve(new Uint8Array())
+  if (!hasBody(request)) {
+    keepUnread(request)
+    return Promise.resolve(new Uint8Array())
+  }
   if (Number(request.headers['content-length']) > maxBytes) return Promise.resolve('too-large')
   if (request.readableDidRead || request.readableFlowing === true) return Promise.resolve('unavailable')
   return watchBody(request, maxBytes)
@@ -38,6 +41,7 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
     const stop = (result: NodeBody): void => {
       Reflect.deleteProperty(request, 'push')
       request.off('close', gone)
+      keepUnread(request)
       resolve(result)
     }
     const gone = (): void => {
@@ -62,6 +66,22 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
     peek(request, take)
   })
 }
+
+/**
+ * A client that leaves after its last byte takes nothing along: by itself Node drops what nobody has read yet, and the
+ * handler would fail for a body that has arrived.
+ */
+function keepUnread(request: IncomingMessage): void {
+  request.destroy = (error) => {
+    if (leftByClient(error) && request.complete && !request.readableEnded) return request
+    Reflect.deleteProperty(request, 'destroy')
+    return request.destroy(error)
+  }
+}
+
+/** Node's server ends a request with this error when the connection is gone. */
+const leftByClient = (error: Error | undefined): boolean =>
+  error !== undefined && 'code' in error && error.code === 'ECONNRESET' && error.message === 'aborted'
 
 /** What has arrived before anybody looked on: after an asynchronous middleware the first packets are there. */
 function peek(request: IncomingMessage, take: (chunk: unknown) => void): void {
