@@ -31,9 +31,10 @@ test('settings are shown as short as they can be', () => {
     absent: undefined,
     nested: { at: 1 },
     none: null,
+    empty: [],
   }
   expect(describePolicies([{ name: 'x', settings }])).toBe(
-    'x  list a, b · set 1 · nested { at 1 } · none null',
+    'x  list a, b · set 1 · nested { at 1 } · none null · empty none',
   )
 })
 

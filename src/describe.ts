@@ -26,7 +26,7 @@ function line({ name, settings = {} }: Described): string {
 function shown(value: unknown): string {
   if (typeof value === 'function') return 'custom'
   if (value instanceof Set || Array.isArray(value))
-    return [...(value as Iterable<unknown>)].map(String).join(', ')
+    return [...(value as Iterable<unknown>)].map(String).join(', ') || 'none'
   if (typeof value !== 'object' || value === null) return String(value)
   return `{ ${Object.entries(value)
     .map(([key, inner]) => `${key} ${shown(inner)}`)

@@ -21,6 +21,7 @@ export type Layer =
   | 'cache'
   | 'rate-limit'
   | 'adapters'
+  | 'register'
   | 'store interface'
   | 'idempotency'
   | 'node http'
@@ -43,6 +44,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   cache: ['primitives', 'core', 'http'],
   'rate-limit': ['primitives', 'core', 'http'],
   adapters: library,
+  register: library,
   'store interface': ['primitives'],
   idempotency: ['primitives', 'store interface'],
   'node http': ['primitives', 'store interface', 'idempotency'],
@@ -61,7 +63,7 @@ const layers: readonly (readonly [RegExp, Layer])[] = [
   [/^idempotency\/node-http\//, 'node http'],
   [/^idempotency\/store\.ts$/, 'store interface'],
   [/^(?:cli|simulator|dashboard)\//, 'top'],
-  [/^(policies|http|client|cache|rate-limit|adapters|idempotency|stores|testing)\//, 'policies'],
+  [/^(policies|http|client|cache|rate-limit|adapters|register|idempotency|stores|testing)\//, 'policies'],
 ]
 
 /** Siblings that must not know each other: each is one file or one folder. */

@@ -10,6 +10,7 @@ export interface Finished {
   /** Both streams, as they came. */
   readonly output: string
   readonly stdout: string
+  readonly stderr: string
 }
 
 interface RunOptions {
@@ -24,7 +25,7 @@ export function run(program: string, args: readonly string[], options: RunOption
   const settings = { cwd, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 32 * 1024 * 1024 } as const
   return new Promise((resolve) => {
     execFile(program, args, { ...settings, env: { ...process.env, ...env } }, (error, stdout, stderr) =>
-      resolve({ status: statusOf(error), output: `${stdout}${stderr}`, stdout }),
+      resolve({ status: statusOf(error), output: `${stdout}${stderr}`, stdout, stderr }),
     ).stdin?.end()
   })
 }

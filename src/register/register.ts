@@ -1,0 +1,60 @@
+import { createFetch } from '../client/create-fetch.ts'
+import type { HoldfastFetch } from '../client/options.ts'
+import { isHoldfastError } from '../errors.ts'
+import { merged, REGISTER_DEFAULTS, type RegisterConfig } from './config.ts'
+import { readConfigFile } from './config-file.ts'
+import { flagOf, readEnvironment, type Environment } from './environment.ts'
+import { RegisterError } from './register-error.ts'
+import { Report } from './report.ts'
+
+export interface Surroundings {
+  readonly environment: Environment
+  /** Where the configuration file is looked for. */
+  readonly folder: string
+  /** Called when the process ends, with what there is to report. */
+  readonly onExit: (report: () => string) => void
+}
+
+/**
+ * Makes the fetch that stands in for the process's own; nothing where `HOLDFAST_OFF` is set.
+ *
+ * @throws {RegisterError} saying which file or variable is wrong, and how
+ */
+export function registeredFetch({ environment, folder, onExit }: Surroundings): HoldfastFetch | undefined {
+  if (flagOf(environment, 'HOLDFAST_OFF')) return undefined
+  const file = readConfigFile(folder, environment['HOLDFAST_CONFIG'])
+  const fromFile = merged(REGISTER_DEFAULTS, file?.config ?? {})
+  if (file !== undefined) fetchOf(fromFile, file.path)
+  const { report = false, ...options } = merged(fromFile, ...readEnvironment(environment))
+  checkReport(report, file?.path)
+  if (!report) return fetchOf(options, 'the environment')
+  const counted = new Report()
+  onExit(() => counted.toString())
+  return fetchOf({ ...options, onEvent: both(counted.listener, options.onEvent) }, 'the environment')
+}
+
+/** What is wrong is said with the place where it was read. */
+function fetchOf({ report: _, ...options }: RegisterConfig, place: string): HoldfastFetch {
+  if ('fetch' in options) throw new RegisterError(`${place}: fetch is what gets replaced, and can't be set`)
+  try {
+    return createFetch(options)
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error
+    throw new RegisterError(`${place}: ${error.message}`, { cause: error })
+  }
+}
+
+function checkReport(report: unknown, place = 'the environment'): void {
+  if (typeof report !== 'boolean')
+    throw new RegisterError(`${place}: report should be true or false, got ${JSON.stringify(report)}`)
+}
+
+type Listener = Exclude<RegisterConfig['onEvent'], false | undefined>
+
+function both(first: Listener, second: RegisterConfig['onEvent']): Listener {
+  if (second === undefined || second === false) return first
+  return (event) => {
+    first(event)
+    second(event)
+  }
+}
