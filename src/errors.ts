@@ -103,7 +103,7 @@ export class TimeoutError extends HoldfastError {
 
 /** Whether `value` is an error of Holdfast, whichever copy or realm made it. */
 export function isHoldfastError(value: unknown): value is HoldfastError {
-  return typeof value === 'object' && value !== null && 'isHoldfastError' in value
+  return typeof value === 'object' && value !== null && Reflect.get(value, 'isHoldfastError') === true
 }
 
 const LOCAL_REJECTIONS: ReadonlySet<ErrorCode> = new Set([

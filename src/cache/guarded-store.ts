@@ -17,9 +17,17 @@ export interface GuardedStoreParts {
   readonly onError: OnStoreError | undefined
 }
 
-/** A store that is trusted with nothing: it may fail, hang or lie. Its failures are told, and thrown on. */
+/** How long a store that did not answer in time is left alone, in times of what calls wait for it. */
+const REST = 10
+
+/**
+ * A store that is trusted with nothing: it may fail, hang or lie. Its failures are told, and thrown on. One that hangs is
+ * left alone for a while, so that it does not slow down every call.
+ */
 export class GuardedStore {
   readonly #parts: GuardedStoreParts
+  /** Until when it rests: by the clock of each client that shares it. */
+  readonly #restsUntilMs = new WeakMap<Clock, number>()
 
   constructor(parts: GuardedStoreParts) {
     this.#parts = parts
@@ -51,8 +59,10 @@ export class GuardedStore {
     await this.#run(clock, 'delete', key, () => this.#parts.store.delete(key))
   }
 
-  async clear(): Promise<void> {
-    await this.#parts.store.clear()
+  /** Asked for even while it rests: who signs out has to know. */
+  async clear(clock: Clock): Promise<void> {
+    this.#restsUntilMs.delete(clock)
+    await this.#run(clock, 'clear', '*', () => this.#parts.store.clear())
   }
 
   async #run<T>(
@@ -61,11 +71,14 @@ export class GuardedStore {
     key: string,
     work: () => MaybePromise<T>,
   ): Promise<T> {
+    const { timeoutMs } = this.#parts
+    if (clock.now() < (this.#restsUntilMs.get(clock) ?? -Infinity)) throw new StoreTimeoutError(timeoutMs)
     try {
       const answer = work()
       // What answers at once needs no timer.
-      return isPromise(answer) ? await within(clock, this.#parts.timeoutMs, answer) : answer
+      return isPromise(answer) ? await within(clock, timeoutMs, answer) : answer
     } catch (error) {
+      if (error instanceof StoreTimeoutError) this.#restsUntilMs.set(clock, clock.now() + REST * timeoutMs)
       this.#tell(error, operation, key)
       throw error
     }

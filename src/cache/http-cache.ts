@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.ts'
 import type { CacheClient, CacheRequest, ResponseCache } from '../http/response-cache.ts'
 import type { Context, Next, Policy } from '../policy.ts'
 import { invalidOption } from '../validate.ts'
@@ -10,7 +11,10 @@ import { visit, type VisitParts } from './visit.ts'
 
 /** What `createFetch({ cache })` takes. Several clients may share one. */
 export interface HttpCache extends ResponseCache {
-  /** Forgets everything, as at a sign-out: also what is on its way now is not stored. Rejects if the store fails. */
+  /**
+   * Forgets everything, as at a sign-out: also what is on its way now is not stored. Rejects if the store fails, or
+   * does not answer within `storeTimeoutMs`.
+   */
   clear(): Promise<void>
 }
 
@@ -58,7 +62,7 @@ class OutageCache implements HttpCache {
     }
     return {
       name: 'cache',
-      settings: { staleIfErrorMs, serveFresh, maxEntryBytes },
+      settings: { ...this.#settings },
       // The policy's type says that a cache makes what the operation makes.
       wrap:
         <T extends Response>(next: Next<T>) =>
@@ -68,7 +72,8 @@ class OutageCache implements HttpCache {
   }
 
   clear(): Promise<void> {
-    return this.#shelf.clear()
+    // It belongs to no client, so no client's clock is asked.
+    return this.#shelf.clear(systemClock)
   }
 
   #identify({ method, url, headers }: CacheRequest): string | undefined {

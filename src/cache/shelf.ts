@@ -111,11 +111,11 @@ export class Shelf {
     await Promise.all(urls.map((url) => one(url)))
   }
 
-  async clear(): Promise<void> {
+  async clear(clock: Clock): Promise<void> {
     this.#clears++
     // What is being written now would come after it.
     await Promise.all(this.#turns.values())
-    await this.#parts.store.clear()
+    await this.#parts.store.clear(clock)
   }
 
   async #write(opened: Opened, asked: Asked, { meta, body }: StoredResponse, ttlMs: number): Promise<void> {

@@ -22,9 +22,9 @@ export interface CacheStore {
   clear(): MaybePromise<unknown>
 }
 
-export type StoreOperation = 'get' | 'set' | 'delete'
+export type StoreOperation = 'get' | 'set' | 'delete' | 'clear'
 
-/** Told of everything that goes wrong with a store. */
+/** Told of everything that goes wrong with a store; the `key` of a `clear` is `'*'`. */
 export type OnStoreError = (
   error: unknown,
   details: { readonly operation: StoreOperation; readonly key: string },

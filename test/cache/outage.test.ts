@@ -103,6 +103,16 @@ describe('when the call fails for good', () => {
     await slow
   })
 
+  test('cache hits are not sampled by the breaker', async () => {
+    const { warm, fetch, url, server } = await bench({ cache: { serveFresh: true } })
+    await warm('/a')
+    const circuit = fetch.circuits.get(server.url)
+    const before = circuit.snapshot()
+    for (let hit = 0; hit < 20; hit++) await (await fetch(url('/a'))).text()
+    expect(server.requests).toHaveLength(1)
+    expect(circuit.snapshot()).toEqual(before)
+  })
+
   test('only after the retries', async () => {
     const { warm, down, options, url, clock, server } = await bench()
     await warm('/a')

@@ -439,6 +439,32 @@ describe('a store that', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test('hangs: is left alone for ten times as long, so that it does not slow down every call', async () => {
+    const get = vi.fn<CacheStore['get']>(() => new Promise(() => {}))
+    const { onError, store } = broken({ get })
+    const { fetch, url, clock } = await bench({ cache: { store, onError, storeTimeoutMs: 50 } })
+    const late = fetch(url('/a'))
+    await until(() => clock.pending > 0)
+    await clock.advance(50)
+    await late
+    await clock.advance(499)
+    expect(await (await fetch(url('/a'))).text()).toBe('fresh')
+    expect(await (await fetch(url('/a'), { method: 'POST' })).text()).toBe('fresh')
+    expect([get.mock.calls.length, onError.mock.calls.length]).toEqual([1, 1])
+    await clock.advance(1)
+    const again = fetch(url('/a'))
+    await until(() => get.mock.calls.length === 2)
+    await clock.advance(50)
+    expect(await (await again).text()).toBe('fresh')
+  })
+
+  test('hangs: clear() rejects, and tells', async () => {
+    const { onError, store } = broken({ clear: () => new Promise(() => {}) })
+    const cache = httpCache({ store, onError, storeTimeoutMs: 20 })
+    await expect(cache.clear()).rejects.toThrow('the store did not answer within 20 ms')
+    expect(onError.mock.calls).toEqual([[expect.any(Error), { operation: 'clear', key: '*' }]])
+  })
+
   test('hangs: an abort does not wait for it', async () => {
     const { store } = broken({ get: () => new Promise(() => {}) })
     const { fetch, url, clock } = await bench({ cache: { store } })

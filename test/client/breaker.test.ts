@@ -826,6 +826,15 @@ async function redirecting(to: string) {
 }
 
 describe('redirects', () => {
+  test('to another origin take no credentials along', async () => {
+    await using other = await faultServer()
+    const front = await redirecting(other.url)
+    const headers = { authorization: 'Bearer t', cookie: 'a=b' }
+    await (await createFetch({ clock: testClock() })(front.url, { headers })).text()
+    expect(other.requests[0]?.headers).not.toHaveProperty('authorization')
+    expect(other.requests[0]?.headers).not.toHaveProperty('cookie')
+  })
+
   const options = { retry: false, random, circuitBreaker: { minimumCalls: 2 } } as const
 
   test('the outcome counts for the origin that gave it', async () => {

@@ -6,7 +6,7 @@ import { faultServer, hangAfter, ok } from '../../src/testing/index.ts'
 import { watch } from '../support/operations.ts'
 import { testClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
-import { failureOf, finish, until } from './support/wait.ts'
+import { failureOf, finish, tick, until } from './support/wait.ts'
 
 expectNoUnhandledRejections()
 
@@ -63,6 +63,22 @@ describe('a slow request', () => {
       'attempt-end',
       'call-end',
     ])
+  })
+
+  test('that fails after it has lost is nobody’s unhandled rejection', async () => {
+    const ends: ((error: Error) => void)[] = []
+    const { clock, fetch } = await bench({
+      fetch: () =>
+        new Promise((resolve, reject) => {
+          ends.push(reject)
+          if (ends.length === 2) resolve(new Response('second'))
+        }),
+    })
+    const work = fetch('http://x.test/')
+    await clock.advance(100)
+    expect(await (await work).text()).toBe('second')
+    ends[0]?.(new Error('too late'))
+    await tick()
   })
 
   test('may be first after all', async () => {

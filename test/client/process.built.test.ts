@@ -23,6 +23,29 @@ async function child(script: string, url = 'http://x.test/') {
 
 const lines = (text: string): string[] => text.trim().split('\n')
 
+test('a platform without performance and the newer members of AbortSignal is enough', async () => {
+  const program = `
+    delete globalThis.performance
+    delete AbortSignal.any
+    delete AbortSignal.timeout
+    delete AbortSignal.prototype.throwIfAborted
+    const { createFetch } = await import('holdfast')
+    let calls = 0
+    const answer = async () => new Response('ok', { status: calls++ === 0 ? 503 : 200 })
+    const fetch = createFetch({ fetch: answer, retry: { baseDelayMs: 1 } })
+    const { signal } = new AbortController()
+    console.log(await (await fetch('http://x.test/', { signal })).text(), calls)
+    const controller = new AbortController()
+    controller.abort('mine')
+    console.log(await fetch('http://x.test/', { signal: controller.signal }).catch((reason) => reason))
+  `
+  const { stdout, output } = await run(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: root,
+    timeoutMs: KILL_AFTER_MS,
+  })
+  expect(lines(stdout), output).toEqual(['ok 2', 'mine'])
+})
+
 describe('a process ends by itself', () => {
   test('after importing the package', async () => {
     const { status: code, stdout } = await child('active()')

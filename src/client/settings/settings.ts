@@ -149,6 +149,8 @@ export function checkedCoalesce(coalesce: boolean | undefined): boolean {
 function fallbackSettings(fallback: DerivedOptions['fallback']): FallbackSettings | undefined {
   if (fallback === undefined || fallback === false) return undefined
   if (typeof fallback === 'function') return { methods: new Set(['GET', 'HEAD']), respond: fallback }
+  if (typeof fallback !== 'object' || fallback === null)
+    throw invalidOption('fallback', 'a function, or { methods, respond }', fallback)
   checkKeys('fallback', fallback, ['methods', 'respond'])
   checkMethods('fallback.methods', fallback.methods)
   checkFunction('fallback.respond', fallback.respond)
