@@ -1,6 +1,5 @@
 import type { Answer } from './answer.ts'
 import { Claim } from './claim.ts'
-import type { Idempotency } from './context.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import { emit, type RequestInfo } from './events.ts'
 import { Execution, type FindResponse } from './execution.ts'
@@ -23,7 +22,7 @@ export interface RequestView<Req> extends IdentitySource {
 /** What a request's method and key make of it, before anything is read or awaited. */
 export type Screening =
   /** Not protected: the handler runs as if nobody stood between. `ignored`: there was a key, and the response says so. */
-  | { readonly type: 'unprotected'; readonly ignored: boolean; readonly context: Idempotency }
+  | { readonly type: 'unprotected'; readonly ignored: boolean; readonly context: Unprotected }
   | { readonly type: 'refused'; readonly answer: Answer }
   | { readonly type: 'keyed'; readonly key: string }
 

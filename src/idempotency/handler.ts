@@ -62,6 +62,7 @@ export async function respond<Req extends object>(
     attach(source, screening.context)
     attach(request, screening.context)
     const response = await exchange.handle()
+    if (screening.context.used) await screening.context.committed(response)
     return screening.ignored ? withStatus(response, 'ignored') : response
   }
   const run = new WebRun(engine.settings.maxResponseBytes)

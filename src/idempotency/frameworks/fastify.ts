@@ -12,11 +12,13 @@
  */
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { Answer } from '../answer.ts'
+import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
+import { committed } from '../unprotected.ts'
 import { createStamp } from '../../stamp.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
@@ -69,7 +71,7 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
   const engine = new Engine(options)
   const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
     instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
-    instance.addHook('onSend', (_, reply, payload) => leave(reply, payload))
+    instance.addHook('onSend', (request, reply, payload) => leave(request, reply, payload))
   }
   // The hooks are for the scope that registers the plugin, not for one of its own.
   return Object.assign(plugin, {
@@ -109,13 +111,14 @@ function watch(reply: FastifyReply, run: HandlerRun): void {
 }
 
 /** What leaves through the socket may have been changed by later hooks; the record is of what is here. */
-async function leave(reply: FastifyReply, payload: unknown): Promise<unknown> {
+async function leave(request: object, reply: FastifyReply, payload: unknown): Promise<unknown> {
   if (answered.get(reply)?.headers.some(([name]) => name === 'content-type') === false) {
     // Fastify has guessed one.
     reply.removeHeader('content-type')
   }
   const found = running.get(reply)
   const foreign = payload instanceof Response || isEventStream(reply.getHeaders()['content-type'])
+  if (found === undefined) await committed(contextOf(request))
   if (found === undefined || foreign) return payload
   const { run, holder, entry } = found
   const { statusCode: status, raw } = reply

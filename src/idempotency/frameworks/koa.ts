@@ -11,12 +11,14 @@
  * app.use(idempotency({ store: memoryStore() }))
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { contextOf } from '../context.ts'
 import { hasNoBody, type Answer } from '../answer.ts'
 import { Engine } from '../engine.ts'
 import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
+import { committed } from '../unprotected.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
@@ -51,6 +53,8 @@ export function idempotency<Context extends KoaContext = KoaContext>(
       const entry = new HeadersOnEntry(response)
       await next()
       if (run !== undefined) await settle(context, run, entry)
+      // Koa responds when its middleware has ended, so the last chance to throw is here.
+      else if (context.respond !== false) await committed(contextOf(context))
     }
     const answer = (whole: Answer): void => send(context, whole)
     await serve(engine, {

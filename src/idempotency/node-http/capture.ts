@@ -28,6 +28,7 @@ export class ResponseCapture implements StandIn {
   readonly #onResponse: OnResponse
   readonly #maxBytes: number
   readonly #entry: HeadersOnEntry
+  readonly #entryStatus: number
   readonly #originals: Originals
   #chunks: Uint8Array[] = []
   #length = 0
@@ -51,6 +52,7 @@ export class ResponseCapture implements StandIn {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
+    this.#entryStatus = response.statusCode
     this.#originals = new Originals(response)
     this.#destroyed = response.destroyed
     if (response.closed) this.#noticeGone('closed')
@@ -69,6 +71,16 @@ export class ResponseCapture implements StandIn {
     this.#finish()
     this.#entry.restore()
     sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', [bytes]))
+  }
+
+  /** Sends what the handler has written, and stands back from here on. */
+  release(idempotencyStatus?: string): void {
+    if (this.#state !== 'done') this.#release(idempotencyStatus)
+  }
+
+  /** As if the handler had not responded yet. */
+  discard(): void {
+    if (this.#state !== 'done') this.#reset()
   }
 
   /** Calls back when nobody is there any more to get a response. */
@@ -210,14 +222,14 @@ export class ResponseCapture implements StandIn {
 
   #obey(verdict: Verdict): void {
     if (this.#state === 'done') return
-    if (verdict.type === 'void') this.#reset()
+    if (verdict.type === 'void') this.discard()
     else if (verdict.type === 'other') this.send(verdict.answer)
-    else this.#release(verdict.status)
+    else this.release(verdict.status)
   }
 
-  /** As if the handler had not responded yet. */
   #reset(): void {
     this.#state = 'open'
+    this.#response.statusCode = this.#entryStatus
     this.#chunks = []
     this.#length = 0
     this.#head = undefined

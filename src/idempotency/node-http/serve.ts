@@ -6,6 +6,7 @@ import type { Execution, Verdict } from '../execution.ts'
 import type { Settings } from '../options.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, sendAnswer } from './capture.ts'
+import { hold } from './hold.ts'
 import { NodeRequestView } from './request.ts'
 
 /** One request and its response, as a framework on node:http has them. */
@@ -34,7 +35,9 @@ export async function serve<Req extends object>(
   const screening = engine.screen(view.method, view.target, view.keyLines)
   if (screening.type === 'refused') return answerTo(exchange, screening.answer)
   if (screening.type === 'unprotected') {
-    attachTo(exchange, screening.context)
+    const { context } = screening
+    context.holdWith(() => hold(response, engine.settings.maxResponseBytes))
+    attachTo(exchange, context)
     if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
     return exchange.proceed()
   }
