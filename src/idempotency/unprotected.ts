@@ -48,7 +48,8 @@ export class Unprotected implements Idempotency {
   async transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T> {
     this.used = true
     this.#held ??= this.#hold?.()
-    const work = this.#perform(fn)
+    // The type is the caller's word for what its store hands out.
+    const work = this.#perform((client) => fn(client as Client))
     this.#running.add(work)
     let failed = true
     try {
@@ -81,13 +82,12 @@ export class Unprotected implements Idempotency {
     return downstreamKeyFrom(this.#id, name)
   }
 
-  async #perform<T, Client>(fn: (client: Client) => T | Promise<T>): Promise<T> {
+  async #perform<T>(fn: (client: unknown) => T | Promise<T>): Promise<T> {
     const transaction = await beginTransaction(this.#settings, undefined)
     if (transaction === 'stale') throw new TypeError('a transaction without a lease can not be stale')
     let value: T | undefined
     try {
-      // The type is the caller's word for what its store hands out.
-      value = await fn(transaction.client as Client)
+      value = await fn(transaction.client)
       await transaction.commit()
       return value
     } catch (error) {

@@ -1,5 +1,6 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { KEY_HEADER, type RequestView } from '../engine.ts'
+import type { WhenGone } from '../waiting.ts'
 import { readBody, type NodeBody } from './body.ts'
 
 /** A node:http request as the engine sees it; also for frameworks that are built on one. */
@@ -8,11 +9,18 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
   readonly method: string
   readonly target: string
   readonly #request: IncomingMessage
+  readonly #response: ServerResponse
 
   /** @param target - path and query, for frameworks that cut `request.url` */
-  constructor(source: Req, request: IncomingMessage, target: string = request.url ?? '/') {
+  constructor(
+    source: Req,
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: string = request.url ?? '/',
+  ) {
     this.source = source
     this.#request = request
+    this.#response = response
     this.method = request.method ?? 'GET'
     this.target = withoutOrigin(target)
   }
@@ -25,6 +33,14 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
   header(name: string): string | undefined {
     const value = this.#request.headers[name]
     return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  /** The response knows: a request whose body has arrived does not close with its connection. */
+  readonly whenGone: WhenGone = (callback) => {
+    const response = this.#response
+    if (response.closed) callback()
+    response.once('close', callback)
+    return () => response.off('close', callback)
   }
 
   body(maxBytes: number): Promise<NodeBody> {

@@ -31,7 +31,7 @@ export async function serve<Req extends object>(
   exchange: Exchange<Req>,
 ): Promise<unknown> {
   const { source, request, response } = exchange
-  const view = new NodeRequestView(source, request, exchange.target)
+  const view = new NodeRequestView(source, request, response, exchange.target)
   const screening = engine.screen(view.method, view.target, view.keyLines)
   if (screening.type === 'refused') return answerTo(exchange, screening.answer)
   if (screening.type === 'unprotected') {
