@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { conformCommand } from './conform/command.ts'
 import { demoCommand } from './demo/command.ts'
 import { EXIT, type Terminal } from './terminal.ts'
 import { packageVersion } from './version.ts'
@@ -29,7 +30,7 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
 function buildProgram(terminal: Terminal, finish: (exitCode: number) => void): Command {
   const program = new Command('holdfast')
   program
-    .description('HTTP calls that survive failure: see it, in one run.')
+    .description('HTTP calls that survive failure: see it in one run, test whether an API does its part.')
     .version(packageVersion(), '-V, --version', 'Print the version.')
     .helpOption('-h, --help', 'Print this help.')
     .helpCommand(false)
@@ -39,6 +40,8 @@ function buildProgram(terminal: Terminal, finish: (exitCode: number) => void): C
       writeErr: (text) => void terminal.stderr.write(text),
     })
     .exitOverride()
-  program.addCommand(demoCommand(terminal, finish).copyInheritedSettings(program))
+  for (const command of [demoCommand, conformCommand]) {
+    program.addCommand(command(terminal, finish).copyInheritedSettings(program))
+  }
   return program
 }

@@ -1,9 +1,10 @@
 /**
- * What tests of resilient code need: a clock that moves when told, a server that fails on purpose, a suite for
- * stores of your own.
+ * What tests of resilient code need: a clock that moves when told, a server that fails on purpose, suites for
+ * stores and APIs of your own.
  *
  * @module
  */
+export * from './conformance/index.ts'
 export * from './fault-server/index.ts'
 export { noBackoff } from './no-backoff.ts'
 export { seededRandom } from './seeded-random.ts'

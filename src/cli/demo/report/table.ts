@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
+import { NO_FRAME, withoutTrailingBlanks } from '../../frameless.ts'
 import type { DemoOptions } from '../options.ts'
 import type { ColumnReport } from './counts.ts'
 import type { FaultReport } from './faults.ts'
@@ -7,20 +8,6 @@ import { failedClaims, type DemoReport } from './verdict.ts'
 
 type Colours = ReturnType<typeof pc.createColors>
 type Cell = (column: ColumnReport) => string
-
-/** Neither lines nor boxes: the numbers are the picture. */
-const NO_FRAME = Object.fromEntries(
-  ['top', 'bottom', 'left', 'right', 'mid']
-    .flatMap((edge) => [
-      edge,
-      `${edge}-mid`,
-      `${edge}-left`,
-      `${edge}-right`,
-      `left-${edge}`,
-      `right-${edge}`,
-    ])
-    .map((edge) => [edge, '']),
-)
 
 const NONE = '-'
 
@@ -72,8 +59,6 @@ function renderTable({ bare, naive, holdfast }: DemoReport, colours: Colours): s
 }
 
 const countOrNone = (count: number): string => (count === 0 ? NONE : String(count))
-
-const withoutTrailingBlanks = (text: string): string => text.replaceAll(/ +$/gm, '')
 
 function mark({ bold, green, red }: Colours, count: number, good: boolean): string {
   return good ? green(bold(String(count))) : red(bold(String(count)))

@@ -1,0 +1,112 @@
+import { delay } from '../../delay.ts'
+import { systemClock } from '../../clock.ts'
+import { Scope } from '../../signal.ts'
+import { textOf, type Reply } from './exchange.ts'
+import type { FixtureRequest } from './fixture.ts'
+import type { HeaderFields, Settings } from './options.ts'
+import { Failed } from './failure.ts'
+
+/** A request to the fixture's effects. */
+export interface Ask {
+  readonly method?: string
+  /** What follows `/effects`: a path, a query. */
+  readonly target?: string
+  /** Idempotency-Key lines, as they are sent. */
+  readonly key?: string | readonly string[] | undefined
+  /** What the handler is asked for; a text is sent as it is. */
+  readonly body?: (FixtureRequest & Readonly<Record<string, unknown>>) | string | undefined
+  readonly headers?: HeaderFields
+  readonly signal?: AbortSignal
+}
+
+const POLL_MS = 10
+
+/** The API under test, as the rows speak to it. */
+export class Api {
+  readonly settings: Settings
+  /** Aborts when the row's time is over. */
+  readonly signal: AbortSignal
+  readonly #bareKeys: boolean
+
+  constructor(settings: Settings, signal: AbortSignal, bareKeys: boolean) {
+    this.settings = settings
+    this.signal = signal
+    this.#bareKeys = bareKeys
+  }
+
+  /** A value that was never sent before. */
+  newKey(): string {
+    return this.written(crypto.randomUUID())
+  }
+
+  /** A key as this API takes it: quoted, or bare where it refuses the quoted form. */
+  written(key: string): string {
+    return this.#bareKeys ? key : `"${key}"`
+  }
+
+  async send(ask: Ask = {}): Promise<Reply> {
+    const { method = 'POST', key, body, signal } = ask
+    const { exchange } = await import('./transport.ts')
+    return exchange({
+      method,
+      url: this.#url(ask),
+      headers: {
+        ...(method === 'GET' || method === 'HEAD' ? {} : { 'content-type': 'application/json' }),
+        ...this.#headers(ask),
+        ...(key === undefined ? {} : { 'idempotency-key': [key].flat() }),
+      },
+      body: typeof body === 'object' ? JSON.stringify(body) : body,
+      signal: signal ?? this.signal,
+    })
+  }
+
+  /** The same for a key that no HTTP client would send. */
+  async sendBytes(key: string): Promise<Reply> {
+    const { exchangeBytes } = await import('./transport.ts')
+    const url = this.#url({})
+    const headers = { host: url.host, ...this.#headers({}), 'idempotency-key': key, 'content-length': '0' }
+    const lines = Object.entries({ ...headers, connection: 'close' }).map(
+      ([name, value]) => `${name}: ${value}`,
+    )
+    return exchangeBytes(url, [`POST ${url.pathname} HTTP/1.1`, ...lines], this.signal)
+  }
+
+  /** How often the handler has run, ever. */
+  async count(): Promise<number> {
+    const reply = await this.askForCount()
+    const count = Number(textOf(reply))
+    if (reply.status === 200 && Number.isInteger(count)) return count
+    throw new Failed(`GET __count answered ${reply.status || reply.error}`)
+  }
+
+  async askForCount(): Promise<Reply> {
+    const { exchange } = await import('./transport.ts')
+    const url = new URL(`${this.settings.url}/__count`)
+    return exchange({ method: 'GET', url, headers: this.#headers({}), body: undefined, signal: this.signal })
+  }
+
+  /** What `work` resolves to, and how often the handler ran meanwhile. */
+  async counting<T>(work: () => Promise<T>): Promise<{ readonly value: T; readonly runs: number }> {
+    const before = await this.count()
+    const value = await work()
+    return { value, runs: (await this.count()) - before }
+  }
+
+  /** Asks `condition` again and again, at most `forMs`. */
+  async until(condition: () => Promise<boolean>, forMs: number): Promise<boolean> {
+    const endMs = systemClock.now() + forMs
+    while (!(await condition())) {
+      if (this.signal.aborted || systemClock.now() > endMs) return false
+      await delay(systemClock, POLL_MS, new Scope())
+    }
+    return true
+  }
+
+  #url({ target = '' }: Ask): URL {
+    return new URL(`${this.settings.url}/effects${target}`)
+  }
+
+  #headers({ headers = {} }: Ask): Record<string, string> {
+    return { ...this.settings.headers, ...this.settings.principals?.[0], ...headers }
+  }
+}

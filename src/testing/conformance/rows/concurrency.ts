@@ -1,0 +1,123 @@
+import type { Api, Ask } from '../api.ts'
+import { duringRun, startRun } from '../during.ts'
+import { describe, header, isSuccess, runOf, type Reply } from '../exchange.ts'
+import { expect, expectReplay, isSame } from '../expect.ts'
+import { Skipped } from '../failure.ts'
+import type { Row } from '../row.ts'
+
+const AT_ONCE = 50
+
+/** What a duplicate gets while the first request runs. */
+async function duplicate(
+  api: Api,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ readonly ask: Ask; readonly first: Reply; readonly got: Reply }> {
+  const { ask, first, meanwhile } = await duringRun(api, (ask) => api.send({ ...ask, headers }))
+  return { ask: { ...ask, headers }, first, got: meanwhile }
+}
+
+/** How long it takes until a request that was cut off is over and saved, at most. */
+const settledWithinMs = (delayMs: number): number => delayMs * 4 + 2000
+
+export const concurrency: readonly Row[] = [
+  {
+    id: 'D11',
+    level: 'SHOULD',
+    title: 'a duplicate in flight is refused with 409 and a problem document',
+    async run(api) {
+      const { ask, got } = await duplicate(api)
+      const isProblem = header(got, 'content-type')?.startsWith('application/problem+json') === true
+      const expected = 'a 409 with application/problem+json'
+      expect(got.status === 409 && isProblem, {
+        sent: `the same request twice at once, ${String(ask.key)}`,
+        expected,
+        got,
+      })
+    },
+  },
+  {
+    id: 'D15',
+    level: 'SHOULD',
+    title: 'after a 409 the unchanged request gets the first answer',
+    needs: ['D9'],
+    async run(api) {
+      const { ask, first, got } = await duplicate(api)
+      if (got.status !== 409) throw new Skipped(`a duplicate in flight got ${describe(got)}`)
+      await expectReplay(api, first, ask)
+    },
+  },
+  {
+    id: 'P1',
+    level: 'MUST',
+    title: 'of fifty identical requests at once one runs',
+    async run(api) {
+      const ask: Ask = { key: api.newKey(), body: { delayMs: api.settings.delayMs } }
+      const sent = `${AT_ONCE} at once, with the same key and body`
+      const all = Array.from({ length: AT_ONCE }, () => ask)
+      const { value: replies, runs } = await api.counting(() => Promise.all(all.map((one) => api.send(one))))
+      expect(runs === 1, { sent, expected: 'one run', got: `${runs} runs` })
+      const first = replies.find(isSuccess)
+      expect(first !== undefined, { sent, expected: 'a 2xx', got: replies[0] ?? 'nothing' })
+      const odd = replies.find((reply) => reply.status !== 409 && !(first && isSame(first, reply)))
+      expect(odd === undefined, { sent, expected: 'a 409 or the one answer for the others', got: odd ?? '' })
+    },
+  },
+  {
+    id: 'P2',
+    level: 'MUST',
+    title: 'another body under a key in flight is refused with 422, not 409',
+    needs: ['D13'],
+    async run(api) {
+      const other = (ask: Ask): Ask => ({ ...ask, body: { amount: 2 } })
+      const { ask, meanwhile: got } = await duringRun(api, (ask) => api.send(other(ask)))
+      expect(got.status === 422, { sent: other(ask), expected: 'a 422 while the first request runs', got })
+    },
+  },
+  {
+    id: 'P3',
+    level: 'MUST',
+    title: 'a client that goes away while the handler runs can ask for its answer later',
+    needs: ['D9'],
+    async run(api) {
+      const ask: Ask = { key: api.newKey(), body: { delayMs: api.settings.delayMs } }
+      const client = new AbortController()
+      const { reply } = await startRun(api, { ...ask, signal: client.signal })
+      const run = await api.count()
+      client.abort()
+      await reply
+      let got = await api.send(ask)
+      await api.until(async () => {
+        if (got.status === 409) got = await api.send(ask)
+        return got.status !== 409
+      }, settledWithinMs(api.settings.delayMs))
+      const runs = (await api.count()) - run
+      const isRight = isSuccess(got) && runOf(got) === run && runs === 0
+      const sent = `${String(ask.key)} again, after the first client had gone`
+      expect(isRight, { sent, expected: `the answer of run ${run}, and no other run`, got, runs })
+    },
+  },
+  {
+    id: 'P16',
+    level: 'SHOULD',
+    title: 'a 409 for a duplicate in flight tells when to come again',
+    async run(api) {
+      const { ask, got } = await duplicate(api)
+      if (got.status !== 409) throw new Skipped(`a duplicate in flight got ${describe(got)}`)
+      expect(got.headers.has('retry-after'), {
+        sent: ask,
+        expected: 'a Retry-After',
+        got: `${describe(got)} without it`,
+      })
+    },
+  },
+  {
+    id: 'P16-wait',
+    level: 'MAY',
+    title: 'a duplicate in flight with Prefer: wait waits for the first answer',
+    needs: ['D9'],
+    async run(api) {
+      const { ask, first, got } = await duplicate(api, { prefer: 'wait=10' })
+      expect(isSame(first, got), { sent: ask, expected: `the first answer, ${describe(first)}`, got })
+    },
+  },
+]

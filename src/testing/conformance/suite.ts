@@ -1,0 +1,93 @@
+import { systemClock } from '../../clock.ts'
+import { Api } from './api.ts'
+import type { Settings } from './options.ts'
+import { Failed, Skipped } from './failure.ts'
+import type { ConformanceLevel, Row } from './row.ts'
+import { rows } from './rows/index.ts'
+import { probe } from './setup.ts'
+
+/** What became of a row. */
+export interface ConformanceResult {
+  readonly id: string
+  readonly level: ConformanceLevel
+  readonly title: string
+  readonly result: 'pass' | 'fail' | 'skipped'
+  /** What was sent, expected and got; or why the row was skipped. */
+  readonly detail?: string
+  /** The row that failed, without which this one would tell nothing. */
+  readonly blockedBy?: string
+}
+
+type Outcome = Pick<ConformanceResult, 'result' | 'detail' | 'blockedBy'>
+
+/** Runs each row once, one after the other: they count the runs of one handler. */
+export class Suite {
+  readonly #settings: Settings
+  readonly #results = new Map<string, Promise<ConformanceResult>>()
+  #probe: ReturnType<typeof probe> | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
+  /** @throws ConformanceSetupError where no row can be run. */
+  probe(): ReturnType<typeof probe> {
+    this.#probe ??= probe(this.#settings)
+    return this.#probe
+  }
+
+  check(row: Row): Promise<ConformanceResult> {
+    const known = this.#results.get(row.id)
+    if (known !== undefined) return known
+    const result = this.#judge(row).then((outcome) => resultOf(row, outcome))
+    this.#results.set(row.id, result)
+    return result
+  }
+
+  async #judge(row: Row): Promise<Outcome> {
+    await this.probe()
+    const missing = row.missing?.(this.#settings)
+    if (missing !== undefined) return { result: 'skipped', detail: missing }
+    for (const id of row.needs ?? []) {
+      const needed = rows.find((candidate) => candidate.id === id)
+      if (needed === undefined) continue
+      const { result, blockedBy } = await this.check(needed)
+      if (result === 'fail') return blocked(id)
+      if (result === 'skipped')
+        return blockedBy === undefined ? { result, detail: `${id} was skipped` } : blocked(blockedBy)
+    }
+    const running = this.#last.then(() => this.#run(row))
+    this.#last = running
+    return running
+  }
+
+  async #run(row: Row): Promise<Outcome> {
+    const { timeoutMs } = this.#settings
+    const { bareKeys } = await this.probe()
+    const controller = new AbortController()
+    const api = new Api(this.#settings, controller.signal, bareKeys)
+    const late = new Failed(`no end within ${timeoutMs} ms`)
+    let timer = systemClock.schedule(() => {}, 0)
+    const timeout = new Promise<never>((_, reject) => {
+      timer = systemClock.schedule(() => reject(late), timeoutMs, { keepAlive: true })
+    })
+    try {
+      await Promise.race([row.run(api), timeout])
+      return { result: 'pass' }
+    } catch (error) {
+      if (error instanceof Skipped) return { result: 'skipped', detail: error.message }
+      if (error instanceof Failed) return { result: 'fail', detail: error.message }
+      throw error
+    } finally {
+      timer.cancel()
+      controller.abort()
+    }
+  }
+}
+
+const blocked = (by: string): Outcome => ({ result: 'skipped', detail: `${by} failed`, blockedBy: by })
+
+function resultOf({ id, level, title }: Row, outcome: Outcome): ConformanceResult {
+  return { id, level, title, ...outcome }
+}
