@@ -28,8 +28,9 @@ const config: ViteUserConfig = defineConfig({
           include: built,
           globalSetup: './test/package/build.setup.ts',
           testTimeout: 60_000,
-          // Their child processes run in real time: after everything else.
+          // Their child processes run in real time: after everything else, one file after the other.
           sequence: { groupOrder: 1 },
+          fileParallelism: false,
           maxConcurrency: 2,
         },
       },
