@@ -28,9 +28,8 @@ const config: ViteUserConfig = defineConfig({
           include: built,
           globalSetup: './test/package/build.setup.ts',
           testTimeout: 60_000,
-          // Their child processes run in real time: after everything else, one file after the other.
+          // Their child processes run in real time: after everything else.
           sequence: { groupOrder: 1 },
-          fileParallelism: false,
           maxConcurrency: 2,
         },
       },

@@ -19,7 +19,8 @@ export interface Idempotency {
    * and that is at once; otherwise it stays open until the handler has responded. Nothing is sent before. A throw in
    * `fn` rolls back and gives the key back.
    *
-   * Without a key there is nothing to record, and it commits when `fn` has resolved.
+   * Without a key there is nothing to record, and it commits when `fn` has resolved. A response that was made inside
+   * waits for that; where the commit fails it is taken back, and this rejects with the store's error.
    *
    * @param fn - gets the store's client: for `sqliteStore` a `SqliteDatabase`.
    * @throws what `fn` throws; a `TypeError` when the store has no transactions; an error when the key was lost.
@@ -35,6 +36,11 @@ const attached = createStamp<Idempotency>()
 /** For framework adapters: makes `idempotencyOf(request)` find `context`. */
 export function attach(request: object, context: Idempotency): void {
   attached.set(request, context)
+}
+
+/** For framework adapters: the context of a request that may have come past `idempotency()`. */
+export function contextOf(request: object): Idempotency | undefined {
+  return attached.get(request)
 }
 
 /**

@@ -17,6 +17,10 @@ export const SERVER_DEFAULTS = {
   maxKeysPerScope: 100_000,
   /** The longest a request waits for the store, each time it needs it. */
   storeTimeoutMs: 2000,
+  /** What a duplicate does while the first request runs, unless it says `Prefer: wait`. */
+  inFlight: 'reject',
+  /** Duplicates of one request that wait in this process; the next one is refused at once. */
+  maxWaitersPerKey: 100,
   /** What a duplicate is told to wait while the first request runs, and everybody while the store is away. */
   retryAfterMs: 1000,
   /** Characters of a key. */

@@ -1,16 +1,17 @@
 import type { Answer } from './answer.ts'
 import { Claim } from './claim.ts'
-import type { Idempotency } from './context.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import { emit, type RequestInfo } from './events.ts'
 import { Execution, type FindResponse } from './execution.ts'
 import { defaultScope, fingerprint, usesBearer, type IdentitySource } from './identity.ts'
 import { parseKey } from './key.ts'
 import { resolveOptions, type IdempotencyOptions, type Settings } from './options.ts'
+import { preferredWaitSeconds } from './prefer.ts'
 import { problem, problemStatus, type ProblemCode } from './problem.ts'
 import { replay } from './replay.ts'
 import type { AcquireResult } from './store.ts'
 import { Unprotected } from './unprotected.ts'
+import { WaitingRooms, type Waited, type WhenGone } from './waiting.ts'
 
 /** A request as the engine sees it, whatever framework it came through. */
 export interface RequestView<Req> extends IdentitySource {
@@ -18,12 +19,14 @@ export interface RequestView<Req> extends IdentitySource {
   readonly source: Req
   /** Reads the raw body, up to `maxBytes`; whoever comes after has to find it unread. */
   body(maxBytes: number): Promise<Uint8Array | 'too-large' | 'unavailable'>
+  /** Calls back when the client has left, at once if it has; returns how to listen no longer. */
+  readonly whenGone?: WhenGone
 }
 
 /** What a request's method and key make of it, before anything is read or awaited. */
 export type Screening =
   /** Not protected: the handler runs as if nobody stood between. `ignored`: there was a key, and the response says so. */
-  | { readonly type: 'unprotected'; readonly ignored: boolean; readonly context: Idempotency }
+  | { readonly type: 'unprotected'; readonly ignored: boolean; readonly context: Unprotected }
   | { readonly type: 'refused'; readonly answer: Answer }
   | { readonly type: 'keyed'; readonly key: string }
 
@@ -43,12 +46,14 @@ export const KEY_HEADER = 'idempotency-key'
 export class Engine<Req> {
   readonly settings: Settings
   readonly #scope: IdempotencyOptions<Req>['scope']
+  readonly #rooms: WaitingRooms
   #scopeDefaulted = false
 
   /** @throws {HoldfastError} `ERR_INVALID_OPTION` */
   constructor(options: IdempotencyOptions<Req>) {
     this.settings = resolveOptions(options)
     this.#scope = options.scope
+    this.#rooms = new WaitingRooms(this.settings)
   }
 
   /** @param keyLines - the lines of the Idempotency-Key header, one entry each */
@@ -79,10 +84,49 @@ export class Engine<Req> {
     const digest = await fingerprint(request, { scope, key }, identified, body)
     const claim = new Claim(this.settings, info, { scope, key, fingerprint: digest })
     const result = await claim.acquire().catch(() => undefined)
+    const waiting = result?.type === 'busy' ? this.#patience(request) : undefined
+    if (waiting === undefined) return this.#admission(result, claim, findResponse)
+    const waited = await this.#wait(claim, waiting.ms, request)
+    // Nothing new: it is still the first request's.
+    const now = waited.type === 'told' ? waited.result : waited.type === 'failed' ? undefined : result
+    const admission = this.#admission(now, claim, findResponse)
+    if (admission.type === 'run' || waiting.asked === undefined) return admission
+    return {
+      type: 'answer',
+      answer: withLine(admission.answer, 'preference-applied', `wait=${waiting.asked}`),
+    }
+  }
+
+  #admission(
+    result: AcquireResult | undefined,
+    claim: Claim,
+    findResponse: FindResponse | undefined,
+  ): Admission {
+    const { info } = claim
     if (result === undefined) return this.#refused('store-unavailable', info, SERVER_DEFAULTS.retryAfterMs)
     if (result.type !== 'acquired') return { type: 'answer', answer: this.#answerTo(result, claim) }
     emit(this.settings.onEvent, { type: 'acquired', ...info, fence: result.fence })
-    return { type: 'run', execution: new Execution(this.settings, claim, result.fence, findResponse) }
+    const onEnd = (response?: Uint8Array): void => this.#rooms.wake(claim.fingerprint, response)
+    return { type: 'run', execution: new Execution(this.settings, claim, result.fence, onEnd, findResponse) }
+  }
+
+  /** How long a duplicate is to wait, and the whole seconds of it that its client has asked for. */
+  #patience(request: RequestView<Req>): { ms: number; asked: number | undefined } | undefined {
+    const { inFlight, leaseMs } = this.settings
+    const seconds = preferredWaitSeconds(request.header('prefer'))
+    if (seconds === undefined) return inFlight === 'wait' ? { ms: leaseMs, asked: undefined } : undefined
+    const ms = Math.min(seconds * 1000, leaseMs)
+    return ms === 0 ? undefined : { ms, asked: Math.floor(ms / 1000) }
+  }
+
+  async #wait(claim: Claim, waitMs: number, request: RequestView<Req>): Promise<Waited> {
+    const { clock, onEvent } = this.settings
+    const startedMs = clock.now()
+    const waited = await this.#rooms.wait(claim, waitMs, request.whenGone)
+    const told = waited.type === 'told' && waited.result.type === 'acquired' ? 'acquired' : 'answered'
+    const ending = waited.type === 'told' ? told : waited.type
+    emit(onEvent, { type: 'waited', ...claim.info, durationMs: clock.now() - startedMs, ending })
+    return waited
   }
 
   #answerTo(result: Exclude<AcquireResult, { type: 'acquired' }>, claim: Claim): Answer {
@@ -134,6 +178,10 @@ export class Engine<Req> {
     emit(onEvent, { type: 'rejected', ...info, code, status: problemStatus(code) })
     return problem(code, { policyUrl, retryAfterMs })
   }
+}
+
+function withLine(answer: Answer, name: string, value: string): Answer {
+  return { ...answer, headers: [...answer.headers, [name, value]] }
 }
 
 function pathOf(target: string): string {

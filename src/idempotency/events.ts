@@ -30,6 +30,15 @@ interface Replayed extends RequestInfo {
   readonly type: 'replayed'
   readonly status: number
 }
+interface WaitEnded extends RequestInfo {
+  readonly type: 'waited'
+  readonly durationMs: number
+  /**
+   * `answered`: the store had an answer. `acquired`: the key was given back, and this request runs. `gone`: its client
+   * left. `crowded`: `maxWaitersPerKey` were waiting already.
+   */
+  readonly ending: 'answered' | 'acquired' | 'timed-out' | 'gone' | 'crowded' | 'failed'
+}
 interface Rejected {
   readonly type: 'rejected'
   readonly method: string
@@ -86,6 +95,7 @@ export type IdempotencyEvent =
   | Completed
   | Released
   | Replayed
+  | WaitEnded
   | Rejected
   | Ignored
   | LeaseLost

@@ -38,6 +38,7 @@ export class Execution implements Idempotency {
   readonly fence: number
   readonly #settings: Settings
   readonly #claim: Claim
+  readonly #onEnd: (recorded?: Uint8Array) => void
   readonly #findResponse: FindResponse | undefined
   readonly #startedMs: number
   readonly #scope = new Scope()
@@ -45,9 +46,18 @@ export class Execution implements Idempotency {
   #transaction: TransactionRun | undefined
   #began = false
   #verdict: Promise<Verdict> | undefined
+  #saved: Uint8Array | undefined
 
-  constructor(settings: Settings, claim: Claim, fence: number, findResponse?: FindResponse) {
+  /** @param onEnd - hears that the key is settled, and what was recorded if anything was */
+  constructor(
+    settings: Settings,
+    claim: Claim,
+    fence: number,
+    onEnd: (recorded?: Uint8Array) => void,
+    findResponse?: FindResponse,
+  ) {
     this.#settings = settings
+    this.#onEnd = onEnd
     this.#claim = claim
     this.#findResponse = findResponse
     this.#startedMs = settings.clock.now()
@@ -140,21 +150,20 @@ export class Execution implements Idempotency {
       return run?.state === 'unknown' ? this.#unknown(response) : await this.#save(response, threw)
     } finally {
       this.#heartbeat.stop()
+      this.#onEnd(this.#saved)
     }
   }
 
   async #save(response: HandlerResponse, threw: boolean): Promise<Verdict> {
-    const release = this.#releases(response, threw)
+    const record = this.#releases(response, threw) ? undefined : this.#record(response)
     try {
-      const result = release
-        ? await this.#claim.release()
-        : await this.#claim.complete(this.#record(response))
+      const result = record === undefined ? await this.#claim.release() : await this.#claim.complete(record)
       if (result === 'stale') return await this.#stale()
     } catch {
       this.#unsaved(response)
       return { type: 'own', status: 'unsaved' }
     }
-    return release ? this.#released(response, threw) : this.#completed(response)
+    return record === undefined ? this.#released(response, threw) : this.#completed(response, record)
   }
 
   #releases(response: HandlerResponse, threw: boolean): boolean {
@@ -165,15 +174,17 @@ export class Execution implements Idempotency {
   }
 
   async #commit(run: TransactionRun, response: HandlerResponse): Promise<Verdict> {
+    const record = this.#record(response)
     try {
-      const result = await run.complete(this.#record(response))
-      return result === 'stale' ? await this.#stale() : this.#completed(response)
+      const result = await run.complete(record)
+      return result === 'stale' ? await this.#stale() : this.#completed(response, record)
     } catch (error) {
       this.#claim.failed('complete', error)
     }
     await run.rollback()
     // The answer may have got lost on its way back from a commit that succeeded.
-    if ((await this.#recorded()) !== undefined) return this.#completed(response)
+    const recorded = await this.#recorded()
+    if (recorded !== undefined) return this.#completed(response, recorded)
     if (run.state === 'unknown') return this.#unknown(response)
     await this.#claim.release().catch(() => {})
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
@@ -187,7 +198,8 @@ export class Execution implements Idempotency {
     return this.#claim.read().catch(() => undefined)
   }
 
-  #completed({ status, body }: HandlerResponse): Verdict {
+  #completed({ status, body }: HandlerResponse, record: Uint8Array): Verdict {
+    this.#saved = record
     const { clock, onEvent } = this.#settings
     const durationMs = clock.now() - this.#startedMs
     const replayable = body !== undefined

@@ -3,6 +3,7 @@ import { attach } from './context.ts'
 import { Engine, KEY_HEADER, type RequestView } from './engine.ts'
 import type { EarlyResponse, Execution } from './execution.ts'
 import type { IdempotencyOptions } from './options.ts'
+import type { WhenGone } from './waiting.ts'
 import { limitedBytes } from './web-body.ts'
 import { capture, isResponse, toResponse, withStatus, type Captured } from './web-response.ts'
 
@@ -62,6 +63,7 @@ export async function respond<Req extends object>(
     attach(source, screening.context)
     attach(request, screening.context)
     const response = await exchange.handle()
+    if (screening.context.used) await screening.context.committed(response)
     return screening.ignored ? withStatus(response, 'ignored') : response
   }
   const run = new WebRun(engine.settings.maxResponseBytes)
@@ -94,6 +96,13 @@ class WebRequestView<Req> implements RequestView<Req> {
 
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined
+  }
+
+  readonly whenGone: WhenGone = (callback) => {
+    const { signal } = this.#request
+    if (signal.aborted) callback()
+    signal.addEventListener('abort', callback, { once: true })
+    return () => signal.removeEventListener('abort', callback)
   }
 
   async body(maxBytes: number): Promise<Uint8Array | 'too-large' | 'unavailable'> {

@@ -23,6 +23,8 @@ describe('options', () => {
       maxResponseBytes: 1_048_576,
       maxKeysPerScope: 100_000,
       storeTimeoutMs: 2000,
+      inFlight: 'reject',
+      maxWaitersPerKey: 100,
     }
     expect(resolve({})).toMatchObject(expected)
     expect(resolve({ ttlMs: undefined, required: undefined, headers: undefined })).toMatchObject(expected)
@@ -73,10 +75,10 @@ describe('options', () => {
       'idempotency: policyUrl should be a URL, got "https://a.test/\\"><x"',
     ],
     [{ ttl: 5 }, 'idempotency has no option "ttl"'],
-    [{ inFlight: 'wait' }, 'idempotency has no option "inFlight"'],
+    [{ inFlight: 'queue' }, 'idempotency: inFlight should be one of "reject", "wait", got "queue"'],
     [{ encrypt: {} }, 'idempotency has no option "encrypt"'],
     [{ fingerprint: 'json' }, 'idempotency has no option "fingerprint"'],
-    [{ maxWaitersPerKey: 1 }, 'idempotency has no option "maxWaitersPerKey"'],
+    [{ maxWaitersPerKey: -1 }, 'idempotency: maxWaitersPerKey should be an integer >= 0, got -1'],
   ])('%o are refused, and the message shows the value', (options, message) => {
     expect(() => resolve(options)).toThrow(message)
     expect(() => resolve(options)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_OPTION' }))

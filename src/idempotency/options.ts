@@ -54,6 +54,13 @@ export interface IdempotencyOptions<Req = Request> {
   maxKeysPerScope?: number
   /** How long a request waits for the store, in ms, each time it needs it (503). Default 2000. */
   storeTimeoutMs?: number
+  /**
+   * What a duplicate does while the first request runs: `'reject'` is 409 at once, `'wait'` waits for its response, for
+   * `leaseMs` at most. A client that says `Prefer: wait=n` is obeyed in both, for `leaseMs` at most. Default `'reject'`.
+   */
+  inFlight?: 'reject' | 'wait'
+  /** How many duplicates of one request wait in this process; the next one gets 409 at once. Default 100. */
+  maxWaitersPerKey?: number
   /** Overrides which responses give the key back. Not asked once a transaction has committed or rolled back. */
   release?: ReleaseRule
   /** `deny`: more response headers that replays leave out. */
@@ -81,6 +88,8 @@ export interface Settings {
   readonly maxResponseBytes: number
   readonly maxKeysPerScope: number
   readonly storeTimeoutMs: number
+  readonly inFlight: 'reject' | 'wait'
+  readonly maxWaitersPerKey: number
   readonly release: ReleaseRule | undefined
   readonly deny: ReadonlySet<string>
   readonly policyUrl: string | undefined
@@ -103,6 +112,8 @@ const KNOWN = [
   'maxResponseBytes',
   'maxKeysPerScope',
   'storeTimeoutMs',
+  'inFlight',
+  'maxWaitersPerKey',
   'release',
   'headers',
   'policyUrl',
@@ -127,6 +138,8 @@ export function resolveOptions<Req>(options: IdempotencyOptions<Req>): Settings 
     maxResponseBytes: options.maxResponseBytes ?? SERVER_DEFAULTS.maxResponseBytes,
     maxKeysPerScope: options.maxKeysPerScope ?? SERVER_DEFAULTS.maxKeysPerScope,
     storeTimeoutMs: options.storeTimeoutMs ?? SERVER_DEFAULTS.storeTimeoutMs,
+    inFlight: options.inFlight ?? SERVER_DEFAULTS.inFlight,
+    maxWaitersPerKey: options.maxWaitersPerKey ?? SERVER_DEFAULTS.maxWaitersPerKey,
     release: options.release,
     deny: new Set((options.headers?.deny ?? []).map((name) => name.toLowerCase())),
     policyUrl: options.policyUrl,
@@ -146,6 +159,8 @@ function check<Req>(options: IdempotencyOptions<Req>): void {
   for (const name of ['ttlMs', 'leaseMs'] as const) given(options, name, checkWholeMs)
   for (const name of ['maxBodyBytes', 'maxResponseBytes'] as const) given(options, name, checkInteger)
   given(options, 'maxKeysPerScope', (name, value) => checkInteger(name, value, 1))
+  given(options, 'maxWaitersPerKey', checkInteger)
+  given(options, 'inFlight', (name, value) => checkOneOf(name, value, ['reject', 'wait']))
   given(options, 'syntax', (name, value) => checkOneOf(name, value, ['lenient', 'strict']))
   given(options, 'abandoned', (name, value) => checkOneOf(name, value, ['block', 'takeover']))
   given(options, 'methods', checkTexts)

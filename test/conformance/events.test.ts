@@ -98,6 +98,25 @@ const provoke: Readonly<Record<IdempotencyEvent['type'], () => Promise<Setup>>> 
     await service.send({ body: 'another secret-body' })
     return service
   },
+  async waited() {
+    const service = await setup({}, { inFlight: 'wait', maxWaitersPerKey: 1 })
+    const gate = barrier()
+    let count = 0
+    service.handle = async () => {
+      count++
+      await gate.opened
+      return new Response(null, { status: count === 1 ? 503 : 201 })
+    }
+    const waiters = (): number => service.subject.clock.pendingDelaysMs.filter((ms) => ms === 30_000).length
+    const first = service.send()
+    await until(() => count === 1)
+    const second = service.send()
+    await until(() => waiters() === 1)
+    await service.send()
+    gate.open()
+    await Promise.all([first, second])
+    return service
+  },
   async ignored() {
     const service = await setup()
     await service.send({ method: 'GET' })
@@ -165,6 +184,34 @@ describe('an event', () => {
     await using scoped = await setup({}, { scope: () => 'secret-scope' })
     await scoped.send({ headers: { authorization: 'Bearer secret-token' } })
     expect(scoped.events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
+  })
+
+  test('waited tells how each wait ended', async () => {
+    await using service = await provoke.waited()
+    const endings = service.events.flatMap((event) => (event.type === 'waited' ? [event.ending] : []))
+    expect(endings).toEqual(['crowded', 'acquired'])
+    await using late = await setup({}, { inFlight: 'wait' })
+    const gate = barrier()
+    late.handle = async () => {
+      await gate.opened
+      return new Response()
+    }
+    const first = late.send()
+    await until(() => late.events.some(({ type }) => type === 'acquired'))
+    const headers = { prefer: 'wait=2' }
+    const second = late.send({ headers })
+    await until(() => late.subject.clock.pendingDelaysMs.includes(2000))
+    await late.subject.clock.advance(2000)
+    await second
+    const third = late.send({ headers })
+    await until(() => late.subject.clock.pendingDelaysMs.includes(2000))
+    gate.open()
+    await Promise.all([first, third])
+    const request = { type: 'waited', method: 'POST', path: '/orders', key: 'k' }
+    expect(late.events.filter(({ type }) => type === 'waited')).toEqual([
+      { ...request, durationMs: 2000, ending: 'timed-out' },
+      { ...request, durationMs: 0, ending: 'answered' },
+    ])
   })
 
   test('tells what happened', async () => {

@@ -17,7 +17,6 @@ export interface Faults {
   readonly release?: readonly Fault[]
   readonly read?: readonly Fault[]
   readonly begin?: readonly Fault[]
-  /** Of a transaction that records a response. */
   readonly commit?: readonly Fault[]
   readonly rollback?: readonly Fault[]
 }
@@ -64,7 +63,7 @@ export function faultyStore(store: IdempotencyStore, faults: Faults = {}): Fault
             return {
               client: transaction.client,
               complete: (response) => call('commit', () => transaction.complete(response)),
-              commit: () => transaction.commit(),
+              commit: () => call('commit', () => transaction.commit()),
               rollback: () => call('rollback', () => transaction.rollback()),
             }
           },

@@ -439,6 +439,147 @@ const concurrency: readonly ServiceCase[] = [
   },
 ]
 
+/** A first request that runs until `open` is called, and a duplicate that waits for it. */
+async function waiting(
+  service: Service,
+  sent: Sent = {},
+): Promise<{ first: Promise<Reply>; second: Promise<Reply>; open: () => void }> {
+  const gate = barrier()
+  service.handle = async () => {
+    if (service.count === 1) await gate.opened
+    return { status: 201, body: `run ${service.count}` }
+  }
+  const first = service.send({ key: KEY })
+  await until(() => service.count === 1)
+  const second = service.send({ key: KEY, ...sent })
+  // Its deadline and the next look at the store, beside the heartbeat.
+  await until(() => service.clock.pendingDelaysMs.includes(50))
+  return { first, second, open: () => gate.open() }
+}
+
+const inFlight: readonly ServiceCase[] = [
+  {
+    id: 'P16',
+    name: 'Prefer: wait is honoured: the duplicate waits, and gets the response',
+    async run(service) {
+      const { first, second, open } = await waiting(service, { headers: { prefer: 'wait=5' } })
+      open()
+      assertReplay(await first, await second)
+      assert.equal((await second).headers.get('preference-applied'), 'wait=5')
+      assert.equal((await first).headers.get('preference-applied'), null)
+      assert.equal(service.count, 1)
+      await until(() => service.clock.pending === 0)
+      const again = await service.send({ key: KEY, headers: { prefer: 'wait=5' } })
+      assert.equal(again.headers.get('preference-applied'), null)
+    },
+  },
+  {
+    id: 'P16',
+    name: 'a wait ends in time, and says when to come again',
+    async run(service) {
+      const { first, second, open } = await waiting(service, { headers: { prefer: 'wait=5' } })
+      assert.ok(service.clock.pendingDelaysMs.includes(5000))
+      await passing(service.clock, 5000, second)
+      const reply = await second
+      assertProblem(reply, 409, 'request-in-flight')
+      assert.equal(reply.headers.get('retry-after'), '1')
+      assert.equal(reply.headers.get('idempotency-status'), 'in-flight')
+      assert.equal(reply.headers.get('preference-applied'), 'wait=5')
+      assert.equal(service.count, 1)
+      open()
+      assertReplay(await first, await service.send({ key: KEY }))
+    },
+  },
+  {
+    id: 'P16',
+    name: 'nobody waits longer than a lease, whatever is preferred',
+    async run(service) {
+      const { second, open } = await waiting(service, { headers: { prefer: 'wait=1000' } })
+      assert.ok(service.clock.pendingDelaysMs.includes(30_000))
+      open()
+      assert.equal((await second).headers.get('preference-applied'), 'wait=30')
+    },
+  },
+  {
+    id: 'P16',
+    name: 'a service may have duplicates wait unasked, for a lease at most',
+    options: { inFlight: 'wait' },
+    async run(service) {
+      const { first, second, open } = await waiting(service)
+      assert.ok(service.clock.pendingDelaysMs.includes(30_000))
+      open()
+      assertReplay(await first, await second)
+      assert.equal((await second).headers.get('preference-applied'), null)
+      assert.equal(service.count, 1)
+    },
+  },
+  {
+    id: 'P16',
+    name: 'where duplicates wait, one that prefers not to is told at once',
+    options: { inFlight: 'wait' },
+    async run(service) {
+      const { first, second, open } = await waiting(service)
+      const reply = await service.send({ key: KEY, headers: { prefer: 'wait=0' } })
+      assertProblem(reply, 409, 'request-in-flight')
+      assertProblem(await service.send({ key: KEY, body: 'B' }), 422, 'key-reused')
+      open()
+      assertReplay(await first, await second)
+    },
+  },
+  {
+    id: 'P16',
+    name: 'a duplicate that waits runs when the key is given back',
+    options: { inFlight: 'wait' },
+    async run(service) {
+      const gate = barrier()
+      service.handle = async () => {
+        if (service.count > 1) return { status: 201, body: 'done' }
+        await gate.opened
+        return { status: 503 }
+      }
+      const first = service.send({ key: KEY })
+      await until(() => service.count === 1)
+      const others = [service.send({ key: KEY }), service.send({ key: KEY })]
+      await until(() => service.clock.pendingDelaysMs.filter((ms) => ms === 30_000).length === 2)
+      gate.open()
+      assert.equal((await first).status, 503)
+      const replies = await Promise.all(others)
+      assert.deepEqual(
+        replies.map(({ text }) => text),
+        ['done', 'done'],
+      )
+      assert.equal(replies.filter(({ headers }) => headers.has('idempotent-replayed')).length, 1)
+      assert.equal(service.count, 2)
+    },
+  },
+  {
+    id: 'P20',
+    name: 'duplicates beyond the limit of those who wait are told at once',
+    options: { inFlight: 'wait', maxWaitersPerKey: 1 },
+    async run(service) {
+      const { first, second, open } = await waiting(service)
+      assertProblem(await service.send({ key: KEY }), 409, 'request-in-flight')
+      open()
+      assertReplay(await first, await second)
+    },
+  },
+  {
+    id: 'P16',
+    name: 'a client that goes away waits no longer',
+    options: { inFlight: 'wait' },
+    async run(service) {
+      const client = new AbortController()
+      const { second, open } = await waiting(service, { signal: client.signal })
+      second.catch(() => {})
+      client.abort()
+      await until(() => service.events.some((event) => event.type === 'waited' && event.ending === 'gone'))
+      open()
+      await until(() => service.clock.pending === 0)
+      assert.equal(service.count, 1)
+    },
+  },
+]
+
 const saving: readonly ServiceCase[] = [
   ...[400, 401, 403, 404, 405, 413, 415, 422, 425, 429, 503].flatMap((status): ServiceCase[] => [
     {
@@ -833,6 +974,7 @@ export const serviceCases: readonly ServiceCase[] = [
   ...identity,
   ...replaying,
   ...concurrency,
+  ...inFlight,
   ...saving,
   ...bypassing,
   ...limits,

@@ -39,6 +39,8 @@ export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
 export interface Effects {
   /** Inside a transaction, with the client it hands out. */
   readonly add: (client: unknown, effect: string) => void | Promise<void>
+  /** As `add`, and in a way that only the commit notices to be against a constraint. */
+  readonly addDoomed: (client: unknown, effect: string) => void | Promise<void>
   /** What everybody else sees. */
   readonly list: () => Promise<readonly string[]>
 }
@@ -115,6 +117,7 @@ async function postgresBench(
   const database = databaseOf(connection.pool, quoteName(schema.name), true)
   await new SqlStore({ database, migration: migrationSql(schema.name), nowMs: () => 0 }).migrate()
   await administrate(`CREATE TABLE "${schema.name}".effects (id serial, effect text NOT NULL)`)
+  await administrate(`CREATE TABLE "${schema.name}".once (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
   return { schema: schema.name, connection }
 }
 
@@ -139,6 +142,10 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
         effects: {
           add: async (client, effect) => {
             await run(client, `INSERT INTO ${effects} (effect) VALUES ('${effect}')`)
+          },
+          async addDoomed(client, effect) {
+            await this.add(client, effect)
+            await run(client, `INSERT INTO "${schema}".once VALUES (1), (1)`)
           },
           list: async () => (await run(pool, `SELECT effect FROM ${effects} ORDER BY id`)).map(String),
         },
@@ -171,12 +178,18 @@ export const storeKinds: readonly StoreKind[] = [
       const store = sqliteStore({ path, clock })
       const other = await openDatabase(path)
       other.exec('CREATE TABLE effects (id INTEGER PRIMARY KEY, effect TEXT NOT NULL)')
+      other.exec('CREATE TABLE refers (id INTEGER REFERENCES effects (id) DEFERRABLE INITIALLY DEFERRED)')
       return {
         store,
         clock,
         effects: {
           // The store's client, as its documentation names it.
           add: (client, effect) => addEffect(client as SqliteDatabase, effect),
+          async addDoomed(client, effect) {
+            await this.add(client, effect)
+            const database = client as SqliteDatabase
+            database.prepare('INSERT INTO refers (id) VALUES (?)').run(-1)
+          },
           list: async () => listEffects(other),
         },
         advance: (ms) => clock.advance(ms),

@@ -331,6 +331,110 @@ const without: readonly TransactionCase[] = [
     },
   },
   {
+    name: 'without a key nothing is sent before the commit',
+    async run(service, effects) {
+      const gate = barrier()
+      let answered = false
+      service.handle = ({ idempotency, early }) =>
+        idempotency.transaction(async (client): Promise<Early> => {
+          await effects.add(client, 'order')
+          const response = early({ status: 201, headers: { 'x-made': 'inside' }, body: ['do', 'ne'] })
+          await gate.opened
+          return response
+        })
+      const sent = service.send()
+      void sent.then(() => (answered = true))
+      await until(() => service.count === 1)
+      for (let turn = 0; turn < 20; turn++) await service.clock.settle()
+      assert.equal(answered, false)
+      gate.open()
+      const reply = await sent
+      assert.deepEqual([reply.status, reply.text, reply.headers.get('x-made')], [201, 'done', 'inside'])
+      assert.deepEqual(await effects.list(), ['order'])
+    },
+  },
+  ...[undefined, KEY].map((key): TransactionCase => ({
+    name: `a response made inside is not sent when only the commit fails, ${key === undefined ? 'without' : 'with'} a key`,
+    async run(service, effects) {
+      service.handle = ({ idempotency, early }) =>
+        idempotency.transaction(async (client): Promise<Early> => {
+          if (service.count === 1) await effects.addDoomed(client, 'doomed')
+          else await effects.add(client, 'order')
+          return early({ status: 201, headers: { 'x-made': 'inside' }, body: 'created' })
+        })
+      const reply = await service.send({ key }).catch(() => undefined)
+      assert.notEqual(reply?.status, 201)
+      assert.notEqual(reply?.text, 'created')
+      assert.equal(reply?.headers.get('x-made') ?? null, null)
+      assert.deepEqual(await effects.list(), [])
+      assert.equal((await service.send({ key })).text, 'created')
+      assert.deepEqual(await effects.list(), ['order'])
+    },
+  })),
+  {
+    name: 'without a key a handler learns that the commit failed, and may respond to that',
+    async run(service, effects) {
+      service.handle = async ({ idempotency, early }) => {
+        try {
+          return await idempotency.transaction(async (client): Promise<Early> => {
+            await effects.addDoomed(client, 'order')
+            return early({ status: 201, headers: { 'x-made': 'inside' }, body: 'created' })
+          })
+        } catch (error) {
+          return { status: 409, body: error instanceof Error ? 'not created' : 'no error' }
+        }
+      }
+      const reply = await service.send()
+      assert.deepEqual([reply.status, reply.text], [409, 'not created'])
+      assert.equal(reply.headers.get('x-made'), null)
+      assert.deepEqual(await effects.list(), [])
+    },
+  },
+  {
+    name: 'without a key a response made in a transaction whose commit may have failed is not sent',
+    faults: { commit: ['before', 'after'] },
+    async run(service, effects) {
+      service.handle = adding(effects)
+      for (const _ of [1, 2]) {
+        const reply = await service.send().catch(() => undefined)
+        assert.notEqual(reply?.status, 201)
+      }
+      assert.deepEqual(await effects.list(), ['order'])
+      assert.equal((await service.send()).text, 'done')
+    },
+  },
+  {
+    name: 'without a key a transaction that nobody awaits is committed before the response is sent',
+    async run(service, effects) {
+      const gate = barrier()
+      service.handle = ({ idempotency }) => {
+        void idempotency.transaction(async (client) => {
+          await gate.opened
+          await effects.add(client, 'order')
+        })
+        return { status: 201, body: 'done' }
+      }
+      const sent = service.send()
+      await until(() => service.count === 1)
+      gate.open()
+      assert.equal((await sent).text, 'done')
+      assert.deepEqual(await effects.list(), ['order'])
+    },
+  },
+  {
+    name: 'without a key a request may have several transactions, and what comes after them is sent at once',
+    async run(service, effects) {
+      service.handle = async ({ idempotency }) => {
+        await idempotency.transaction((client) => effects.add(client, 'one'))
+        await idempotency.transaction((client) => effects.add(client, 'two'))
+        return { status: 201, headers: { 'x-made': 'after' }, body: ['do', 'ne'] }
+      }
+      const reply = await service.send()
+      assert.deepEqual([reply.status, reply.text, reply.headers.get('x-made')], [201, 'done', 'after'])
+      assert.deepEqual(await effects.list(), ['one', 'two'])
+    },
+  },
+  {
     name: 'a request has one transaction',
     async run(service, effects) {
       service.handle = async ({ idempotency }) => {

@@ -12,16 +12,16 @@
  */
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { Answer } from '../answer.ts'
+import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
+import { committed } from '../unprotected.ts'
 import { createStamp } from '../../stamp.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
-
-const ADVICE = 'Register it before whatever reads the body in an onRequest hook.'
 
 /** As much of a Fastify request as is needed here. */
 export interface FastifyRequest {
@@ -71,7 +71,7 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
   const engine = new Engine(options)
   const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
     instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
-    instance.addHook('onSend', (_, reply, payload) => leave(reply, payload))
+    instance.addHook('onSend', (request, reply, payload) => leave(request, reply, payload))
   }
   // The hooks are for the scope that registers the plugin, not for one of its own.
   return Object.assign(plugin, {
@@ -94,8 +94,7 @@ async function enter<Request extends FastifyRequest>(
   const proceed = (run?: HandlerRun): void => {
     if (run !== undefined) watch(reply, run)
   }
-  const response = reply.raw
-  await serve(engine, { source: request, request: raw, response, target, advice: ADVICE, proceed, answer })
+  await serve(engine, { source: request, request: raw, response: reply.raw, target, proceed, answer })
   // The sign that the hook has answered.
   return answered.get(reply) === undefined ? undefined : reply
 }
@@ -112,13 +111,14 @@ function watch(reply: FastifyReply, run: HandlerRun): void {
 }
 
 /** What leaves through the socket may have been changed by later hooks; the record is of what is here. */
-async function leave(reply: FastifyReply, payload: unknown): Promise<unknown> {
+async function leave(request: object, reply: FastifyReply, payload: unknown): Promise<unknown> {
   if (answered.get(reply)?.headers.some(([name]) => name === 'content-type') === false) {
     // Fastify has guessed one.
     reply.removeHeader('content-type')
   }
   const found = running.get(reply)
   const foreign = payload instanceof Response || isEventStream(reply.getHeaders()['content-type'])
+  if (found === undefined) await committed(contextOf(request))
   if (found === undefined || foreign) return payload
   const { run, holder, entry } = found
   const { statusCode: status, raw } = reply

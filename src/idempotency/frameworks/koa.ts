@@ -11,17 +11,16 @@
  * app.use(idempotency({ store: memoryStore() }))
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { contextOf } from '../context.ts'
 import { hasNoBody, type Answer } from '../answer.ts'
 import { Engine } from '../engine.ts'
 import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
+import { committed } from '../unprotected.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
-
-const ADVICE =
-  'Mount it before the body parser, or keep the bytes as `context.request.rawBody`, as @koa/bodyparser does.'
 
 /** As much of a Koa context as is needed here. */
 export interface KoaContext {
@@ -51,19 +50,11 @@ export function idempotency<Context extends KoaContext = KoaContext>(
   return async (context, next) => {
     const { req: request, res: response, originalUrl: target } = context
     const proceed = async (run?: HandlerRun): Promise<void> => {
-      if (run === undefined) {
-        await next()
-        return
-      }
       const entry = new HeadersOnEntry(response)
-      // Koa destroys a stream that is its body once the socket closes, although its bytes are to be recorded.
-      run.hideSocket()
-      try {
-        await next()
-        await settle(context, run, entry)
-      } finally {
-        run.showSocket()
-      }
+      await next()
+      if (run !== undefined) await settle(context, run, entry)
+      // Koa responds when its middleware has ended, so the last chance to throw is here.
+      else if (context.respond !== false) await committed(contextOf(context))
     }
     const answer = (whole: Answer): void => send(context, whole)
     await serve(engine, {
@@ -72,7 +63,6 @@ export function idempotency<Context extends KoaContext = KoaContext>(
       response,
       target,
       aliases: [context.request],
-      advice: ADVICE,
       proceed,
       answer,
     })
@@ -90,8 +80,6 @@ async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntr
     context.body = message
   }
   const { body, unread } = await readPayload(context.body, status, run.maxResponseBytes)
-  // A stream that goes on is Koa's again, to be destroyed with its client.
-  run.showSocket()
   if (unread !== context.body) context.body = unread
   const headers = linesSince(res, entry)
   const verdict = await run.settle({ status, statusText: message, headers, body })

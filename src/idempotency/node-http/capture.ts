@@ -28,6 +28,7 @@ export class ResponseCapture implements StandIn {
   readonly #onResponse: OnResponse
   readonly #maxBytes: number
   readonly #entry: HeadersOnEntry
+  readonly #entryStatus: number
   readonly #originals: Originals
   #chunks: Uint8Array[] = []
   #length = 0
@@ -40,8 +41,6 @@ export class ResponseCapture implements StandIn {
   /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
   #heldClose = false
-  /** Out of sight of those who ask the socket whether the client is there: `on-finished`, and all that uses it. */
-  #socket: ServerResponse['socket'] = null
   #shielded = true
   #gone: Gone | undefined
   #onGone: ((how: Gone) => void) | undefined
@@ -53,6 +52,7 @@ export class ResponseCapture implements StandIn {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
+    this.#entryStatus = response.statusCode
     this.#originals = new Originals(response)
     this.#destroyed = response.destroyed
     if (response.closed) this.#noticeGone('closed')
@@ -73,34 +73,25 @@ export class ResponseCapture implements StandIn {
     sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', [bytes]))
   }
 
+  /** Sends what the handler has written, and stands back from here on. */
+  release(idempotencyStatus?: string): void {
+    if (this.#state !== 'done') this.#release(idempotencyStatus)
+  }
+
+  /** As if the handler had not responded yet. */
+  discard(): void {
+    if (this.#state !== 'done') this.#reset()
+  }
+
   /** Calls back when nobody is there any more to get a response. */
   whenGone(onGone: (how: Gone) => void): void {
     this.#onGone = onGone
     if (this.#gone !== undefined) onGone(this.#gone)
   }
 
-  hideSocket(): void {
-    const { socket } = this.#response
-    if (socket === null || this.#state === 'done') return
-    this.#socket = socket
-    Reflect.set(this.#response, 'socket', null)
-    // Where it keeps its listeners: those from outside stay on the socket, those from inside begin anew.
-    Reflect.set(this.#response, '__onFinished', undefined)
-  }
-
-  showSocket(): void {
-    const socket = this.#socket
-    if (socket === null) return
-    this.#socket = null
-    Reflect.set(this.#response, 'socket', socket)
-    // As when a response is given its socket.
-    this.#response.emit('socket', socket)
-  }
-
   /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
   unshield(): void {
     this.#shielded = false
-    this.showSocket()
     if (this.#state === 'done') return
     if (this.#destroyed) this.#response.destroyed = true
     if (this.#heldClose) this.#originals.call('emit', ['close'])
@@ -154,7 +145,6 @@ export class ResponseCapture implements StandIn {
   }
 
   #noticeGone(how: Gone): void {
-    if (how === 'closed') this.hideSocket()
     this.#gone ??= how
     this.#onGone?.(this.#gone)
   }
@@ -232,14 +222,14 @@ export class ResponseCapture implements StandIn {
 
   #obey(verdict: Verdict): void {
     if (this.#state === 'done') return
-    if (verdict.type === 'void') this.#reset()
+    if (verdict.type === 'void') this.discard()
     else if (verdict.type === 'other') this.send(verdict.answer)
-    else this.#release(verdict.status)
+    else this.release(verdict.status)
   }
 
-  /** As if the handler had not responded yet. */
   #reset(): void {
     this.#state = 'open'
+    this.#response.statusCode = this.#entryStatus
     this.#chunks = []
     this.#length = 0
     this.#head = undefined
@@ -269,7 +259,6 @@ export class ResponseCapture implements StandIn {
   #finish(): void {
     const response = this.#response
     this.#state = 'done'
-    this.showSocket()
     if (this.#destroyed) response.destroyed = true
     if (this.#heldClose && this.#shielded) queueMicrotask(() => response.emit('close'))
   }

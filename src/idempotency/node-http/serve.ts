@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import { attach, type Idempotency } from '../context.ts'
 import type { Engine } from '../engine.ts'
@@ -6,13 +6,19 @@ import type { Execution, Verdict } from '../execution.ts'
 import type { Settings } from '../options.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, sendAnswer } from './capture.ts'
-import { NodeRequestView, type Incoming } from './request.ts'
+import { hold } from './hold.ts'
+import { NodeRequestView } from './request.ts'
 
 /** One request and its response, as a framework on node:http has them. */
-export interface Exchange<Req extends object> extends Incoming<Req> {
+export interface Exchange<Req extends object> {
+  /** The framework's own request, for the application. */
+  readonly source: Req
+  readonly request: IncomingMessage
   readonly response: ServerResponse
-  /** What a developer has to do who mounted the layer where the body has been read already. */
-  readonly advice: string
+  /** Path and query, where the framework cuts `request.url`. */
+  readonly target?: string | undefined
+  /** More objects that `idempotencyOf` takes. */
+  readonly aliases?: readonly object[]
   /** Sends a whole response. Default: straight to `response`. */
   answer?(answer: Answer): unknown
   /** Goes on to the handler; without a run nobody stands between. */
@@ -24,17 +30,18 @@ export async function serve<Req extends object>(
   engine: Engine<Req>,
   exchange: Exchange<Req>,
 ): Promise<unknown> {
-  const { response } = exchange
-  const view = new NodeRequestView(exchange)
+  const { source, request, response } = exchange
+  const view = new NodeRequestView(source, request, response, exchange.target)
   const screening = engine.screen(view.method, view.target, view.keyLines)
   if (screening.type === 'refused') return answerTo(exchange, screening.answer)
   if (screening.type === 'unprotected') {
-    attachTo(exchange, screening.context)
+    const { context } = screening
+    context.holdWith(() => hold(response, engine.settings.maxResponseBytes))
+    attachTo(exchange, context)
     if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
     return exchange.proceed()
   }
   const admission = await engine.admit(view, screening.key).catch(goneAsUndefined)
-  if (view.bodyGone) warnOf(engine, exchange.advice)
   if (admission === undefined) return undefined
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
@@ -50,16 +57,6 @@ function attachTo<Req extends object>(
   context: Idempotency,
 ): void {
   for (const object of [source, request, ...aliases]) attach(object, context)
-}
-
-const warned = new WeakSet<object>()
-
-/** The answer tells the client; whoever can do something about it reads the log. */
-function warnOf(engine: object, advice: string): void {
-  if (warned.has(engine)) return
-  warned.add(engine)
-  const what = 'idempotency() answered 500: the body of a request had been read before it, and was not kept.'
-  process.emitWarning(`${what} ${advice}`, { type: 'HoldfastWarning', code: 'HOLDFAST_BODY_UNAVAILABLE' })
 }
 
 function goneAsUndefined(error: unknown): undefined {
@@ -85,15 +82,6 @@ export class HandlerRun {
 
   get maxResponseBytes(): number {
     return this.#settings.maxResponseBytes
-  }
-
-  /** Keeps whoever watches the response's socket from learning that the client is gone, until `showSocket()`. */
-  hideSocket(): void {
-    this.#capture.hideSocket()
-  }
-
-  showSocket(): void {
-    this.#capture.showSocket()
   }
 
   /**

@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest'
+import { memoryStore } from '../stores/memory.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
+import {
+  idempotency,
+  type IdempotencyEvent,
+  type IdempotencyOptions,
+  type IdempotencyStore,
+} from './index.ts'
+
+type Handler = () => Response | Promise<Response>
+
+/** Two processes over one store; the first one's handler ends when it is told. */
+function setup(options: Partial<IdempotencyOptions> = {}) {
+  const clock = virtualClock()
+  const inner = memoryStore({ clock })
+  const state = { acquires: 0 }
+  const store: IdempotencyStore = {
+    name: 'counting',
+    acquire(request) {
+      state.acquires++
+      return inner.acquire(request)
+    },
+    heartbeat: (lease) => inner.heartbeat(lease),
+    complete: (lease, response) => inner.complete(lease, response),
+    release: (lease) => inner.release(lease),
+    read: (lease) => inner.read(lease),
+  }
+  const events: IdempotencyEvent[] = []
+  const onEvent = (event: IdempotencyEvent): void => void events.push(event)
+  const process = (handler: Handler) =>
+    idempotency({ store, clock, inFlight: 'wait', onEvent, ...options })(handler)
+  let end = (_: Response): void => {}
+  const first = process(() => new Promise<Response>((resolve) => (end = resolve)))
+  const second = process(() => new Response('second'))
+  const ask = (headers: Record<string, string> = {}, signal?: AbortSignal) =>
+    new Request('https://a.test/', {
+      method: 'POST',
+      headers: { 'idempotency-key': 'k', ...headers },
+      ...(signal === undefined ? {} : { signal }),
+    })
+  return Object.assign(state, {
+    clock,
+    events,
+    first,
+    second,
+    ask,
+    store,
+    end: (response: Response) => end(response),
+  })
+}
+
+describe('a duplicate that waits', () => {
+  test('for another process asks the store, less and less often', async () => {
+    const service = setup()
+    const { clock, first, second, ask, end } = service
+    const running = first(ask())
+    await clock.settle()
+    service.acquires = 0
+    const waiting = second(ask())
+    await clock.advance(10_000)
+    // At once, then at 50, 150, 350, 750, 1550, and once a second.
+    expect(service.acquires).toBe(6 + 8)
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.advance(1000)
+    expect(await (await waiting).text()).toBe('first')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('with ninety-nine others in one process costs the store no more than one', async () => {
+    const service = setup()
+    const { clock, first, second, ask, end } = service
+    const running = first(ask())
+    await clock.settle()
+    const waiting = Array.from({ length: 100 }, () => second(ask()))
+    await clock.settle()
+    service.acquires = 0
+    await clock.advance(10_000)
+    expect(service.acquires).toBe(5 + 8)
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.advance(1000)
+    for (const reply of await Promise.all(waiting)) expect(await reply.text()).toBe('first')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('in the same process is woken with the response, and does not ask the store again', async () => {
+    const service = setup()
+    const { clock, first, ask, end } = service
+    const running = first(ask())
+    await clock.settle()
+    const waiting = [first(ask()), first(ask())]
+    await clock.settle()
+    service.acquires = 0
+    end(new Response('first', { status: 201 }))
+    for (const reply of [await running, ...(await Promise.all(waiting))])
+      expect(await reply.text()).toBe('first')
+    expect(service.acquires).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('goes on asking when the one that asked has left', async () => {
+    const { clock, first, second, ask, end } = setup()
+    const running = first(ask())
+    await clock.settle()
+    const client = new AbortController()
+    const left = second(ask({}, client.signal))
+    await clock.settle()
+    const staying = second(ask())
+    await clock.settle()
+    client.abort()
+    expect((await left).status).toBe(409)
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.advance(1000)
+    expect(await (await staying).text()).toBe('first')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('takes over what was abandoned meanwhile where that is the policy', async () => {
+    const { clock, first, second, ask, store } = setup({ abandoned: 'takeover', leaseMs: 1000 })
+    Object.assign(store, { heartbeat: () => Promise.reject(new Error('away')) })
+    void first(ask())
+    await clock.settle()
+    const waiting = second(ask())
+    await clock.advance(1100)
+    expect((await waiting).status).toBe(409)
+    expect(await (await second(ask())).text()).toBe('second')
+  })
+
+  test('learns that the store went away', async () => {
+    const { clock, first, second, ask, store, events } = setup()
+    void first(ask())
+    await clock.settle()
+    const waiting = second(ask())
+    await clock.settle()
+    Object.assign(store, { acquire: () => Promise.reject(new Error('away')) })
+    await clock.advance(3000)
+    expect((await waiting).status).toBe(503)
+    expect(events).toContainEqual(expect.objectContaining({ type: 'waited', ending: 'failed' }))
+  })
+
+  test('of a client that has left already does not begin', async () => {
+    const { clock, first, second, ask, events } = setup()
+    void first(ask())
+    await clock.settle()
+    const client = new AbortController()
+    const request = ask({}, client.signal)
+    client.abort()
+    expect((await second(request)).status).toBe(409)
+    expect(events).toContainEqual(expect.objectContaining({ type: 'waited', ending: 'gone', durationMs: 0 }))
+  })
+})

@@ -1,0 +1,142 @@
+import type { Timer } from '../clock.ts'
+import type { Claim } from './claim.ts'
+import type { Settings } from './options.ts'
+import type { AcquireResult } from './store.ts'
+
+const FIRST_POLL_MS = 50
+const LONGEST_POLL_MS = 1000
+
+/** How a wait ended: with what the store says now, or without. */
+export type Waited =
+  | { readonly type: 'told'; readonly result: Exclude<AcquireResult, { type: 'busy' }> }
+  | { readonly type: 'crowded' | 'timed-out' | 'gone' }
+  | { readonly type: 'failed' }
+
+/** Calls back when the client has left; returns how to listen no longer. */
+export type WhenGone = (callback: () => void) => () => void
+
+/** What wakes a waiter: the recorded response, where this process has it, or word that the store is worth asking. */
+type Wake = Extract<AcquireResult, { type: 'done' }> | 'ask'
+
+/** Who waits for one key in this process. The first one asks the store; all the others are told. */
+type Room = Set<Waiter>
+
+/**
+ * Where duplicates wait for the first request. Whatever happens to a key in this process wakes those who wait for it;
+ * for what happens elsewhere one of them asks the store, less and less often.
+ */
+export class WaitingRooms {
+  readonly #settings: Settings
+  readonly #rooms = new Map<string, Room>()
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
+  /** Waits for the key of `claim` for `waitMs` at most. */
+  async wait(claim: Claim, waitMs: number, whenGone: WhenGone | undefined): Promise<Waited> {
+    const room: Room = this.#rooms.get(claim.fingerprint) ?? new Set()
+    if (room.size >= this.#settings.maxWaitersPerKey) return { type: 'crowded' }
+    this.#rooms.set(claim.fingerprint, room)
+    const waiter = new Waiter(this.#settings, room, waitMs)
+    const forget = whenGone?.(() => waiter.end('gone'))
+    try {
+      return await this.#attend(claim, waiter)
+    } finally {
+      forget?.()
+      waiter.leave()
+      if (room.size === 0 && this.#rooms.get(claim.fingerprint) === room)
+        this.#rooms.delete(claim.fingerprint)
+    }
+  }
+
+  /** The key was settled or given up: `response` is what was recorded. */
+  wake(fingerprint: string, response: Uint8Array | undefined): void {
+    const wake: Wake = response === undefined ? 'ask' : { type: 'done', response }
+    for (const waiter of this.#rooms.get(fingerprint) ?? []) waiter.wake(wake)
+  }
+
+  async #attend(claim: Claim, waiter: Waiter): Promise<Waited> {
+    for (;;) {
+      const wake = await waiter.next()
+      if (wake === 'gone' || wake === 'timed-out') return { type: wake }
+      if (wake !== 'ask') return { type: 'told', result: wake }
+      const result = await claim.acquire().catch(() => undefined)
+      if (result === undefined) return { type: 'failed' }
+      if (result.type !== 'busy') {
+        // One of the others may be the next owner, or they all get the same.
+        if (result.type !== 'acquired') waiter.tellOthers()
+        return { type: 'told', result }
+      }
+    }
+  }
+}
+
+class Waiter {
+  readonly #settings: Settings
+  readonly #room: Room
+  readonly #deadline: Timer
+  #poll: Timer | undefined
+  #pollMs = FIRST_POLL_MS
+  #ended: 'gone' | 'timed-out' | undefined
+  #woken: Wake | undefined
+  #resolve: (() => void) | undefined
+
+  constructor(settings: Settings, room: Room, waitMs: number) {
+    this.#settings = settings
+    this.#room = room
+    room.add(this)
+    this.#deadline = settings.clock.schedule(() => this.end('timed-out'), waitMs, { keepAlive: true })
+  }
+
+  async next(): Promise<Wake | 'gone' | 'timed-out'> {
+    if (this.#ended === undefined && this.#woken === undefined) {
+      this.askWhenFirst()
+      await new Promise<void>((resolve) => {
+        this.#resolve = resolve
+      })
+    }
+    const wake = this.#woken
+    this.#woken = undefined
+    // What was learnt counts, also at the last moment.
+    return wake ?? this.#ended ?? 'ask'
+  }
+
+  wake(wake: Wake): void {
+    this.#woken = wake
+    this.#poll?.cancel()
+    this.#poll = undefined
+    this.#go()
+  }
+
+  end(how: 'gone' | 'timed-out'): void {
+    this.#ended ??= how
+    this.#go()
+  }
+
+  tellOthers(): void {
+    for (const waiter of this.#room) if (waiter !== this) waiter.wake('ask')
+  }
+
+  /** Who asks the store has to be replaced when it leaves. */
+  askWhenFirst(): void {
+    const [first] = this.#room
+    if (first !== this || this.#poll !== undefined) return
+    this.#poll = this.#settings.clock.schedule(() => this.wake('ask'), this.#pollMs, { keepAlive: true })
+    this.#pollMs = Math.min(2 * this.#pollMs, LONGEST_POLL_MS)
+  }
+
+  leave(): void {
+    this.#deadline.cancel()
+    this.#poll?.cancel()
+    this.#room.delete(this)
+    const [next] = this.#room
+    next?.askWhenFirst()
+  }
+
+  #go(): void {
+    const resolve = this.#resolve
+    this.#resolve = undefined
+    resolve?.()
+  }
+}
