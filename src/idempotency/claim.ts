@@ -1,6 +1,8 @@
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
 import type { Settings } from './options.ts'
 import { bounded, persistently } from './patience.ts'
+import { CorruptRecordError } from './record.ts'
+import { isSealed } from './sealed.ts'
 import { undoAcquire } from './undo.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
@@ -49,6 +51,19 @@ export class Claim {
       for (const attempt of attempts) attempt.then(undo, () => {})
       throw error
     }
+  }
+
+  /** A response as it is stored. */
+  seal(plain: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    return this.#settings.sealer?.seal(this.#request, plain) ?? plain
+  }
+
+  /** @throws for what was not stored for this record, or not in the way that is asked for now */
+  open(stored: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    const { sealer } = this.#settings
+    if (sealer !== undefined) return sealer.open(this.#request, stored)
+    if (isSealed(stored)) throw new CorruptRecordError('it is encrypted, and there is no option `encrypt`')
+    return stored
   }
 
   heartbeat(): Promise<'extended' | 'lost'> {

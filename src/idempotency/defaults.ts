@@ -19,6 +19,7 @@ export const SERVER_DEFAULTS = {
   storeTimeoutMs: 2000,
   /** What a duplicate does while the first request runs, unless it says `Prefer: wait`. */
   inFlight: 'reject',
+  fingerprint: 'bytes',
   /** Duplicates of one request that wait in this process; the next one is refused at once. */
   maxWaitersPerKey: 100,
   /** What a duplicate is told to wait while the first request runs, and everybody while the store is away. */

@@ -2,6 +2,7 @@ import type { Answer } from './answer.ts'
 import { Claim } from './claim.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import { emit, type RequestInfo } from './events.ts'
+import { payloadOf, type Fingerprint } from './fingerprint.ts'
 import { Execution, type FindResponse } from './execution.ts'
 import { defaultScope, fingerprint, usesBearer, type IdentitySource } from './identity.ts'
 import { parseKey } from './key.ts'
@@ -46,6 +47,7 @@ export const KEY_HEADER = 'idempotency-key'
 export class Engine<Req> {
   readonly settings: Settings
   readonly #scope: IdempotencyOptions<Req>['scope']
+  readonly #fingerprint: Fingerprint<Req>
   readonly #rooms: WaitingRooms
   #scopeDefaulted = false
 
@@ -53,6 +55,7 @@ export class Engine<Req> {
   constructor(options: IdempotencyOptions<Req>) {
     this.settings = resolveOptions(options)
     this.#scope = options.scope
+    this.#fingerprint = options.fingerprint ?? SERVER_DEFAULTS.fingerprint
     this.#rooms = new WaitingRooms(this.settings)
   }
 
@@ -81,7 +84,8 @@ export class Engine<Req> {
     if (body === 'too-large') return this.#refused('body-too-large', info)
     if (body === 'unavailable') return this.#refused('body-unavailable', info)
     const identified = this.#scope !== undefined || request.header('authorization') !== undefined
-    const digest = await fingerprint(request, { scope, key }, identified, body)
+    const payload = await payloadOf(this.#fingerprint, request, body)
+    const digest = await fingerprint(request, { scope, key }, identified, payload)
     const claim = new Claim(this.settings, info, { scope, key, fingerprint: digest })
     const result = await claim.acquire().catch(() => undefined)
     const waiting = result?.type === 'busy' ? this.#patience(request) : undefined
@@ -89,7 +93,7 @@ export class Engine<Req> {
     const waited = await this.#wait(claim, waiting.ms, request)
     // Nothing new: it is still the first request's.
     const now = waited.type === 'told' ? waited.result : waited.type === 'failed' ? undefined : result
-    const admission = this.#admission(now, claim, findResponse)
+    const admission = await this.#admission(now, claim, findResponse)
     if (admission.type === 'run' || waiting.asked === undefined) return admission
     return {
       type: 'answer',
@@ -97,14 +101,14 @@ export class Engine<Req> {
     }
   }
 
-  #admission(
+  async #admission(
     result: AcquireResult | undefined,
     claim: Claim,
     findResponse: FindResponse | undefined,
-  ): Admission {
+  ): Promise<Admission> {
     const { info } = claim
     if (result === undefined) return this.#refused('store-unavailable', info, SERVER_DEFAULTS.retryAfterMs)
-    if (result.type !== 'acquired') return { type: 'answer', answer: this.#answerTo(result, claim) }
+    if (result.type !== 'acquired') return { type: 'answer', answer: await this.#answerTo(result, claim) }
     emit(this.settings.onEvent, { type: 'acquired', ...info, fence: result.fence })
     const onEnd = (response?: Uint8Array): void => this.#rooms.wake(claim.fingerprint, response)
     return { type: 'run', execution: new Execution(this.settings, claim, result.fence, onEnd, findResponse) }
@@ -129,7 +133,7 @@ export class Engine<Req> {
     return waited
   }
 
-  #answerTo(result: Exclude<AcquireResult, { type: 'acquired' }>, claim: Claim): Answer {
+  #answerTo(result: Exclude<AcquireResult, { type: 'acquired' }>, claim: Claim): Answer | Promise<Answer> {
     const { info } = claim
     if (result.type === 'done') return this.#replay(result.response, claim)
     if (result.type === 'mismatch') return this.#refuse('key-reused', info)
@@ -143,9 +147,9 @@ export class Engine<Req> {
     return this.#refuse('request-in-flight', info, retryAfterMs)
   }
 
-  #replay(recorded: Uint8Array, claim: Claim): Answer {
+  async #replay(recorded: Uint8Array, claim: Claim): Promise<Answer> {
     try {
-      const { answer, replayable } = replay(recorded, this.settings.policyUrl)
+      const { answer, replayable } = replay(await claim.open(recorded), this.settings.policyUrl)
       if (!replayable) return this.#refuse('response-not-replayable', claim.info)
       emit(this.settings.onEvent, { type: 'replayed', ...claim.info, status: answer.status })
       return answer

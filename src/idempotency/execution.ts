@@ -155,8 +155,9 @@ export class Execution implements Idempotency {
   }
 
   async #save(response: HandlerResponse, threw: boolean): Promise<Verdict> {
-    const record = this.#releases(response, threw) ? undefined : this.#record(response)
+    let record: Uint8Array | undefined
     try {
+      record = this.#releases(response, threw) ? undefined : await this.#record(response)
       const result = record === undefined ? await this.#claim.release() : await this.#claim.complete(record)
       if (result === 'stale') return await this.#stale()
     } catch {
@@ -174,8 +175,8 @@ export class Execution implements Idempotency {
   }
 
   async #commit(run: TransactionRun, response: HandlerResponse): Promise<Verdict> {
-    const record = this.#record(response)
     try {
+      const record = await this.#record(response)
       const result = await run.complete(record)
       return result === 'stale' ? await this.#stale() : this.#completed(response, record)
     } catch (error) {
@@ -190,8 +191,12 @@ export class Execution implements Idempotency {
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
   }
 
-  #record(response: HandlerResponse): Uint8Array {
-    return encodeRecord({ ...response, headers: storableHeaders(response.headers, this.#settings.deny) })
+  #record(response: HandlerResponse): Uint8Array | Promise<Uint8Array> {
+    const record = encodeRecord({
+      ...response,
+      headers: storableHeaders(response.headers, this.#settings.deny),
+    })
+    return this.#claim.seal(record)
   }
 
   #recorded(): Promise<Uint8Array | undefined> {
@@ -231,13 +236,13 @@ export class Execution implements Idempotency {
     emit(onEvent, { type: 'stale', ...this.#claim.info, fence: this.fence, recorded: recorded !== undefined })
     return {
       type: 'other',
-      answer: recorded === undefined ? this.#problem('outcome-unknown') : this.#replay(recorded),
+      answer: recorded === undefined ? this.#problem('outcome-unknown') : await this.#replay(recorded),
     }
   }
 
-  #replay(recorded: Uint8Array): Answer {
+  async #replay(recorded: Uint8Array): Promise<Answer> {
     try {
-      return replay(recorded, this.#settings.policyUrl).answer
+      return replay(await this.#claim.open(recorded), this.#settings.policyUrl).answer
     } catch (error) {
       this.#claim.failed('decode', error)
       return this.#problem('outcome-unknown')

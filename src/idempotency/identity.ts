@@ -1,4 +1,5 @@
 import { digestOf } from './digest.ts'
+import type { FingerprintPayload } from './fingerprint.ts'
 
 /** What the identity of a client and of an operation is read from. */
 export interface IdentitySource {
@@ -32,9 +33,9 @@ export function fingerprint(
   request: IdentitySource,
   record: { readonly scope: string; readonly key: string },
   identified: boolean,
-  body: Uint8Array,
+  payload: FingerprintPayload,
 ): Promise<string> | string {
-  const texts = ['1', record.scope, record.key, request.method, request.target]
+  const texts = [...payload.kind, record.scope, record.key, request.method, request.target]
   const tells = identified ? [] : [request.header('cookie') ?? null, request.header('x-api-key') ?? null]
-  return digestOf([...texts, ...tells], body)
+  return digestOf([...texts, ...tells], payload.bytes)
 }

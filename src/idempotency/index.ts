@@ -16,12 +16,14 @@ export { SERVER_DEFAULTS } from './defaults.ts'
 export { Engine, KEY_HEADER, type Admission, type RequestView, type Screening } from './engine.ts'
 export type { IdempotencyEvent, OnIdempotencyEvent, RequestInfo, StoreOperation } from './events.ts'
 export type { EarlyResponse, Execution, FindResponse, Verdict } from './execution.ts'
+export type { Fingerprint } from './fingerprint.ts'
 export { idempotency, type WebHandler } from './handler.ts'
 export { CORS_HEADERS } from './headers.ts'
 export type { IdentitySource } from './identity.ts'
 export type { KeySyntax } from './key.ts'
 export type { Ending, IdempotencyOptions, ReleaseRule, Settings } from './options.ts'
 export { problem, type ProblemCode, type ProblemOptions } from './problem.ts'
+export type { EncryptionKey, EncryptionOptions } from './sealed.ts'
 export type {
   AbandonedPolicy,
   AcquireRequest,

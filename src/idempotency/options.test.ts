@@ -76,8 +76,28 @@ describe('options', () => {
     ],
     [{ ttl: 5 }, 'idempotency has no option "ttl"'],
     [{ inFlight: 'queue' }, 'idempotency: inFlight should be one of "reject", "wait", got "queue"'],
-    [{ encrypt: {} }, 'idempotency has no option "encrypt"'],
-    [{ fingerprint: 'json' }, 'idempotency has no option "fingerprint"'],
+    [{ encrypt: {} }, 'idempotency: encrypt.keys should be a list of keys, got undefined'],
+    [{ encrypt: { keys: [] } }, 'idempotency: encrypt.keys should be a list of keys, got an array of 0'],
+    [
+      { encrypt: { keys: [{ id: '', key: new Uint8Array(32) }] } },
+      'idempotency: encrypt.keys[0].id should be a name of 1 to 64 printable characters, got ""',
+    ],
+    [
+      { encrypt: { keys: [{ id: 'a', key: new Uint8Array(16) }] } },
+      'idempotency: encrypt.keys[0].key should be 32 bytes, or a CryptoKey for AES-256-GCM that may encrypt and decrypt, got 16 bytes',
+    ],
+    [
+      { encrypt: { keys: [{ id: 'a', key: 'secret' }] } },
+      'CryptoKey for AES-256-GCM that may encrypt and decrypt, got a value of type string',
+    ],
+    [
+      { encrypt: { keys: ['a', 'a'].map((id) => ({ id, key: new Uint8Array(32) })) } },
+      'idempotency: encrypt.keys[1].id should be another one than before, got "a"',
+    ],
+    [
+      { fingerprint: 'json' },
+      'idempotency: fingerprint should be "bytes", "canonical-json" or a function, got "json"',
+    ],
     [{ maxWaitersPerKey: -1 }, 'idempotency: maxWaitersPerKey should be an integer >= 0, got -1'],
   ])('%o are refused, and the message shows the value', (options, message) => {
     expect(() => resolve(options)).toThrow(message)

@@ -10,7 +10,9 @@ import {
 import type { ResponseHead } from './answer.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import type { OnIdempotencyEvent } from './events.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import type { KeySyntax } from './key.ts'
+import { checkEncryption, Sealer, type EncryptionOptions } from './sealed.ts'
 import type { AbandonedPolicy, IdempotencyStore } from './store.ts'
 
 /** How a handler ended. */
@@ -59,6 +61,14 @@ export interface IdempotencyOptions<Req = Request> {
    * `leaseMs` at most. A client that says `Prefer: wait=n` is obeyed in both, for `leaseMs` at most. Default `'reject'`.
    */
   inFlight?: 'reject' | 'wait'
+  /**
+   * What of a body makes two requests the same: `'bytes'`, `'canonical-json'` (RFC 8785: order of members and white
+   * space do not count; anything but plain JSON is compared by its bytes), or what a function makes of it. Method, path
+   * and query always count. Default `'bytes'`.
+   */
+  fingerprint?: Fingerprint<Req>
+  /** Encrypts stored responses. The first key encrypts, all of them decrypt. Default: stored as they are. */
+  encrypt?: EncryptionOptions
   /** How many duplicates of one request wait in this process; the next one gets 409 at once. Default 100. */
   maxWaitersPerKey?: number
   /** Overrides which responses give the key back. Not asked once a transaction has committed or rolled back. */
@@ -75,7 +85,7 @@ export interface IdempotencyOptions<Req = Request> {
   randomUUID?: () => string
 }
 
-/** The options with every default in place, apart from `scope`: only that one depends on the framework. */
+/** The options with every default in place, apart from `scope` and `fingerprint`: they depend on the framework. */
 export interface Settings {
   readonly store: IdempotencyStore
   readonly required: boolean
@@ -91,6 +101,7 @@ export interface Settings {
   readonly inFlight: 'reject' | 'wait'
   readonly maxWaitersPerKey: number
   readonly release: ReleaseRule | undefined
+  readonly sealer: Sealer | undefined
   readonly deny: ReadonlySet<string>
   readonly policyUrl: string | undefined
   readonly onEvent: OnIdempotencyEvent | undefined
@@ -113,6 +124,8 @@ const KNOWN = [
   'maxKeysPerScope',
   'storeTimeoutMs',
   'inFlight',
+  'fingerprint',
+  'encrypt',
   'maxWaitersPerKey',
   'release',
   'headers',
@@ -141,6 +154,7 @@ export function resolveOptions<Req>(options: IdempotencyOptions<Req>): Settings 
     inFlight: options.inFlight ?? SERVER_DEFAULTS.inFlight,
     maxWaitersPerKey: options.maxWaitersPerKey ?? SERVER_DEFAULTS.maxWaitersPerKey,
     release: options.release,
+    sealer: options.encrypt === undefined ? undefined : new Sealer(options.encrypt),
     deny: new Set((options.headers?.deny ?? []).map((name) => name.toLowerCase())),
     policyUrl: options.policyUrl,
     onEvent: options.onEvent,
@@ -161,6 +175,8 @@ function check<Req>(options: IdempotencyOptions<Req>): void {
   given(options, 'maxKeysPerScope', (name, value) => checkInteger(name, value, 1))
   given(options, 'maxWaitersPerKey', checkInteger)
   given(options, 'inFlight', (name, value) => checkOneOf(name, value, ['reject', 'wait']))
+  given(options, 'encrypt', checkEncryption)
+  given(options, 'fingerprint', checkFingerprint)
   given(options, 'syntax', (name, value) => checkOneOf(name, value, ['lenient', 'strict']))
   given(options, 'abandoned', (name, value) => checkOneOf(name, value, ['block', 'takeover']))
   given(options, 'methods', checkTexts)
@@ -188,6 +204,11 @@ function checkStore(store: unknown, transactional: boolean): void {
   if (transactional && typeof Reflect.get(store, 'begin') !== 'function') {
     throw invalidOption('idempotency: store', 'one with transactions, since `transactional` is on', store)
   }
+}
+
+function checkFingerprint(name: string, value: unknown): void {
+  if (typeof value === 'function' || value === 'bytes' || value === 'canonical-json') return
+  throw invalidOption(name, '"bytes", "canonical-json" or a function', value)
 }
 
 function checkBoolean(name: string, value: unknown): void {

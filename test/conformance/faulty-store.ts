@@ -24,11 +24,14 @@ export interface Faults {
 export interface FaultyStore extends IdempotencyStore {
   /** How often a key was asked for. */
   readonly acquires: number
+  /** What was asked for, in order. */
+  readonly leases: readonly Lease[]
 }
 
 /** A store that fails as told, in front of a real one. */
 export function faultyStore(store: IdempotencyStore, faults: Faults = {}): FaultyStore {
   let acquires = 0
+  const leases: Lease[] = []
   const left = new Map(
     Object.entries(faults).map(([operation, list]): [string, Fault[]] => [operation, [...list]]),
   )
@@ -43,11 +46,13 @@ export function faultyStore(store: IdempotencyStore, faults: Faults = {}): Fault
   const begin = store.begin?.bind(store)
   return {
     name: store.name,
+    leases,
     get acquires() {
       return acquires
     },
     acquire(request: AcquireRequest): Promise<AcquireResult> {
       acquires++
+      leases.push(request)
       return call('acquire', () => store.acquire(request))
     },
     heartbeat: (lease: Lease) => call('heartbeat', () => store.heartbeat(lease)),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { IdempotencyStore } from '../../src/idempotency/index.ts'
+import type { IdempotencyStore, Lease } from '../../src/idempotency/index.ts'
 import type { Faults } from './faulty-store.ts'
 import {
   barrier,
@@ -580,6 +580,111 @@ const inFlight: readonly ServiceCase[] = [
   },
 ]
 
+const JSON_BODY = { 'content-type': 'application/json' }
+
+/** Leaves out what a client changes on every attempt. */
+function withoutSentAt(_: unknown, body: Uint8Array): string {
+  const order: unknown = JSON.parse(new TextDecoder().decode(body))
+  return JSON.stringify(order, (name, value: unknown) => (name === 'sentAt' ? undefined : value))
+}
+
+const fingerprints: readonly ServiceCase[] = [
+  {
+    id: 'D7',
+    name: 'of a selected payload the rest may change',
+    options: { fingerprint: withoutSentAt },
+    async run(service) {
+      const first = await service.send({ key: KEY, body: '{"amount":5,"sentAt":1}' })
+      assertReplay(first, await service.send({ key: KEY, body: '{"amount":5,"sentAt":2}' }))
+      assertProblem(await service.send({ key: KEY, body: '{"amount":6,"sentAt":1}' }), 422, 'key-reused')
+      const elsewhere = await service.send({ key: KEY, path: '/other', body: '{"amount":5,"sentAt":1}' })
+      assertProblem(elsewhere, 422, 'key-reused')
+      assert.equal(service.count, 1)
+    },
+  },
+  {
+    id: 'P15',
+    name: 'as canonical JSON a body may be written differently',
+    options: { fingerprint: 'canonical-json' },
+    async run(service) {
+      const request = { key: KEY, headers: JSON_BODY }
+      const first = await service.send({ ...request, body: '{"a":1,"b":[2]}' })
+      assertReplay(first, await service.send({ ...request, body: ' { "b": [2.0], "a": 1 }' }))
+      assertProblem(await service.send({ ...request, body: '{"a":1,"b":[3]}' }), 422, 'key-reused')
+      assertProblem(await service.send({ key: KEY, body: '{"a":1,"b":[2]}' }), 422, 'key-reused')
+      assert.equal(service.count, 1)
+    },
+  },
+  ...[
+    ['{"id":9007199254740993}', '{"id":9007199254740992}'],
+    ['{"a":1,"a":2}', '{"a":2}'],
+    ['1e400', '1e401'],
+  ].map(([one, other]): ServiceCase => ({
+    id: 'P15',
+    name: `as canonical JSON ${one} is not ${other}`,
+    options: { fingerprint: 'canonical-json' },
+    async run(service) {
+      const first = await service.send({ key: KEY, headers: JSON_BODY, body: one })
+      assertReplay(first, await service.send({ key: KEY, headers: JSON_BODY, body: one }))
+      const reply = await service.send({ key: KEY, headers: JSON_BODY, body: other })
+      assertProblem(reply, 422, 'key-reused')
+    },
+  })),
+]
+
+const SECRET = { id: '2026', key: new Uint8Array(32).fill(7) }
+
+const encryption: readonly ServiceCase[] = [
+  {
+    id: 'P21',
+    name: 'encrypted responses replay exactly, and the store sees none of them',
+    options: { encrypt: { keys: [SECRET] } },
+    async run(service) {
+      service.handle = () => ({
+        status: 201,
+        headers: { 'x-a': 'hidden' },
+        body: ['hidden', LARGE.subarray(0, 999)],
+      })
+      const first = await service.send({ key: KEY })
+      assertReplay(first, await service.send({ key: KEY }))
+      const [lease] = leasesOf(service.store)
+      const stored = lease === undefined ? undefined : await service.store.read(lease)
+      assert.equal(stored?.[0], 1)
+      assert.ok(!Buffer.from(stored ?? []).includes('hidden'))
+    },
+  },
+  {
+    id: 'P21',
+    name: 'a record in the place of another one is told from it, and never sent',
+    options: { encrypt: { keys: [SECRET] } },
+    async run(service) {
+      const gate = barrier()
+      service.handle = async () => {
+        if (service.count === 2) await gate.opened
+        return { status: 201, body: `secret ${service.count}` }
+      }
+      await service.send({ key: 'a' })
+      const second = service.send({ key: 'b' })
+      await until(() => service.count === 2)
+      const [a, b] = leasesOf(service.store)
+      assert.ok(a !== undefined && b !== undefined)
+      const stored = await service.store.read(a)
+      await service.store.complete(b, stored ?? new Uint8Array())
+      gate.open()
+      await second
+      const reply = await service.send({ key: 'b' })
+      assertProblem(reply, 409, 'outcome-unknown')
+      assert.ok(!reply.text.includes('secret'))
+      assert.ok(service.events.some((event) => event.type === 'store-error' && event.operation === 'decode'))
+      assert.equal(service.count, 2)
+    },
+  },
+]
+
+function leasesOf(store: IdempotencyStore): readonly Lease[] {
+  return 'leases' in store ? (store.leases as readonly Lease[]) : []
+}
+
 const saving: readonly ServiceCase[] = [
   ...[400, 401, 403, 404, 405, 413, 415, 422, 425, 429, 503].flatMap((status): ServiceCase[] => [
     {
@@ -975,6 +1080,8 @@ export const serviceCases: readonly ServiceCase[] = [
   ...replaying,
   ...concurrency,
   ...inFlight,
+  ...fingerprints,
+  ...encryption,
   ...saving,
   ...bypassing,
   ...limits,

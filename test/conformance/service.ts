@@ -57,7 +57,8 @@ export interface Reply {
   readonly text: string
 }
 
-export type Options = Omit<IdempotencyOptions<unknown>, 'store' | 'clock' | 'scope'> & {
+export type Options = Omit<IdempotencyOptions<unknown>, 'store' | 'clock' | 'scope' | 'fingerprint'> & {
+  readonly fingerprint?: 'bytes' | 'canonical-json' | ((request: unknown, body: Uint8Array) => string)
   /** By the value of a request's X-Client header. */
   readonly scope?: (client: string) => string
 }

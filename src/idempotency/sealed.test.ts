@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest'
+import { memoryStore } from '../stores/memory.ts'
+import { idempotency, type EncryptionKey, type IdempotencyEvent } from './index.ts'
+import { CorruptRecordError } from './record.ts'
+import { Sealer } from './sealed.ts'
+
+const keyOf = (id: string, byte: number): EncryptionKey => ({ id, key: new Uint8Array(32).fill(byte) })
+const [a, b] = [keyOf('a', 1), keyOf('b', 2)]
+const record = { scope: 's', key: 'k', fingerprint: 'f' }
+const plain = new TextEncoder().encode('{"a":1}\nbody')
+
+describe('a sealed record', () => {
+  test('opens with any of the keys, and is sealed with the first', async () => {
+    const sealed = await new Sealer({ keys: [a] }).seal(record, plain)
+    expect(await new Sealer({ keys: [b, a] }).open(record, sealed)).toEqual(plain)
+    const rotated = await new Sealer({ keys: [b, a] }).seal(record, plain)
+    await expect(new Sealer({ keys: [a] }).open(record, rotated)).rejects.toThrow(/unknown key/)
+  })
+
+  test('has another nonce each time', async () => {
+    const sealer = new Sealer({ keys: [a] })
+    expect(await sealer.seal(record, plain)).not.toEqual(await sealer.seal(record, plain))
+  })
+
+  test.each([{ scope: 'x' }, { key: 'x' }, { fingerprint: 'x' }])('does not open for %o', async (other) => {
+    const sealer = new Sealer({ keys: [a] })
+    const sealed = await sealer.seal(record, plain)
+    await expect(sealer.open({ ...record, ...other }, sealed)).rejects.toThrow(CorruptRecordError)
+  })
+
+  test('does not open when a byte was changed, or when it was cut', async () => {
+    const sealer = new Sealer({ keys: [a] })
+    const sealed = await sealer.seal(record, plain)
+    for (const index of sealed.keys()) {
+      const changed = Uint8Array.from(sealed, (byte, at) => (at === index ? byte ^ 1 : byte))
+      await expect(sealer.open(record, changed)).rejects.toThrow(CorruptRecordError)
+      await expect(sealer.open(record, sealed.subarray(0, index))).rejects.toThrow(CorruptRecordError)
+    }
+  })
+
+  test('does not open with another key of the same name', async () => {
+    const sealed = await new Sealer({ keys: [a] }).seal(record, plain)
+    await expect(new Sealer({ keys: [keyOf('a', 3)] }).open(record, sealed)).rejects.toThrow(/another key/)
+  })
+
+  test('takes keys of WebCrypto, and does not mind what becomes of bytes', async () => {
+    const bytes = new Uint8Array(32).fill(1)
+    const key = await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt'])
+    const sealer = new Sealer({ keys: [{ id: 'a', key: bytes }] })
+    bytes.fill(0)
+    expect(
+      await new Sealer({ keys: [{ id: 'a', key }] }).open(record, await sealer.seal(record, plain)),
+    ).toEqual(plain)
+  })
+})
+
+describe('a service', () => {
+  const settings = { on: { encrypt: { keys: [a] } }, off: {}, other: { encrypt: { keys: [b] } } }
+
+  test.each([
+    ['on', 'off'],
+    ['off', 'on'],
+    ['on', 'other'],
+  ] as const)('that had encryption %s and has it %s refuses what is stored', async (before, after) => {
+    const store = memoryStore()
+    const events: IdempotencyEvent[] = []
+    const onEvent = (event: IdempotencyEvent): void => void events.push(event)
+    const ask = () => new Request('https://a.test/', { method: 'POST', headers: { 'idempotency-key': 'k' } })
+    await idempotency({ store, ...settings[before] })(() => new Response('secret'))(ask())
+    const reply = await idempotency({ store, onEvent, ...settings[after] })(() => new Response('ran'))(ask())
+    expect(reply.status).toBe(409)
+    expect(await reply.text()).toContain('outcome-unknown')
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        type: 'store-error',
+        operation: 'decode',
+        error: expect.any(CorruptRecordError),
+      }),
+    )
+  })
+})
