@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { conformance, conformanceReport, type ConformanceReport } from '../../src/testing/index.ts'
+import { serveFlawed, type Flaw } from './flawed.ts'
+
+/** Their many or large requests keep the machine busy: they run where they are to fail, and where nothing is. */
+const heavy = ['P1', 'P4', 'P20']
+const light = conformance({ url: 'http://127.0.0.1' })
+  .map(({ id }) => id)
+  .filter((id) => !heavy.includes(id))
+
+async function reportOf(flaw: Flaw): Promise<ConformanceReport> {
+  await using api = await serveFlawed(flaw)
+  return await conformanceReport({
+    url: api.url,
+    ...(flaw === 'none' ? {} : { only: [...light, ...failing[flaw]] }),
+    principals: [{ 'x-client': 'a:' }, { 'x-client': 'a' }],
+    required: true,
+    strict: true,
+    origin: 'https://app.test',
+    delayMs: 150,
+  })
+}
+
+/** Which rows fail for a flaw; all others pass, or are skipped since they need one of these. */
+const failing: Readonly<Record<Flaw, readonly string[]>> = {
+  none: [],
+  'forgets everything': ['D2', 'D3', 'D5', 'D9', 'D11', 'D12', 'D16', 'P1', 'P20'],
+  'refuses quoted keys': ['D1', 'D2'],
+  'takes tokens': ['D2'],
+  'takes anything for a key': ['D2', 'D3', 'D4'],
+  'compares parameters': ['D4'],
+  'ignores the body': ['D5'],
+  'marks the first answer': ['D8'],
+  'replays with another status': ['D9'],
+  'runs errors again': ['D10'],
+  'answers 409 in plain text': ['D11'],
+  'refuses a missing key without a link': ['D12'],
+  'refuses another body with 400': ['D13'],
+  'forgets a key that was misused': ['D14'],
+  'loses a key by its 409': ['D15', 'P3'],
+  'takes keys of any length': ['D16'],
+  'one scope for all clients': ['D17'],
+  'looks, then claims': ['P1'],
+  '409 before 422': ['P2'],
+  'saves only what the client saw': ['P3'],
+  'decodes binary bodies as text': ['P4'],
+  'runs 204 again': ['P4'],
+  'records the last piece only': ['P5'],
+  'replays cookies': ['P6'],
+  'ignores the query': ['P14'],
+  'compares bytes': ['P15'],
+  'no Retry-After': ['P16'],
+  'never waits': ['P16-wait'],
+  'protects GET': ['P17'],
+  'does not say ignored': ['P17-ignored'],
+  'exposes nothing': ['P18'],
+  'joins client and key': ['P19'],
+  'takes bodies of any size': ['P20'],
+}
+
+// Each on a server of its own, and mostly waiting; five at a time, so that what is to overlap does.
+test.concurrent.each(Object.entries(failing) as [Flaw, readonly string[]][])(
+  'a server that %s fails exactly its rows',
+  async (flaw, ids) => {
+    const { rows } = await reportOf(flaw)
+    expect(rows.length).toBeGreaterThan(20)
+    const failed = rows.filter(({ result }) => result === 'fail')
+    expect(failed.map(({ id }) => id)).toEqual(ids)
+    for (const { detail } of failed) expect(detail).toMatch(/^sent .+; expected .+; got ./s)
+    const skipped = rows.filter(({ result }) => result === 'skipped')
+    if (flaw === 'none') expect(skipped).toEqual([])
+    for (const { blockedBy } of skipped) if (blockedBy !== undefined) expect(ids).toContain(blockedBy)
+  },
+)
+
+test('every row is seen failing', () => {
+  const seen = new Set(Object.values(failing).flat())
+  expect([...light, ...heavy].filter((id) => !seen.has(id))).toEqual([])
+})
