@@ -7,6 +7,7 @@ import type { AcquireRequest, AcquireResult, IdempotencyStore, StoreTransaction 
 
 const info = { method: 'POST', path: '/', key: 'k' }
 const record = { scope: 's', key: 'k', fingerprint: 'f' }
+const lease = { ...record, leaseMs: 1000, ttlMs: 60_000, abandoned: 'block', maxKeysPerScope: 10 } as const
 
 /** The operations of a store, to replace some of them. */
 const delegating = (inner: IdempotencyStore): IdempotencyStore => ({
@@ -111,6 +112,53 @@ describe('a claim', () => {
       0, 50, 150, 350, 750, 1550, 3150, 6350, 11_350, 16_350, 21_350, 26_350, 31_350,
     ])
     expect(clock.pending).toBe(0)
+  })
+
+  test('whose own earlier attempt arrives when all is over gives that one back, too', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    let letIn = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      letIn = resolve
+    })
+    let attempts = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      acquire: (request) =>
+        attempts++ === 0 ? gate.then(() => inner.acquire(request)) : inner.acquire(request),
+    }
+    const claim = new Claim(resolveOptions({ store, clock }), info, record)
+    const acquiring = claim.acquire()
+    await clock.advance(1100)
+    expect(await acquiring).toEqual({ type: 'acquired', fence: 1 })
+    expect(attempts).toBe(2)
+    await claim.release()
+    letIn()
+    await clock.settle()
+    expect(await inner.acquire({ ...lease, owner: 'other' })).toEqual({ type: 'acquired', fence: 3 })
+  })
+
+  test('whose own earlier attempt arrives while it runs keeps its key', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    let letIn = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      letIn = resolve
+    })
+    let attempts = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      acquire: (request) =>
+        attempts++ === 0 ? gate.then(() => inner.acquire(request)) : inner.acquire(request),
+    }
+    const claim = new Claim(resolveOptions({ store, clock }), info, record)
+    const acquiring = claim.acquire()
+    await clock.advance(1100)
+    await acquiring
+    letIn()
+    await clock.settle()
+    expect((await inner.acquire({ ...lease, owner: 'other' })).type).toBe('busy')
+    expect(await claim.complete(Uint8Array.of(1))).toBe('completed')
   })
 
   test('looks for a thousand at a time: a store that comes back has other things to do', async () => {

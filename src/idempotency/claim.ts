@@ -38,19 +38,36 @@ export class Claim {
    */
   async acquire(): Promise<AcquireResult> {
     const attempts: Promise<AcquireResult>[] = []
-    const undo = (): void => undoAcquire(this.#settings, this.#request)
     try {
-      return await this.#try('acquire', (store) => {
+      const result = await this.#try('acquire', (store) => {
         const attempt = store.acquire(this.#request)
         attempts.push(attempt)
         return attempt
       })
+      if (attempts.length > 1)
+        this.#watchLate(attempts, result.type === 'acquired' ? result.fence : undefined)
+      return result
     } catch (error) {
-      undo()
-      // However late: a client may hold commands back for as long as it has no connection.
-      for (const attempt of attempts) attempt.then(undo, () => {})
+      this.undo()
+      this.#watchLate(attempts, undefined)
       throw error
     }
+  }
+
+  /** Gives the key back although the store does not answer now. Only for who has nothing to keep it for. */
+  undo(): void {
+    undoAcquire(this.#settings, this.#request)
+  }
+
+  /**
+   * An attempt that arrives after another one was answered, or after everybody gave up, takes the key for nobody. However
+   * late: a client may hold commands back for as long as it has no connection.
+   */
+  #watchLate(attempts: readonly Promise<AcquireResult>[], fence: number | undefined): void {
+    const undoLate = (late: AcquireResult): void => {
+      if (late.type === 'acquired' && late.fence !== fence) this.undo()
+    }
+    for (const attempt of attempts) attempt.then(undoLate, () => {})
   }
 
   /** A response as it is stored. */

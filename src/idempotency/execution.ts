@@ -156,11 +156,14 @@ export class Execution implements Idempotency {
 
   async #save(response: HandlerResponse, threw: boolean): Promise<Verdict> {
     let record: Uint8Array | undefined
+    let isReleasing = false
     try {
-      record = this.#releases(response, threw) ? undefined : await this.#record(response)
+      isReleasing = this.#releases(response, threw)
+      record = isReleasing ? undefined : await this.#record(response)
       const result = record === undefined ? await this.#claim.release() : await this.#claim.complete(record)
       if (result === 'stale') return await this.#stale()
     } catch {
+      if (isReleasing) this.#claim.undo()
       this.#unsaved(response)
       return { type: 'own', status: 'unsaved' }
     }
@@ -175,17 +178,19 @@ export class Execution implements Idempotency {
   }
 
   async #commit(run: TransactionRun, response: HandlerResponse): Promise<Verdict> {
+    let record: Uint8Array | undefined
     try {
-      const record = await this.#record(response)
+      record = await this.#record(response)
       const result = await run.complete(record)
       return result === 'stale' ? await this.#stale() : this.#completed(response, record)
     } catch (error) {
       this.#claim.failed('complete', error)
     }
     await run.rollback()
-    // The answer may have got lost on its way back from a commit that succeeded.
+    // The answer may have got lost on its way back from a commit that succeeded, or a successor has committed since.
     const recorded = await this.#recorded()
-    if (recorded !== undefined) return this.#completed(response, recorded)
+    if (recorded !== undefined)
+      return isSame(recorded, record) ? this.#completed(response, recorded) : this.#stale()
     if (run.state === 'unknown') return this.#unknown(response)
     await this.#claim.release().catch(() => {})
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
@@ -268,3 +273,6 @@ export class Execution implements Idempotency {
     })
   }
 }
+
+const isSame = (one: Uint8Array, other: Uint8Array | undefined): boolean =>
+  one.length === other?.length && one.every((byte, index) => byte === other[index])

@@ -1,8 +1,10 @@
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 import type { IdempotencyEvent } from './events.ts'
 import { idempotency, idempotencyOf } from './index.ts'
 import type { IdempotencyOptions } from './options.ts'
+import type { IdempotencyStore } from './store.ts'
 
 interface Asked {
   readonly method?: string
@@ -50,6 +52,33 @@ describe('a web handler', () => {
     expect(seen).toEqual([[request, env, [1, 2]]])
     expect(seen.flat()[0]).toBe(request)
     expect(seen.flat()[1]).toBe(env)
+  })
+
+  test('whose key could not be given back runs again as soon as the store is there', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    let isAway = false
+    const store: IdempotencyStore = {
+      name: 'away',
+      acquire: (request) => inner.acquire(request),
+      heartbeat: (lease) => inner.heartbeat(lease),
+      complete: (lease, response) => inner.complete(lease, response),
+      release: async (lease) => {
+        if (isAway) throw new Error('away')
+        return inner.release(lease)
+      },
+      read: (lease) => inner.read(lease),
+    }
+    const { protect } = protector({ store, clock })
+    let runs = 0
+    const handler = protect(() => new Response(`run ${++runs}`, { status: runs === 1 ? 429 : 201 }))
+    isAway = true
+    const first = handler(ask())
+    await clock.advance(2000)
+    expect((await first).headers.get('idempotency-status')).toBe('unsaved')
+    isAway = false
+    await clock.advance(5000)
+    expect(await (await handler(ask())).text()).toBe('run 2')
   })
 
   test('may answer without a promise', async () => {

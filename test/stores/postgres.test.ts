@@ -5,6 +5,7 @@ import { connect as connectSocket, createServer, type AddressInfo, type Socket }
 import pg from 'pg'
 import postgres from 'postgres'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { idempotency, idempotencyOf } from '../../src/idempotency/index.ts'
 import type { AcquireRequest, AcquireResult, StoreTransaction } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import {
@@ -220,7 +221,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   })
 
   test('lives in a schema of any name', async () => {
-    const { store } = await bench(connect, { name: `S. "it's" $holdfast$ ${randomUUID().slice(0, 8)}` })
+    const { store } = await bench(connect, { name: `S. "it's" $holdfast$ $f$ ${randomUUID().slice(0, 8)}` })
     await store.acquire(ask())
     expect((await store.acquire(ask())).type).toBe('busy')
   })
@@ -313,6 +314,30 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     expect(await store.acquire(limit(100))).toEqual(full)
     subject.advance(60_000)
     expect((await store.acquire(limit(100))).type).toBe('acquired')
+  })
+
+  test('tells who was overtaken in a transaction what its successor has recorded', async () => {
+    const { pool, schema } = await bench(connect)
+    const store = postgresStore({ pool, schema })
+    await administrate(`CREATE TABLE ${quoteName(schema)}.orders (run int)`)
+    let runs = 0
+    const handler = idempotency({ store, transactional: true, leaseMs: 100 })((request) =>
+      idempotencyOf(request).transaction(async (client) => {
+        const order = ++runs
+        await run(client, `INSERT INTO ${quoteName(schema)}.orders VALUES (${order})`)
+        // Postgres ends what has been idle for a lease.
+        if (order === 1) await new Promise((resolve) => setTimeout(resolve, 500))
+        return new Response(`order ${order}`)
+      }),
+    )
+    const send = async (): Promise<string> => {
+      const init = { method: 'POST', headers: { 'idempotency-key': 'k' } }
+      return (await handler(new Request('http://a.test/', init))).text()
+    }
+    const first = send()
+    await expect.poll(send, { interval: 20 }).toBe('order 2')
+    expect(await first).toBe('order 2')
+    expect(await run(pool, `SELECT run FROM ${quoteName(schema)}.orders`)).toEqual([2])
   })
 
   test('finds a key busy whose owner has a transaction open, without waiting for it, whatever its lease', async () => {

@@ -1,5 +1,6 @@
 /** What is special about Redis; everything that all stores promise is in the conformance suite. */
 import { randomUUID } from 'node:crypto'
+import { inspect } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { AcquireRequest, IdempotencyStore } from '../../src/idempotency/store.ts'
 import { senderOf, type NodeRedisCluster, type SendCommand } from '../../src/stores/redis/client.ts'
@@ -136,6 +137,24 @@ describe.skipIf(url === undefined)('redisStore', () => {
     await send(record, ['DEL', record])
     await send(record, ['HSET', record, 's', 'z', 'f', 'f'])
     await expect(store.acquire(ask())).rejects.toThrow('foreign record')
+  })
+
+  test('an error says nothing of what was to be stored', async () => {
+    const { client, quit } = await connectIoRedis(url ?? '')
+    const prefix = `holdfast-test:${randomUUID()}:`
+    onTestFinished(async () => {
+      await deleteAll(senderOf(client), prefix)
+      await quit()
+    })
+    const store = redisStore({ client, prefix })
+    const request = ask({ scope: 'secret scope' })
+    const record = `${prefix}{ssecret%20.scope}:key:key`
+    await senderOf(client)(record, ['SET', record, 'x'])
+    const error = await store.complete(request, Buffer.from('secret body')).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(Error)
+    const text = inspect(error, { depth: Infinity, showHidden: true })
+    expect(text).toContain('WRONGTYPE')
+    expect(text).not.toMatch(/secret|115, 101, 99|73 65 63/)
   })
 
   test('a server that is gone is an error, and nothing is left unhandled', async () => {

@@ -712,11 +712,47 @@ describe('a listener', () => {
     await until(() => started)
     socket.destroy()
     await turns(50)
-    for (let turn = 0; turn < 6; turn++) await clock.advance(10_000)
+    for (let turn = 0; turn < 29; turn++) await clock.advance(10_000)
+    // Until then it may be a slow one that still runs.
+    expect((await send(port)).body.toString()).toMatch(/request-in-flight/)
+    expect(closed).toBe(false)
+    for (let turn = 0; turn < 4; turn++) await clock.advance(10_000)
     expect(closed).toBe(true)
     expect(clock.pending).toBe(0)
     await clock.advance(1)
     expect((await send(port)).body.toString()).toMatch(/outcome-unknown/)
+  })
+
+  test.each<[string, (response: ServerResponse) => void, string]>([
+    [
+      'a status that is none',
+      (response) => void (response.statusCode = undefined as never),
+      'ERR_HTTP_INVALID_STATUS_CODE',
+    ],
+    [
+      'a status message of other characters',
+      (response) => void (response.statusMessage = 'naïve ☃'),
+      'ERR_INVALID_CHAR',
+    ],
+  ])('that sets %s hears of it at once, and its key is given back', async (_, spoil, code) => {
+    let runs = 0
+    const { port, errors } = await start((_request, response) => {
+      if (runs++ > 0) {
+        response.end('fine')
+        return
+      }
+      spoil(response)
+      try {
+        response.end('spoilt')
+      } catch (error) {
+        errors.push(Reflect.get(Object(error), 'code'))
+        response.statusMessage = ''
+        response.writeHead(503).end('caught')
+      }
+    })
+    expect((await send(port)).body.toString()).toBe('caught')
+    expect(errors).toEqual([code])
+    expect((await send(port)).body.toString()).toBe('fine')
   })
 
   test('whose client left before it was called runs all the same, and is saved', async () => {

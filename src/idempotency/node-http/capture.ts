@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { validateHeaderValue, type ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
@@ -152,7 +152,7 @@ export class ResponseCapture implements StandIn {
   #writeHead([status, ...rest]: unknown[]): ServerResponse {
     if (this.#head !== undefined) throw headersSent()
     const code = Number(status)
-    if (!(code >= 100 && code <= 999)) throw invalidStatus(status)
+    checkStatus(code, status)
     const [message, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]]
     this.#response.statusCode = code
     if (typeof message === 'string') this.#response.statusMessage = message
@@ -161,12 +161,21 @@ export class ResponseCapture implements StandIn {
     return this.#response
   }
 
+  /** What Node would throw when it sends the head, it has to throw now: later there is nobody to catch it. */
+  #checkHead(): void {
+    if (this.#head !== undefined) return
+    const { statusCode, statusMessage } = this.#response
+    checkStatus(statusCode, statusCode)
+    if (statusMessage !== undefined) validateHeaderValue('statusMessage', statusMessage)
+  }
+
   #write(args: unknown[]): boolean {
     const callback = args.find(isCallback)
     if (this.#ended) {
       failLater(callback, 'write after end', 'ERR_STREAM_WRITE_AFTER_END')
       return false
     }
+    this.#checkHead()
     this.#keep(args[0], args[1])
     this.#closeHead()
     if (callback !== undefined) queueMicrotask(callback)
@@ -181,6 +190,7 @@ export class ResponseCapture implements StandIn {
       failLater(callback, 'end after end', 'ERR_STREAM_ALREADY_FINISHED')
       return this.#response
     }
+    this.#checkHead()
     const [chunk, encoding] = args
     if (chunk !== undefined && chunk !== null && !isCallback(chunk)) this.#keep(chunk, encoding)
     this.#ended = true
@@ -191,6 +201,7 @@ export class ResponseCapture implements StandIn {
   }
 
   #flush(): void {
+    this.#checkHead()
     this.#flushed = true
     this.#closeHead()
     this.#decide(undefined)
@@ -215,9 +226,10 @@ export class ResponseCapture implements StandIn {
     this.#state = 'deciding'
     const { status, message } = this.#head
     const headers = linesSince(this.#response, this.#entry)
-    void this.#onResponse({ status, statusText: message, headers, body }).then((verdict) =>
-      this.#obey(verdict),
-    )
+    this.#onResponse({ status, statusText: message, headers, body })
+      .then((verdict) => this.#obey(verdict))
+      // Nobody is there to catch it; the client gets no answer, and asks again.
+      .catch((error: unknown) => void this.#originals.call('destroy', [error]))
   }
 
   #obey(verdict: Verdict): void {
@@ -298,8 +310,9 @@ function headersSent(): Error {
   })
 }
 
-function invalidStatus(status: unknown): Error {
-  return Object.assign(new RangeError(`Invalid status code: ${String(status)}`), {
+function checkStatus(code: number, given: unknown): void {
+  if (code >= 100 && code <= 999) return
+  throw Object.assign(new RangeError(`Invalid status code: ${String(given)}`), {
     code: 'ERR_HTTP_INVALID_STATUS_CODE',
   })
 }

@@ -59,6 +59,9 @@ function attachTo<Req extends object>(
   for (const object of [source, request, ...aliases]) attach(object, context)
 }
 
+/** A handler that has been silent for so many leases after its client had left is not going to respond. */
+const LEASES_WITHOUT_CLIENT = 10
+
 function goneAsUndefined(error: unknown): undefined {
   if (!(error instanceof RequestGoneError)) throw error
 }
@@ -122,11 +125,14 @@ export class HandlerRun {
     return this.#execution.respond(response, this.threw && response.status >= 400)
   }
 
-  /** Where a client is gone a callback may still respond, within a lease; where the handler cut it off none can. */
+  /**
+   * Where a client is gone a callback may still respond, and keeps its key meanwhile; only when it has been silent for
+   * many leases it is taken for lost. Where the handler cut its client off none can.
+   */
   #watch(): void {
     const { leaseMs, clock } = this.#settings
     this.#capture.whenGone((how) => {
-      clock.schedule(() => this.#giveUp(), how === 'closed' ? leaseMs : 0)
+      clock.schedule(() => this.#giveUp(), how === 'closed' ? LEASES_WITHOUT_CLIENT * leaseMs : 0)
     })
   }
 

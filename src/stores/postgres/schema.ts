@@ -33,7 +33,11 @@ const LOCK = 'SELECT pg_advisory_xact_lock(7521962890172731)'
  */
 export function migrationSql(schema: string): string {
   const quoted = quoteName(schema)
-  const create = [TABLES, ...FUNCTIONS].join('\n').replaceAll(/\bS\./g, () => `${quoted}.`)
+  const tag = tagFor(quoted, '$f$')
+  const create = [TABLES, ...FUNCTIONS]
+    .join('\n')
+    .replaceAll('$f$', () => tag)
+    .replaceAll(/\bS\./g, () => `${quoted}.`)
   const name = quoteText(schema)
   const table = (of: string): string => `to_regclass(${quoteText(`${quoted}.${of}`)})`
   const body = `
@@ -68,9 +72,14 @@ function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
-/** A name may have dollars, too. */
 function dollarQuoted(body: string): string {
-  let tag = '$holdfast$'
-  while (body.includes(tag)) tag = tag.replace('$h', '$hh')
+  const tag = tagFor(body, '$holdfast$')
   return `${tag}${body}${tag}`
+}
+
+/** A dollar quote that does not end within `text`: a name may have dollars, too. */
+function tagFor(text: string, wished: string): string {
+  let tag = wished
+  while (text.includes(tag)) tag = `$x${tag.slice(1)}`
+  return tag
 }

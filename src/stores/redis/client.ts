@@ -49,5 +49,12 @@ export function senderOf(client: RedisClient): SendCommand {
 
 const ioRedisSender =
   (client: IoRedisClient): SendCommand =>
-  (_, [command = '', ...args]) =>
-    client.callBuffer(String(command), ...args)
+  async (_, [command = '', ...args]) => {
+    try {
+      return await client.callBuffer(String(command), ...args)
+    } catch (error) {
+      // ioredis hangs the whole command on its errors: keys, scopes, and the response that was to be stored.
+      if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, 'command')
+      throw error
+    }
+  }

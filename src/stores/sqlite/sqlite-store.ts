@@ -8,6 +8,7 @@ import type {
 } from '../../idempotency/store.ts'
 import { decide, expiryMs } from '../record.ts'
 import type { Connection, OpenTransaction, Query } from './connection.ts'
+import type { SqliteStatement, SqliteValue } from './driver.ts'
 import { bytesOf, numberIn, recordOf } from './row.ts'
 
 const FIND = `SELECT state, fingerprint, owner, fence, lease_until_ms, expires_ms, response
@@ -64,10 +65,10 @@ export class SqliteStore implements IdempotencyStore {
 
   async heartbeat(lease: Lease): Promise<'extended' | 'lost'> {
     const untilMs = this.#nowMs() + lease.leaseMs
-    const row = await this.#connection.single((query) =>
-      query(HEARTBEAT).get(untilMs, untilMs + lease.leaseMs, ...ownedBy(lease)),
+    const changed = await this.#connection.single((query) =>
+      changes(query(HEARTBEAT), untilMs, untilMs + lease.leaseMs, ...ownedBy(lease)),
     )
-    return row === undefined ? 'lost' : 'extended'
+    return changed ? 'extended' : 'lost'
   }
 
   complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
@@ -75,8 +76,8 @@ export class SqliteStore implements IdempotencyStore {
   }
 
   async release(lease: Lease): Promise<'released' | 'stale'> {
-    const row = await this.#connection.single((query) => query(RELEASE).get(...ownedBy(lease)))
-    return row === undefined ? 'stale' : 'released'
+    const changed = await this.#connection.single((query) => changes(query(RELEASE), ...ownedBy(lease)))
+    return changed ? 'released' : 'stale'
   }
 
   async read(lease: Lease): Promise<Uint8Array | undefined> {
@@ -152,8 +153,8 @@ export class SqliteStore implements IdempotencyStore {
   }
 
   #complete(query: Query, lease: Lease, response: Uint8Array): 'completed' | 'stale' {
-    const row = query(COMPLETE).get(response, this.#nowMs() + lease.leaseMs, ...ownedBy(lease))
-    return row === undefined ? 'stale' : 'completed'
+    const completeUntilMs = this.#nowMs() + lease.leaseMs
+    return changes(query(COMPLETE), response, completeUntilMs, ...ownedBy(lease)) ? 'completed' : 'stale'
   }
 
   async #completeIn(
@@ -170,6 +171,14 @@ export class SqliteStore implements IdempotencyStore {
     await transaction.commit()
     return 'completed'
   }
+}
+
+/**
+ * Whether a statement with RETURNING has changed a row. It is run to its end, where SQLite commits and may fail: `get`
+ * stops at the first row, and drivers drop what goes wrong after that.
+ */
+function changes(statement: SqliteStatement, ...values: SqliteValue[]): boolean {
+  return statement.all(...values).length > 0
 }
 
 function ownedBy({ scope, key, owner }: Lease): [scope: string, key: string, owner: string] {

@@ -52,6 +52,19 @@ const count = (database: SqliteDatabase, table: string): number =>
   Number(Reflect.get(Object(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()), 'n'))
 
 describe('a SQLite store', () => {
+  test('is told when a commit fails, in a database without a write-ahead log', async () => {
+    const database = await openOther()
+    const reader = await openOther()
+    const store = open({ path: undefined as never, database })
+    const request = ask('k')
+    await store.acquire(request)
+    reader.exec('BEGIN')
+    reader.prepare('SELECT count(*) FROM holdfast_keys').get()
+    await expect(store.complete(request, Uint8Array.of(1))).rejects.toThrow(/locked|busy/i)
+    reader.exec('COMMIT')
+    expect(await store.complete(request, Uint8Array.of(1))).toBe('completed')
+  })
+
   test('opens its file on first use, not before', async () => {
     const store = open({ path: join(folder, 'missing', 'keys.db') })
     await expect(store.acquire(ask('k'))).rejects.toThrow(/unable to open|cannot open|does not exist/i)
