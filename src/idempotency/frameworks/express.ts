@@ -19,6 +19,10 @@ import type { IdempotencyOptions } from '../options.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
+const ADVICE =
+  'Mount it before express.json() and its like, or let them keep the bytes: ' +
+  'express.json({ verify: (request, _, bytes) => { request.rawBody = bytes } }).'
+
 /** Middleware as Express takes it. */
 export type ExpressMiddleware<Req extends IncomingMessage> = (
   request: Req,
@@ -46,10 +50,12 @@ export function idempotency<Req extends IncomingMessage = IncomingMessage>(
       next()
     }
     const target = String(Reflect.get(request, 'originalUrl') ?? request.url)
-    serve(engine, { source: request, request, response, target, proceed }).catch((error: unknown) => {
-      // oxlint-disable-next-line promise/no-callback-in-promise -- how Express is told of an error
-      next(error)
-    })
+    serve(engine, { source: request, request, response, target, advice: ADVICE, proceed }).catch(
+      (error: unknown) => {
+        // oxlint-disable-next-line promise/no-callback-in-promise -- how Express is told of an error
+        next(error)
+      },
+    )
   }
 }
 
@@ -57,9 +63,14 @@ const runs = createStamp<HandlerRun>()
 const watched = new WeakSet<object>()
 
 /**
- * Express tells middleware nothing of what a later handler threw, and its answer would be saved as if the handler had
- * made it. But whatever was thrown comes past each layer that is left, so the class of the layers is where it is seen.
- * One layer more sees what no handler of the application does.
+ * Express tells middleware nothing of what a later handler threw, and the error page would be recorded as if the handler
+ * had made it. What is thrown passes each layer that is left until an error handler takes it, so it is the class of the
+ * layers where it is seen; one layer more sees what no handler of the application takes.
+ *
+ * It is the one place that sees all of them. An error middleware for applications to mount would miss what a router's
+ * own error handler answers, and be forgotten; on the response an error page looks like any other; the tracing channel
+ * of newer routers (`express.router.request`) is not there in Express 4 and early 5, and slows down every request once
+ * somebody listens. The method runs for errors only. Where it is not found, the application is told.
  */
 function watchErrors(app: unknown): void {
   if (typeof app !== 'function' || watched.has(app)) return
@@ -68,17 +79,26 @@ function watchErrors(app: unknown): void {
   const router: unknown = Reflect.get(app, '_router') ?? Reflect.get(app, 'router')
   const layers: unknown = Reflect.get(Object(router), 'stack')
   const layer: unknown = Array.isArray(layers) ? Object.getPrototypeOf(Object(layers[0])) : undefined
-  for (const name of ['handleError', 'handle_error']) watchMethod(Object(layer), name)
   const use: unknown = Reflect.get(app, 'use')
-  if (typeof use !== 'function') return
+  // The names in Express 5 and 4.
+  const found = ['handleError', 'handle_error'].filter((name) => watchMethod(Object(layer), name))
+  if (found.length === 0 || typeof use !== 'function') {
+    process.emitWarning(UNKNOWN_EXPRESS, { type: 'HoldfastWarning', code: 'HOLDFAST_UNKNOWN_EXPRESS' })
+    return
+  }
   Reflect.apply(use, app, [
     (error: unknown, _: unknown, __: unknown, next: (error: unknown) => void) => next(error),
   ])
 }
 
-function watchMethod(layer: object, name: string): void {
+const UNKNOWN_EXPRESS =
+  'idempotency() does not know this version of Express: what handlers throw is recorded as the response that the ' +
+  'error handler makes of it. Give `release` a rule for it.'
+
+function watchMethod(layer: object, name: string): boolean {
   const original: unknown = Reflect.get(layer, name)
-  if (typeof original !== 'function' || watched.has(original)) return
+  if (typeof original !== 'function') return false
+  if (watched.has(original)) return true
   const watching = function (this: unknown, ...args: unknown[]): unknown {
     const run = runs.get(args[1])
     if (run !== undefined) run.threw = true
@@ -86,4 +106,5 @@ function watchMethod(layer: object, name: string): void {
   }
   watched.add(watching)
   Reflect.set(layer, name, watching)
+  return true
 }

@@ -23,6 +23,8 @@ import { createStamp } from '../../stamp.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
+const ADVICE = 'Register it before whatever reads the body in an onRequest hook.'
+
 /** As much of a Fastify request as is needed here. */
 export interface FastifyRequest {
   readonly raw: IncomingMessage
@@ -94,7 +96,8 @@ async function enter<Request extends FastifyRequest>(
   const proceed = (run?: HandlerRun): void => {
     if (run !== undefined) watch(reply, run)
   }
-  await serve(engine, { source: request, request: raw, response: reply.raw, target, proceed, answer })
+  const response = reply.raw
+  await serve(engine, { source: request, request: raw, response, target, advice: ADVICE, proceed, answer })
   // The sign that the hook has answered.
   return answered.get(reply) === undefined ? undefined : reply
 }

@@ -22,6 +22,9 @@ import { committed } from '../unprotected.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
+const ADVICE =
+  'Mount it before the body parser, or keep the bytes as `context.request.rawBody`, as @koa/bodyparser does.'
+
 /** As much of a Koa context as is needed here. */
 export interface KoaContext {
   readonly req: IncomingMessage
@@ -50,11 +53,21 @@ export function idempotency<Context extends KoaContext = KoaContext>(
   return async (context, next) => {
     const { req: request, res: response, originalUrl: target } = context
     const proceed = async (run?: HandlerRun): Promise<void> => {
+      if (run === undefined) {
+        await next()
+        // Koa responds when its middleware has ended, so the last chance to throw is here.
+        if (context.respond !== false) await committed(contextOf(context))
+        return
+      }
       const entry = new HeadersOnEntry(response)
-      await next()
-      if (run !== undefined) await settle(context, run, entry)
-      // Koa responds when its middleware has ended, so the last chance to throw is here.
-      else if (context.respond !== false) await committed(contextOf(context))
+      // Koa destroys a stream that is its body once the socket closes, although its bytes are to be recorded.
+      run.hideSocket()
+      try {
+        await next()
+        await settle(context, run, entry)
+      } finally {
+        run.showSocket()
+      }
     }
     const answer = (whole: Answer): void => send(context, whole)
     await serve(engine, {
@@ -63,6 +76,7 @@ export function idempotency<Context extends KoaContext = KoaContext>(
       response,
       target,
       aliases: [context.request],
+      advice: ADVICE,
       proceed,
       answer,
     })
@@ -80,6 +94,8 @@ async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntr
     context.body = message
   }
   const { body, unread } = await readPayload(context.body, status, run.maxResponseBytes)
+  // A stream that goes on is Koa's again, to be destroyed with its client.
+  run.showSocket()
   if (unread !== context.body) context.body = unread
   const headers = linesSince(res, entry)
   const verdict = await run.settle({ status, statusText: message, headers, body })

@@ -17,6 +17,8 @@ import type { IdempotencyOptions } from '../options.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
+const ADVICE = 'Create the application with `rawBody: true`.'
+
 /** As much of an execution context as is needed here. */
 export interface NestContext {
   getType(): string
@@ -30,8 +32,7 @@ export interface NestIdempotency {
 
 /** As much of an Observable of RxJS as is needed here. */
 export interface Observable {
-  // oxlint-disable-next-line typescript/no-explicit-any -- RxJS overloads it, and only `any` takes all of them
-  subscribe(...args: any[]): unknown
+  subscribe(observer: Observer): unknown
 }
 
 interface Observer {
@@ -66,7 +67,7 @@ export function idempotency<Req extends object = IncomingMessage>(
       const proceed = (run?: HandlerRun): void => {
         result = run === undefined ? stream : watched(stream, run)
       }
-      await serve(engine, { source, request, response, target, proceed })
+      await serve(engine, { source, request, response, target, advice: ADVICE, proceed })
       return result
     },
   }

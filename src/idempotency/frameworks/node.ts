@@ -17,6 +17,8 @@ import type { IdempotencyOptions } from '../options.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
+const ADVICE = 'Call it before whatever reads the body, or keep the bytes as `request.rawBody`.'
+
 /** A listener as `http.createServer` takes it; it may be asynchronous. */
 export type NodeListener = (request: IncomingMessage, response: ServerResponse) => unknown
 
@@ -35,6 +37,6 @@ export function idempotency(
   const engine = new Engine(options)
   return (listener) => async (request, response) => {
     const proceed = (): unknown => listener(request, response)
-    await serve(engine, { source: request, request, response, proceed })
+    await serve(engine, { source: request, request, response, advice: ADVICE, proceed })
   }
 }

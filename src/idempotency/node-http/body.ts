@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http'
+import { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 
 export type NodeBody = Uint8Array | 'too-large' | 'unavailable'
 
@@ -7,10 +8,14 @@ export type NodeBody = Uint8Array | 'too-large' | 'unavailable'
  * request's own buffer until the handler, its body parser or a pipe takes it; here is only looked on.
  *
  * Where the body has been read already, the raw bytes are those that somebody kept as `rawBody`, on the request or on
- * `source`, the framework's own.
+ * one of `wrappers`, the framework's own objects.
  */
-export function readBody(request: IncomingMessage, maxBytes: number, source: object): Promise<NodeBody> {
-  const kept = rawBodyOf(request) ?? rawBodyOf(source)
+export function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  wrappers: readonly object[],
+): Promise<NodeBody> {
+  const kept = keptBody(request, wrappers)
   if (kept !== undefined) return Promise.resolve(kept.length > maxBytes ? 'too-large' : kept)
   if (!hasBody(request)) {
     keepUnread(request)
@@ -19,6 +24,16 @@ export function readBody(request: IncomingMessage, maxBytes: number, source: obj
   if (Number(request.headers['content-length']) > maxBytes) return Promise.resolve('too-large')
   if (request.readableDidRead || request.readableFlowing === true) return Promise.resolve('unavailable')
   return watchBody(request, maxBytes)
+}
+
+function keptBody(request: object, wrappers: readonly object[]): Uint8Array | undefined {
+  const kept = rawBodyOf(request)
+  if (kept !== undefined) return kept
+  for (const wrapper of wrappers) {
+    const bytes = rawBodyOf(wrapper)
+    if (bytes !== undefined) return bytes
+  }
+  return undefined
 }
 
 function rawBodyOf(request: object): Uint8Array | undefined {
@@ -64,6 +79,8 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
       return true
     }
     peek(request, take)
+    // A socket pushes by itself; a request that somebody made up (Fastify's `inject`) waits to be asked.
+    if (!(request instanceof IncomingMessage)) (request as Readable).read(0)
   })
 }
 

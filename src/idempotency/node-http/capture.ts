@@ -41,6 +41,8 @@ export class ResponseCapture implements StandIn {
   /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
   #heldClose = false
+  /** Out of sight of those who ask the socket whether the client is there: `on-finished`, and all that uses it. */
+  #socket: ServerResponse['socket'] = null
   #shielded = true
   #gone: Gone | undefined
   #onGone: ((how: Gone) => void) | undefined
@@ -89,9 +91,28 @@ export class ResponseCapture implements StandIn {
     if (this.#gone !== undefined) onGone(this.#gone)
   }
 
+  hideSocket(): void {
+    const { socket } = this.#response
+    if (socket === null || this.#state === 'done') return
+    this.#socket = socket
+    Reflect.set(this.#response, 'socket', null)
+    // Where it keeps its listeners: those from outside stay on the socket, those from inside begin anew.
+    Reflect.set(this.#response, '__onFinished', undefined)
+  }
+
+  showSocket(): void {
+    const socket = this.#socket
+    if (socket === null) return
+    this.#socket = null
+    Reflect.set(this.#response, 'socket', socket)
+    // As when a response is given its socket.
+    this.#response.emit('socket', socket)
+  }
+
   /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
   unshield(): void {
     this.#shielded = false
+    this.showSocket()
     if (this.#state === 'done') return
     if (this.#destroyed) this.#response.destroyed = true
     if (this.#heldClose) this.#originals.call('emit', ['close'])
@@ -145,6 +166,7 @@ export class ResponseCapture implements StandIn {
   }
 
   #noticeGone(how: Gone): void {
+    if (how === 'closed') this.hideSocket()
     this.#gone ??= how
     this.#onGone?.(this.#gone)
   }
@@ -271,6 +293,7 @@ export class ResponseCapture implements StandIn {
   #finish(): void {
     const response = this.#response
     this.#state = 'done'
+    this.showSocket()
     if (this.#destroyed) response.destroyed = true
     if (this.#heldClose && this.#shielded) queueMicrotask(() => response.emit('close'))
   }

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { hasNoBody } from '../answer.ts'
 import { joined, readUpTo, type PartlyRead } from '../web-body.ts'
 
@@ -18,7 +19,10 @@ export async function readPayload(payload: unknown, status: number, maxBytes: nu
   }
   const read = await readUpTo(stream, maxBytes)
   if (read.rest !== undefined) {
-    return { body: undefined, unread: Readable.from(resumed(read), { objectMode: false }) }
+    const unread = Readable.from(resumed(read), { objectMode: false })
+    // Also where nobody has begun to read it.
+    unread.once('close', () => void read.rest?.cancel().catch(() => {}))
+    return { body: undefined, unread }
   }
   const body = joined(read.chunks)
   return { body, unread: asBuffer(body) }
@@ -42,19 +46,34 @@ function bytesOf(payload: unknown): Uint8Array {
 }
 
 function streamOf(payload: unknown): ReadableStream<Uint8Array> | undefined {
-  // The platform's two types for the same class do not agree.
-  if (payload instanceof Readable) return Readable.toWeb(payload) as ReadableStream<Uint8Array>
-  if (payload instanceof ReadableStream) return payload
+  if (isNodeStream(payload)) return webStream(iterable(payload))
+  if (payload instanceof ReadableStream) return webStream(payload)
   if (payload instanceof Response) return payload.body ?? new Blob().stream()
   return payload instanceof Blob ? payload.stream() : undefined
+}
+
+/** By what it can do: streams also come from packages that have their own class. */
+function isNodeStream(payload: unknown): payload is NodeJS.ReadableStream {
+  return typeof payload === 'object' && payload !== null && typeof Reflect.get(payload, 'pipe') === 'function'
+}
+
+/** The oldest kind of stream can't be iterated. */
+function iterable(stream: NodeJS.ReadableStream): AsyncIterable<unknown> {
+  return Symbol.asyncIterator in stream ? stream : new Readable().wrap(stream)
+}
+
+function webStream(chunks: AsyncIterable<unknown>): ReadableStream<Uint8Array> {
+  // The platform's two types for the same class do not agree.
+  return NodeReadableStream.from(bytesOfEach(chunks)) as ReadableStream<Uint8Array>
+}
+
+/** A stream may give text; who writes it would encode it. */
+async function* bytesOfEach(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield bytesOf(chunk)
 }
 
 async function* resumed({ chunks, rest }: PartlyRead): AsyncGenerator<Uint8Array> {
   yield* chunks
   if (rest === undefined) return
-  try {
-    for (let next = await rest.read(); !next.done; next = await rest.read()) yield next.value
-  } finally {
-    rest.cancel().catch(() => {})
-  }
+  for (let next = await rest.read(); !next.done; next = await rest.read()) yield next.value
 }

@@ -3,31 +3,49 @@ import { KEY_HEADER, type RequestView } from '../engine.ts'
 import type { WhenGone } from '../waiting.ts'
 import { readBody, type NodeBody } from './body.ts'
 
+/** A request as a framework on node:http has it. */
+export interface Incoming<Req extends object> {
+  /** The framework's own request, for the application. */
+  readonly source: Req
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Path and query, where the framework cuts `request.url`. */
+  readonly target?: string | undefined
+  /** More objects of the framework that stand for the request: `idempotencyOf` takes them, and one may have `rawBody`. */
+  readonly aliases?: readonly object[]
+}
+
 /** A node:http request as the engine sees it; also for frameworks that are built on one. */
 export class NodeRequestView<Req extends object> implements RequestView<Req> {
   readonly source: Req
   readonly method: string
   readonly target: string
+  /** Somebody had read the body before, and nobody has kept it. */
+  bodyGone = false
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
+  readonly #aliases: readonly object[]
 
-  /** @param target - path and query, for frameworks that cut `request.url` */
-  constructor(
-    source: Req,
-    request: IncomingMessage,
-    response: ServerResponse,
-    target: string = request.url ?? '/',
-  ) {
+  constructor({ source, request, response, target = request.url ?? '/', aliases = [] }: Incoming<Req>) {
     this.source = source
     this.#request = request
     this.#response = response
+    this.#aliases = aliases
     this.method = request.method ?? 'GET'
     this.target = withoutOrigin(target)
   }
 
-  /** Line by line: node joins them, and what two lines join to looks like one key to some. */
+  /**
+   * Line by line: node joins them, and what two lines join to looks like one key to some. Not `headersDistinct`, which
+   * requests that no socket brought do not have.
+   */
   get keyLines(): readonly string[] {
-    return this.#request.headersDistinct[KEY_HEADER] ?? []
+    const { rawHeaders } = this.#request
+    const lines: string[] = []
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      if (rawHeaders[index]?.toLowerCase() === KEY_HEADER) lines.push(rawHeaders[index + 1] ?? '')
+    }
+    return lines
   }
 
   header(name: string): string | undefined {
@@ -43,8 +61,10 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
     return () => response.off('close', callback)
   }
 
-  body(maxBytes: number): Promise<NodeBody> {
-    return readBody(this.#request, maxBytes, this.source)
+  async body(maxBytes: number): Promise<NodeBody> {
+    const body = await readBody(this.#request, maxBytes, [this.source, ...this.#aliases])
+    this.bodyGone = body === 'unavailable'
+    return body
   }
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import { attach, type Idempotency } from '../context.ts'
 import type { Engine } from '../engine.ts'
@@ -7,18 +7,12 @@ import type { Settings } from '../options.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, sendAnswer } from './capture.ts'
 import { hold } from './hold.ts'
-import { NodeRequestView } from './request.ts'
+import { NodeRequestView, type Incoming } from './request.ts'
 
 /** One request and its response, as a framework on node:http has them. */
-export interface Exchange<Req extends object> {
-  /** The framework's own request, for the application. */
-  readonly source: Req
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  /** Path and query, where the framework cuts `request.url`. */
-  readonly target?: string | undefined
-  /** More objects that `idempotencyOf` takes. */
-  readonly aliases?: readonly object[]
+export interface Exchange<Req extends object> extends Incoming<Req> {
+  /** What a developer has to do who mounted the layer where the body has been read already. */
+  readonly advice: string
   /** Sends a whole response. Default: straight to `response`. */
   answer?(answer: Answer): unknown
   /** Goes on to the handler; without a run nobody stands between. */
@@ -30,8 +24,8 @@ export async function serve<Req extends object>(
   engine: Engine<Req>,
   exchange: Exchange<Req>,
 ): Promise<unknown> {
-  const { source, request, response } = exchange
-  const view = new NodeRequestView(source, request, response, exchange.target)
+  const { response } = exchange
+  const view = new NodeRequestView(exchange)
   const screening = engine.screen(view.method, view.target, view.keyLines)
   if (screening.type === 'refused') return answerTo(exchange, screening.answer)
   if (screening.type === 'unprotected') {
@@ -42,6 +36,7 @@ export async function serve<Req extends object>(
     return exchange.proceed()
   }
   const admission = await engine.admit(view, screening.key).catch(goneAsUndefined)
+  if (view.bodyGone) warnOf(engine, exchange.advice)
   if (admission === undefined) return undefined
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
@@ -61,6 +56,16 @@ function attachTo<Req extends object>(
 
 /** A handler that has been silent for so many leases after its client had left is not going to respond. */
 const LEASES_WITHOUT_CLIENT = 10
+
+const warned = new WeakSet<object>()
+
+/** The answer tells the client; whoever can do something about it reads the log. */
+function warnOf(engine: object, advice: string): void {
+  if (warned.has(engine)) return
+  warned.add(engine)
+  const what = 'idempotency() answered 500: the body of a request had been read before it, and was not kept.'
+  process.emitWarning(`${what} ${advice}`, { type: 'HoldfastWarning', code: 'HOLDFAST_BODY_UNAVAILABLE' })
+}
 
 function goneAsUndefined(error: unknown): undefined {
   if (!(error instanceof RequestGoneError)) throw error
@@ -85,6 +90,15 @@ export class HandlerRun {
 
   get maxResponseBytes(): number {
     return this.#settings.maxResponseBytes
+  }
+
+  /** Keeps whoever watches the response's socket from learning that the client is gone, until `showSocket()`. */
+  hideSocket(): void {
+    this.#capture.hideSocket()
+  }
+
+  showSocket(): void {
+    this.#capture.showSocket()
   }
 
   /**
