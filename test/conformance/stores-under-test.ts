@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { IdempotencyStore } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
 import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
@@ -59,6 +60,37 @@ export async function temporaryFolder(): Promise<{ readonly path: string } & Asy
 }
 
 /** Time is the test's here, where Redis would tell its own; all keys are deleted after. */
+/**
+ * Knows what its server is still at. A case may end before a call that it let hang has arrived there, and the next one
+ * must not meet it.
+ */
+function settling(store: IdempotencyStore): {
+  readonly store: IdempotencyStore
+  readonly settled: () => Promise<void>
+} {
+  const pending = new Set<Promise<unknown>>()
+  const watched = new Proxy(store, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return (...args: unknown[]): unknown => {
+        const answer: unknown = Reflect.apply(member, target, args)
+        if (!(answer instanceof Promise)) return answer
+        const ended: Promise<unknown> = answer.then(
+          () => pending.delete(ended),
+          () => pending.delete(ended),
+        )
+        pending.add(ended)
+        return answer
+      }
+    },
+  })
+  const settled = async (): Promise<void> => {
+    while (pending.size > 0) await Promise.all(pending)
+  }
+  return { store: watched, settled }
+}
+
 function redisKind(
   name: string,
   remote: Remote,
@@ -73,12 +105,13 @@ function redisKind(
       const { client, quit } = await connect(url)
       const prefix = `holdfast-test:${randomUUID()}:`
       const send = senderOf(client)
-      const store = new RedisStore({ send, prefix, nowMs: () => clock.wallNow() })
+      const { store, settled } = settling(new RedisStore({ send, prefix, nowMs: () => clock.wallNow() }))
       return {
         store,
         clock,
         advance: (ms) => clock.advance(ms),
         async [Symbol.asyncDispose]() {
+          await settled()
           await deleteAll(send, prefix)
           await quit()
         },
@@ -133,7 +166,9 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
       const { schema, connection } = await bench
       const { pool } = connection
       const database = databaseOf(pool, quoteName(schema), true)
-      const store = new SqlStore({ database, migration: '', nowMs: () => clock.wallNow() })
+      const { store, settled } = settling(
+        new SqlStore({ database, migration: '', nowMs: () => clock.wallNow() }),
+      )
       const effects = `"${schema}".effects`
       for (const table of [`"${schema}".holdfast_keys`, effects]) await run(pool, `DELETE FROM ${table}`)
       return {
@@ -150,7 +185,7 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
           list: async () => (await run(pool, `SELECT effect FROM ${effects} ORDER BY id`)).map(String),
         },
         advance: (ms) => clock.advance(ms),
-        async [Symbol.asyncDispose]() {},
+        [Symbol.asyncDispose]: settled,
       }
     },
   }
