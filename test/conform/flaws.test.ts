@@ -17,7 +17,7 @@ async function reportOf(flaw: Flaw): Promise<ConformanceReport> {
     required: true,
     strict: true,
     origin: 'https://app.test',
-    delayMs: 150,
+    delayMs: 80,
   })
 }
 
