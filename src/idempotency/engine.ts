@@ -79,11 +79,12 @@ export class Engine<Req> {
 
   async admit(request: RequestView<Req>, key: string, findResponse?: FindResponse): Promise<Admission> {
     const info: RequestInfo = { method: request.method, path: pathOf(request.target), key }
-    const scope = await this.#scopeOf(request)
+    const named = await this.#nameOf(request)
+    const scope = named ?? (await defaultScope(request))
     const body = await request.body(this.settings.maxBodyBytes)
     if (body === 'too-large') return this.#refused('body-too-large', info)
     if (body === 'unavailable') return this.#refused('body-unavailable', info)
-    const identified = this.#scope !== undefined || request.header('authorization') !== undefined
+    const identified = named !== undefined || request.header('authorization') !== undefined
     const payload = await payloadOf(this.#fingerprint, request, body)
     const digest = await fingerprint(request, { scope, key }, identified, payload)
     const claim = new Claim(this.settings, info, { scope, key, fingerprint: digest })
@@ -159,14 +160,14 @@ export class Engine<Req> {
     }
   }
 
-  async #scopeOf(request: RequestView<Req>): Promise<string> {
-    const { onEvent } = this.settings
+  /** What the application calls the client; nothing where it has no name for it. */
+  async #nameOf(request: RequestView<Req>): Promise<string | undefined> {
     if (this.#scope !== undefined) return checkedScope(await this.#scope(request.source))
     if (!this.#scopeDefaulted && usesBearer(request)) {
       this.#scopeDefaulted = true
-      emit(onEvent, { type: 'scope-defaulted' })
+      emit(this.settings.onEvent, { type: 'scope-defaulted' })
     }
-    return defaultScope(request)
+    return undefined
   }
 
   #refused(code: ProblemCode, info: RequestInfo, retryAfterMs?: number): Admission {
@@ -193,8 +194,8 @@ function pathOf(target: string): string {
   return query < 0 ? target : target.slice(0, query)
 }
 
-/** A client that nobody named would share its keys with every other such client. */
-function checkedScope(scope: unknown): string {
-  if (typeof scope === 'string' && scope !== '') return scope
-  throw new TypeError('idempotency: scope(request) should return the name of the client, a non-empty string')
+function checkedScope(scope: unknown): string | undefined {
+  if (scope === undefined || (typeof scope === 'string' && scope !== '')) return scope
+  const expected = 'the name of the client, a non-empty string, or undefined where it has none'
+  throw new TypeError(`idempotency: scope(request) should return ${expected}`)
 }

@@ -215,6 +215,22 @@ const identity: readonly ServiceCase[] = [
     },
   })),
   {
+    id: 'D17',
+    name: 'clients that scope has no name for are told apart as without it',
+    options: { scope: () => undefined },
+    async run(service) {
+      const first = await service.send({ key: KEY, headers: { authorization: 'Basic alice' } })
+      const second = await service.send({ key: KEY, headers: { authorization: 'Basic bob' } })
+      assert.deepEqual([first.text, second.text], ['run 1', 'run 2'])
+      await service.send({ key: 'other', headers: { cookie: 'session=alice' } })
+      assertProblem(
+        await service.send({ key: 'other', headers: { cookie: 'session=bob' } }),
+        422,
+        'key-reused',
+      )
+    },
+  },
+  {
     id: 'P19',
     name: 'scope and key are kept apart, wherever a delimiter stands',
     options: { scope: (client) => client },

@@ -60,7 +60,7 @@ export interface Reply {
 export type Options = Omit<IdempotencyOptions<unknown>, 'store' | 'clock' | 'scope' | 'fingerprint'> & {
   readonly fingerprint?: 'bytes' | 'canonical-json' | ((request: unknown, body: Uint8Array) => string)
   /** By the value of a request's X-Client header. */
-  readonly scope?: (client: string) => string
+  readonly scope?: (client: string) => string | undefined
 }
 
 /** A service with one handler, to send requests to. */
@@ -150,7 +150,7 @@ export function clientOf({ headers }: IncomingMessage): string {
 export function scopeBy<Req>(
   scope: Options['scope'],
   clientOf: (request: Req) => string,
-): { scope?: (request: Req) => string } {
+): { scope?: (request: Req) => string | undefined } {
   return scope === undefined ? {} : { scope: (request) => scope(clientOf(request)) }
 }
 
