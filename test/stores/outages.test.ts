@@ -79,11 +79,12 @@ async function openPg(url: string): Promise<Opened> {
 
 async function openPostgresJs(url: string): Promise<Opened> {
   const schema = await migrated()
-  const sql = postgres(url, { onnotice: () => {}, backoff: () => 0.02 })
+  // Its own query for types on a new connection is an unhandled rejection where that is ended meanwhile.
+  const sql = postgres(url, { onnotice: () => {}, backoff: () => 0.02, fetch_types: false })
   return {
     store: postgresStore({ pool: sql, schema }),
     async close() {
-      await sql.end({ timeout: 0 })
+      await sql.end({ timeout: 1 })
       await drop(schema)
     },
   }
