@@ -87,7 +87,9 @@ const program = new Command('npm run torture --')
   .option('--servers <n>', 'How many server processes there are.', wholeNumber, 4)
   .option('--clients <n>', 'How many clients send at once.', wholeNumber, 48)
   .option('--seed <n>', 'What happens when; the same seed, the same plan.', wholeNumber, 1)
-  .option('--broken', 'A store without fencing: has to be caught.', false)
+  .addOption(
+    new Option('--broken', 'A store without fencing: has to be caught.').default(false).conflicts('keep'),
+  )
   .option('--json', 'Print the reports as JSON and nothing else.', false)
   .option('--keep', 'Keep the reports in test/torture/results and renew docs/torture.md.', false)
   .addHelpText('after', EXPLANATION)

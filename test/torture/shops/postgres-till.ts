@@ -1,10 +1,19 @@
 import pg from 'pg'
 import { postgresStore } from '../../../src/stores/postgres/index.ts'
 import type { ServerConfig } from '../server/messages.ts'
+import { TIMES } from '../settings.ts'
 import type { Order, Till } from './till.ts'
 
 export function postgresTill({ database, namespace }: ServerConfig): Till {
-  const pool = new pg.Pool({ connectionString: database, application_name: namespace, max: 12 })
+  const pool = new pg.Pool({
+    connectionString: database,
+    application_name: namespace,
+    max: 12,
+    // Without it, what nobody waits for any more is begun all the same, before what somebody does wait for.
+    connectionTimeoutMillis: TIMES.storeTimeoutMs,
+    // A partition ends no connection: what is asked of it would wait, and keep its place in the pool.
+    query_timeout: 2 * TIMES.storeTimeoutMs,
+  })
   // A connection that breaks while nobody uses it.
   pool.on('error', () => {})
   const insert = `INSERT INTO "${namespace}".orders (operation, mark) VALUES ($1, $2)`
