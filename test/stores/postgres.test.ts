@@ -335,6 +335,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
       return (await handler(new Request('http://a.test/', init))).text()
     }
     const first = send()
+    await expect.poll(() => runs, { interval: 5 }).toBe(1)
     await expect.poll(send, { interval: 20 }).toBe('order 2')
     expect(await first).toBe('order 2')
     expect(await run(pool, `SELECT run FROM ${quoteName(schema)}.orders`)).toEqual([2])
