@@ -26,7 +26,8 @@ const redis = await urlOf(redisUrl)
 const database = await urlOf(postgresUrl)
 testServersAreThere()
 
-const STORE_TIMEOUT_MS = 250
+// Long enough for a new connection while other cases make theirs, since recovery is one.
+const STORE_TIMEOUT_MS = 1000
 
 interface Opened {
   readonly store: IdempotencyStore
