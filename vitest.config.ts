@@ -6,8 +6,8 @@ const built = ['src/**/*.built.test.ts', 'test/**/*.built.test.ts']
 const config: ViteUserConfig = defineConfig({
   test: {
     testTimeout: 10_000,
-    // Vitest leaves a core unused, which on a machine of two is half of it.
-    maxWorkers: '100%',
+    // Vitest leaves a core unused; and a good part of the tests waits, for sockets, processes, databases.
+    maxWorkers: 3,
     projects: [
       {
         extends: true,
