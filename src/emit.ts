@@ -8,10 +8,24 @@ import type { Context, OnEvent } from './policy.ts'
 export function emit(own: OnEvent | undefined, event: HoldfastEvent, context?: Context): void {
   const onEvent = own ?? context?.execution.onEvent
   if (onEvent === undefined) return
+  quietly(() => onEvent(event, context))
+}
+
+/** Runs an observer's code: neither a throw nor a rejected promise gets out. */
+export function quietly(run: () => unknown): void {
   try {
-    const result: unknown = onEvent(event, context)
+    const result = run()
     if (result instanceof Promise) result.catch(() => {})
   } catch {
-    // Deliberately nothing: a listener is an observer.
+    // Deliberately nothing: watching never changes what is watched.
+  }
+}
+
+/** One listener for several, in this order; none keeps another from being told. */
+export function allOf(listeners: readonly (OnEvent | undefined)[]): OnEvent | undefined {
+  const given = listeners.filter((listener) => listener !== undefined)
+  if (given.length <= 1) return given[0]
+  return (event, context) => {
+    for (const listener of given) emit(listener, event, context)
   }
 }

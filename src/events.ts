@@ -37,6 +37,8 @@ interface AttemptEnd extends EventResult {
   /** As at its start. */
   readonly hedge?: true
   readonly durationMs: number
+  /** The response is a replay: an earlier attempt had reached the API, which recognized the idempotency key. */
+  readonly replayed?: true
 }
 interface Retry extends EventResult {
   readonly type: 'retry'

@@ -21,6 +21,8 @@ export type {
   HoldfastFetch,
   HoldfastInit,
   IdempotencyOptions,
+  ObservedAttempt,
+  Observer,
   RetryInput,
   Transport,
 } from './client/options.ts'
@@ -57,7 +59,7 @@ export { coalesce, type CoalesceOptions } from './policies/coalesce.ts'
 export { fallback, type FallbackOptions } from './policies/fallback.ts'
 export { hedge, type HedgeOptions } from './policies/hedge/hedge.ts'
 export { retry, type RetryDecision, type RetryOptions } from './policies/retry.ts'
-export { retryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'
+export { retryBudget, type RetryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'
 export { throttle, type ThrottleOptions } from './policies/throttle.ts'
 export { timeout, type TimeoutOptions } from './policies/timeout.ts'
 export type { Context, OnEvent, Outcome, Policy } from './policy.ts'

@@ -29,6 +29,7 @@ export async function attempt(context: Context, parts: AttemptParts): Promise<Re
   if (context.scope.aborted) throw context.scope.reason
   call.attempts++
   const tellEnd = tellStart(call, context, parts.clock)
+  showAttempt(call, context, init.headers)
   // A listener may have aborted just now.
   if (context.scope.aborted) throw context.scope.reason
   const outcome = await send(call, context, init, parts)
@@ -41,10 +42,9 @@ export async function attempt(context: Context, parts: AttemptParts): Promise<Re
  * the transport brings then comes after the call has ended.
  */
 function tellStart(call: FetchCall, context: Context, clock: Clock): (outcome: Outcome<Response>) => void {
-  const { onEvent } = call.settings
+  const { onEvent } = call.watch
   if (onEvent === undefined) return () => {}
-  const { attempt, scope, isHedge } = context
-  const which = isHedge ? ({ attempt, hedge: true } as const) : { attempt }
+  const { scope } = context
   const startedMs = clock.now()
   let ended = false
   const tellEnd = (outcome: Outcome<Response>): void => {
@@ -52,12 +52,32 @@ function tellStart(call: FetchCall, context: Context, clock: Clock): (outcome: O
     ended = true
     scope.remove(listener)
     const durationMs = clock.now() - startedMs
-    emit(onEvent, { type: 'attempt-end', ...which, durationMs, ...eventResult(outcome), call: call.info })
+    emit(onEvent, {
+      type: 'attempt-end',
+      ...which(context),
+      durationMs,
+      ...eventResult(outcome),
+      ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
+      call: call.info,
+    })
   }
   const listener: AbortListener = { onAbort: () => tellEnd({ ok: false, error: scope.reason }) }
   scope.add(listener)
-  emit(onEvent, { type: 'attempt-start', ...which, call: call.info })
+  emit(onEvent, { type: 'attempt-start', ...which(context), call: call.info })
   return tellEnd
+}
+
+/** The API has recognized the key: what it answers is what it answered before. */
+const isReplay = ({ keyed }: FetchCall, outcome: Outcome<Response>): boolean =>
+  keyed && outcome.ok && outcome.value.headers.get('idempotent-replayed') === 'true'
+
+const which = ({ attempt, isHedge }: Context) => (isHedge ? ({ attempt, hedge: true } as const) : { attempt })
+
+function showAttempt(call: FetchCall, context: Context, headers: RequestInit['headers']): void {
+  const { onAttempt } = call.watch
+  // Where somebody watches, headers are this attempt's own.
+  if (onAttempt !== undefined && headers instanceof Headers)
+    onAttempt({ ...which(context), call: call.info, headers })
 }
 
 /** A laptop that slept through the backoff wakes with a key that the server may have forgotten. */
@@ -97,7 +117,7 @@ async function loadBody(call: FetchCall): Promise<RequestBody | undefined> {
   }
   const reason = call.body?.sentOnce
   if (reason !== undefined && call.settings.retry !== undefined) {
-    emit(call.settings.onEvent, { type: 'body-not-replayable', reason, call: call.info })
+    emit(call.watch.onEvent, { type: 'body-not-replayable', reason, call: call.info })
   }
   return call.body
 }
@@ -127,7 +147,7 @@ function withSignal(init: RequestInit, { scope }: Context): RequestInit {
 async function attemptHeaders(call: FetchCall, context: Context): Promise<Headers | undefined> {
   const { beforeAttempt, idempotency } = call.settings
   const contentType = call.body?.contentType
-  const added = [call.key, contentType, call.extraHeaders, beforeAttempt]
+  const added = [call.key, contentType, call.extraHeaders, beforeAttempt, call.watch.onAttempt]
   if (added.every((each) => each === undefined)) return undefined
   try {
     const headers = new Headers(call.caller.init.headers)

@@ -3,16 +3,23 @@ import type { CallInfo, EventResult } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import { verdictOf, type Verdict } from '../http/verdict.ts'
-import type { Context, Outcome, Standing } from '../policy.ts'
+import type { Context, OnEvent, Outcome, Standing } from '../policy.ts'
 import type { Scope } from '../signal.ts'
-import type { AttemptResult, RequestInfoOf } from './options.ts'
+import type { AttemptResult, Observer, RequestInfoOf } from './options.ts'
 import type { FetchOutcome } from './outcome.ts'
 import type { CallerRequest } from './request.ts'
 import type { Settings } from './settings/settings.ts'
 
+/** Who watches a call. */
+export interface Watch {
+  readonly onEvent: OnEvent | undefined
+  readonly onAttempt: Observer['onAttempt']
+}
+
 interface CallFields {
   readonly id: number
   readonly settings: Settings
+  readonly watch: Watch
   readonly caller: CallerRequest
   readonly circuitKey: string
   readonly hedgeKey: string
@@ -32,6 +39,7 @@ export type BodySource = () => RequestBody | undefined | Promise<RequestBody | u
 export class FetchCall {
   readonly id: number
   readonly settings: Settings
+  readonly watch: Watch
   readonly caller: CallerRequest
   readonly circuitKey: string
   /** What shares latencies for hedges. */
@@ -64,6 +72,7 @@ export class FetchCall {
   constructor(fields: CallFields) {
     this.id = fields.id
     this.settings = fields.settings
+    this.watch = fields.watch
     this.caller = fields.caller
     this.circuitKey = fields.circuitKey
     this.hedgeKey = fields.hedgeKey

@@ -17,8 +17,17 @@ import { checkFunction } from '../validate.ts'
 import { assemble, type Assembly } from './assemble.ts'
 import { attempt } from './attempt.ts'
 import { watchBody } from './body-idle.ts'
-import { eventResult, type FetchCall } from './call.ts'
-import type { CallOptions, DerivedOptions, FetchOptions, HoldfastFetch, HoldfastInit } from './options.ts'
+import { eventResult, type FetchCall, type Watch } from './call.ts'
+import { Listeners } from './listeners.ts'
+import { checkObserver, onAttemptOf } from './observers.ts'
+import type {
+  CallOptions,
+  DerivedOptions,
+  FetchOptions,
+  HoldfastFetch,
+  HoldfastInit,
+  Observer,
+} from './options.ts'
 import { setOutcome } from './outcome.ts'
 import { prepareCall } from './prepare.ts'
 import { readRequest, requestOf } from './request.ts'
@@ -38,11 +47,18 @@ import { isOwnAttempt, markAsHoldfast } from './transport.ts'
  */
 export function createFetch(options: FetchOptions = {}): HoldfastFetch {
   const settings = settingsOf(options)
-  return fetchFor(options, settings, new ClientState(options, settings))
+  return fetchFor({ options, observers: [] }, settings, new ClientState(options, settings))
 }
 
-function fetchFor(options: FetchOptions, settings: Settings, state: ClientState): HoldfastFetch {
-  const client = new Client(options, settings, state)
+/** What a fetch is made from. */
+interface Origin {
+  readonly options: FetchOptions
+  readonly observers: readonly Observer[]
+}
+
+function fetchFor(origin: Origin, settings: Settings, state: ClientState): HoldfastFetch {
+  const { options, observers } = origin
+  const client = new Client(origin, settings, state)
   const fetch = (input: FetchInput, init?: HoldfastInit): Promise<Response> => client.fetch(input, init)
   markAsHoldfast(fetch, state.sender)
   const describe = (): string => client.describe()
@@ -50,10 +66,16 @@ function fetchFor(options: FetchOptions, settings: Settings, state: ClientState)
   return Object.assign(fetch, {
     describe,
     circuits: state.circuits.circuits,
+    budgets: state.budgets,
     with(changes: DerivedOptions): HoldfastFetch {
       checkDerived('fetch.with', changes, DERIVED_KEYS)
       const merged = merge(options, changes)
-      return fetchFor(merged, settingsOf(merged), state)
+      return fetchFor({ options: merged, observers }, settingsOf(merged), state)
+    },
+    observe(observer: Observer): HoldfastFetch {
+      checkObserver(observer)
+      if (observer.onEvent !== undefined) state.circuitListeners.add(observer.onEvent)
+      return fetchFor({ options, observers: [...observers, observer] }, settings, state)
     },
   })
 }
@@ -73,7 +95,7 @@ function stateOfCircuits({ circuits: { circuits } }: ClientState): string {
 
 /** Events of policies say which call they belong to. */
 function fieldsOf(call: FetchCall): ExecutionFields {
-  const { onEvent } = call.settings
+  const { onEvent } = call.watch
   const key = call.circuitKey
   const fields: ExecutionFields = {
     data: call,
@@ -97,14 +119,18 @@ class Client {
   readonly #state: ClientState
   readonly #plan: Plan
   readonly #isOff: boolean
+  readonly #listeners: Listeners
+  readonly #onAttempt: Watch['onAttempt']
   /** The same, but coalescing or not: calls that only change this share one, since only those of one plan share. */
   #otherPlan: Plan | undefined
 
-  constructor(options: FetchOptions, settings: Settings, state: ClientState) {
+  constructor({ options, observers }: Origin, settings: Settings, state: ClientState) {
     this.#options = options
     this.#state = state
     this.#plan = this.#planOf(settings)
-    this.#isOff = isOff(settings)
+    this.#isOff = observers.length === 0 && isOff(settings)
+    this.#listeners = new Listeners([settings.onEvent, ...observers.map(({ onEvent }) => onEvent)])
+    this.#onAttempt = onAttemptOf(observers)
   }
 
   describe(): string {
@@ -118,7 +144,7 @@ class Client {
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
     if (caller === undefined) return this.#pass(input, init)
     const plan = own === undefined ? this.#plan : this.#planFor(own)
-    const call = prepareCall(caller, plan.settings, own ?? NOTHING, this.#state)
+    const call = prepareCall(caller, plan.settings, own ?? NOTHING, this.#watch(), this.#state)
     const link = followSignal(caller.signal)
     try {
       return await this.#run(call, plan.handler, link)
@@ -126,6 +152,10 @@ class Client {
       link.release()
       throw error
     }
+  }
+
+  #watch(): Watch {
+    return { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
   }
 
   /** What is none of the pipeline's business goes to the transport as it came. */
@@ -156,7 +186,7 @@ class Client {
     const work = handler(new Context(new Execution(operation, fieldsOf(call)), link.scope))
     const outcome = await settled(link.linked ? raceAbort(link.scope, work) : work)
     const finished = this.#finish(call, outcome, link)
-    emit(call.settings.onEvent, {
+    emit(call.watch.onEvent, {
       type: 'call-end',
       attempts: call.attempts,
       durationMs: this.#state.clock.now() - call.startedMs,
@@ -184,7 +214,8 @@ class Client {
   }
 
   #watched(call: FetchCall, response: Response): Response {
-    const { bodyIdleMs, onEvent } = call.settings
+    const { bodyIdleMs } = call.settings
+    const { onEvent } = call.watch
     if (bodyIdleMs === undefined || call.source !== 'network') return response
     return watchBody(response, {
       idleMs: bodyIdleMs,

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { FallbackReason, HoldfastEvent } from '../events.ts'
+import type { CallInfo, FallbackReason, HoldfastEvent } from '../events.ts'
 import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
 import type { KeyFormat } from '../http/idempotency-key.ts'
 import type { ResponseCache } from '../http/response-cache.ts'
@@ -9,7 +9,7 @@ import type { BulkheadSettings } from '../policies/bulkhead.ts'
 import type { CircuitBreakerSettings } from '../policies/circuit-breaker/circuit-breaker.ts'
 import type { Circuits } from '../policies/circuit-breaker/circuits.ts'
 import type { HedgeSettings } from '../policies/hedge/stats.ts'
-import type { RetryBudgetSettings } from '../policies/retry-budget.ts'
+import type { RetryBudget, RetryBudgetSettings } from '../policies/retry-budget.ts'
 import type { Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
 
@@ -160,12 +160,34 @@ export interface HoldfastInit extends RequestInit {
   holdfast?: CallOptions
 }
 
+/** An attempt that is about to be sent. */
+export interface ObservedAttempt {
+  readonly call: CallInfo
+  readonly attempt: number
+  /** The second of two attempts that run side by side: both have the same number. */
+  readonly hedge?: true
+  /** This attempt's own copy: change it to pass on a trace's context. */
+  readonly headers: Headers
+}
+
+/** Watches a fetch. What its functions throw is swallowed: watching a call never changes it. */
+export interface Observer {
+  /** Told of every event of the fetch's calls, and of the circuits that it shares with the fetches it was derived from. */
+  readonly onEvent?: (event: HoldfastEvent) => void
+  /** Called after `attempt-start` and `beforeAttempt`. A promise is not waited for. */
+  readonly onAttempt?: (attempt: ObservedAttempt) => void
+}
+
 /** A fetch that survives failure. */
 export interface HoldfastFetch {
   (input: FetchInput, init?: HoldfastInit): Promise<Response>
   /** The same fetch with other settings; circuits, budgets, bulkheads and hedges are shared. */
   with(options: DerivedOptions): HoldfastFetch
+  /** The same fetch, watched beside the listener that it has: how telemetry is built. Circuits and budgets are shared. */
+  observe(observer: Observer): HoldfastFetch
   readonly circuits: Circuits
+  /** What is left for retries and hedges, by the key of the circuit. */
+  readonly budgets: Iterable<RetryBudget>
   /** The pipeline as a tree of its policies and their settings, outermost first; `console.log` shows the same. */
   describe(): string
 }

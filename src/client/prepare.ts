@@ -5,7 +5,7 @@ import type { BodyLike } from '../http/fetch-types.ts'
 import { checkKey, parseKey } from '../http/idempotency-key.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { invalidOption } from '../validate.ts'
-import { FetchCall, type BodySource } from './call.ts'
+import { FetchCall, type BodySource, type Watch } from './call.ts'
 import type { CallOptions, RequestInfoOf } from './options.ts'
 import { isNoCors, type CallerRequest } from './request.ts'
 import type { RetrySettings } from './settings/retry.ts'
@@ -17,12 +17,14 @@ export function prepareCall(
   caller: CallerRequest,
   settings: Settings,
   options: CallOptions,
+  watch: Watch,
   { clock }: ClientState,
 ): FetchCall {
   const key = keyOf(caller, settings, options.idempotencyKey)
   const call = new FetchCall({
     id: nextCallId(),
     settings,
+    watch,
     caller,
     ...keysOf(caller, settings),
     key,
@@ -30,7 +32,7 @@ export function prepareCall(
     startedMs: clock.now(),
     startedWallMs: clock.wallNow(),
   })
-  emit(settings.onEvent, { type: 'call-start', call: call.info })
+  emit(watch.onEvent, { type: 'call-start', call: call.info })
   return call
 }
 

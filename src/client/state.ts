@@ -12,6 +12,7 @@ import type { AttemptParts } from './attempt.ts'
 import type { FetchCall } from './call.ts'
 import type { FetchOptions } from './options.ts'
 import type { Settings } from './settings/settings.ts'
+import { Listeners } from './listeners.ts'
 import { senderOf, type Sender } from './transport.ts'
 
 /** Unique within the process, whichever client makes a call. */
@@ -27,6 +28,8 @@ export class ClientState implements SharedParts, AttemptParts {
   readonly budgets: RetryBudgets
   readonly bulkhead: Bulkhead | undefined
   readonly hedges: HedgeStore
+  /** Told what happens to circuits, which belong to no call. */
+  readonly circuitListeners: Listeners
   /** Origins that have shown that they know keys. */
   readonly #supporting = new Set<string>()
   readonly #capacity: number
@@ -34,6 +37,7 @@ export class ClientState implements SharedParts, AttemptParts {
   constructor(options: FetchOptions, settings: Settings) {
     this.clock = options.clock ?? systemClock
     this.random = options.random ?? systemRandom
+    this.circuitListeners = new Listeners([settings.onEvent])
     this.sender = senderOf(settings.transport)
     const { maxCircuits = DEFAULTS.circuitBreaker.maxCircuits, ...breaker } = settings.circuitBreaker ?? {}
     this.#capacity = maxCircuits
@@ -44,7 +48,7 @@ export class ClientState implements SharedParts, AttemptParts {
       random: this.random,
       // A test request that outlives its attempt timeout has failed; without one, its open time is the bound.
       ...(settings.attemptMs === undefined ? {} : { leaseMs: settings.attemptMs }),
-      onEvent: (event) => emit(settings.onEvent, event),
+      onEvent: (event) => emit(this.circuitListeners.current, event),
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
     this.bulkhead = settings.bulkhead && bulkhead({ ...settings.bulkhead, maxKeys: maxCircuits })
@@ -63,6 +67,6 @@ export class ClientState implements SharedParts, AttemptParts {
     call.isResent = true
     const { origin } = call.caller.url
     if (!call.keyed || this.#supporting.has(origin)) return
-    emit(call.settings.onEvent, { type: 'unconfirmed-idempotency', origin, call: call.info })
+    emit(call.watch.onEvent, { type: 'unconfirmed-idempotency', origin, call: call.info })
   }
 }

@@ -14,13 +14,13 @@ const drain = (budget: TokenBudget): number => {
 
 describe('retry budget', () => {
   test('pays for 10 retries at the start, then for none', () => {
-    const budget = new TokenBudget(DEFAULTS.retryBudget, virtualClock())
+    const budget = new TokenBudget('api', DEFAULTS.retryBudget, virtualClock())
     expect(drain(budget)).toBe(10)
     expect(budget.tryTake()).toBe(false)
   })
 
   test('ten successes pay for one retry', () => {
-    const budget = new TokenBudget(DEFAULTS.retryBudget, virtualClock())
+    const budget = new TokenBudget('api', DEFAULTS.retryBudget, virtualClock())
     drain(budget)
     for (let success = 0; success < 9; success++) budget.succeeded(0)
     expect(budget.tryTake()).toBe(false)
@@ -30,7 +30,7 @@ describe('retry budget', () => {
 
   test('earns one token a minute, up to its capacity', async () => {
     const clock = virtualClock()
-    const budget = new TokenBudget(DEFAULTS.retryBudget, clock)
+    const budget = new TokenBudget('api', DEFAULTS.retryBudget, clock)
     drain(budget)
     await clock.advance(59_000)
     expect(budget.tryTake()).toBe(false)
@@ -42,14 +42,18 @@ describe('retry budget', () => {
 
   test('earns as many a minute as it is told', async () => {
     const clock = virtualClock()
-    const budget = new TokenBudget({ ...DEFAULTS.retryBudget, perMinute: 6 }, clock)
+    const budget = new TokenBudget('api', { ...DEFAULTS.retryBudget, perMinute: 6 }, clock)
     drain(budget)
     await clock.advance(20_000)
     expect(drain(budget)).toBe(2)
   })
 
   test('gives back what extra attempts have cost, when the call succeeds or the attempt was not needed', () => {
-    const budget = new TokenBudget({ capacity: 10, perRetry: 2, perSuccess: 0, perMinute: 0 }, virtualClock())
+    const budget = new TokenBudget(
+      'api',
+      { capacity: 10, perRetry: 2, perSuccess: 0, perMinute: 0 },
+      virtualClock(),
+    )
     expect(drain(budget)).toBe(5)
     budget.succeeded(3)
     expect(budget.tokens).toBe(6)
@@ -112,7 +116,7 @@ describe('retry budget', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const clock = virtualClock()
-        const budget = new TokenBudget(DEFAULTS.retryBudget, clock)
+        const budget = new TokenBudget('api', DEFAULTS.retryBudget, clock)
         // The model counts in whole numbers, 600,000 a token, so that no rounding can hide.
         let units = 10 * 600_000
         for (const each of steps) {

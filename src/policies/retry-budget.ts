@@ -26,6 +26,12 @@ export interface RetryBudgetOptions extends RetryBudgetSettings {
 
 const SETTINGS = ['perSuccess', 'perRetry', 'perMinute', 'capacity'] as const
 
+/** A budget as its owner sees it. */
+export interface RetryBudget {
+  readonly key: string
+  readonly tokens: number
+}
+
 /** Sums of tenths are not exact in binary: ten successes must pay for a retry. */
 const ROUNDING = 1e-9
 const MINUTE_MS = 60_000
@@ -35,13 +41,15 @@ const MINUTE_MS = 60_000
  * by requests keeps multiplying the load of an outage (Bronson et al., "Metastable Failures in Distributed Systems",
  * HotOS 2021).
  */
-export class TokenBudget implements AttemptBudget {
+export class TokenBudget implements AttemptBudget, RetryBudget {
+  readonly key: string
   readonly #settings: Required<RetryBudgetSettings>
   readonly #clock: Clock
   #tokens: number
   #updatedMs: number
 
-  constructor(settings: Required<RetryBudgetSettings>, clock: Clock) {
+  constructor(key: string, settings: Required<RetryBudgetSettings>, clock: Clock) {
+    this.key = key
     this.#settings = settings
     this.#clock = clock
     this.#tokens = settings.capacity
@@ -86,7 +94,7 @@ export function checkRetryBudget(name: string, settings: RetryBudgetSettings): v
 }
 
 /** Budgets by key; the oldest full ones are forgotten first, since a new one is full too. */
-export class RetryBudgets {
+export class RetryBudgets implements Iterable<RetryBudget> {
   readonly settings: Required<RetryBudgetSettings>
   readonly #budgets: BoundedMap<TokenBudget>
 
@@ -94,13 +102,17 @@ export class RetryBudgets {
     this.settings = withDefaults<Required<RetryBudgetSettings>>(DEFAULTS.retryBudget, settings)
     this.#budgets = new BoundedMap(
       maxKeys,
-      () => new TokenBudget(this.settings, clock),
+      (key) => new TokenBudget(key, this.settings, clock),
       (budget) => budget.isFull,
     )
   }
 
   get(key: string): TokenBudget {
     return this.#budgets.get(key)
+  }
+
+  [Symbol.iterator](): Iterator<TokenBudget> {
+    return this.#budgets[Symbol.iterator]()
   }
 }
 

@@ -30,7 +30,7 @@ export function registeredFetch({ environment, folder, onExit }: Surroundings): 
   if (!report) return fetchOf(options, 'the environment')
   const counted = new Report()
   onExit(() => counted.toString())
-  return fetchOf({ ...options, onEvent: both(counted.listener, options.onEvent) }, 'the environment')
+  return fetchOf(options, 'the environment').observe({ onEvent: counted.listener })
 }
 
 /** What is wrong is said with the place where it was read. */
@@ -47,14 +47,4 @@ function fetchOf({ report: _, ...options }: RegisterConfig, place: string): Hold
 function checkReport(report: unknown, place = 'the environment'): void {
   if (typeof report !== 'boolean')
     throw new RegisterError(`${place}: report should be true or false, got ${JSON.stringify(report)}`)
-}
-
-type Listener = Exclude<RegisterConfig['onEvent'], false | undefined>
-
-function both(first: Listener, second: RegisterConfig['onEvent']): Listener {
-  if (second === undefined || second === false) return first
-  return (event) => {
-    first(event)
-    second(event)
-  }
 }

@@ -1,0 +1,35 @@
+import type { HoldfastEvent } from './events.ts'
+import type { OnEvent } from './policy.ts'
+
+/** The channel's name: `diagnostics_channel.subscribe('holdfast:event', listener)`. */
+export const CHANNEL_NAME = 'holdfast:event'
+
+/** What we need of a `Channel` of `node:diagnostics_channel`. */
+interface Channel {
+  readonly hasSubscribers: boolean
+  publish(message: unknown): void
+}
+
+interface Runtime {
+  readonly process?: {
+    getBuiltinModule?(name: string): { channel(name: string): Channel } | undefined
+  }
+}
+
+const NOBODY: Channel = { hasSubscribers: false, publish() {} }
+
+let channel: Channel | undefined
+
+/** Asked for rather than imported: elsewhere than on Node, Deno and Bun there is no such module, and no channel. */
+function open(): Channel {
+  const { process } = globalThis as Runtime
+  return process?.getBuiltinModule?.('node:diagnostics_channel')?.channel(CHANNEL_NAME) ?? NOBODY
+}
+
+const publish = (event: HoldfastEvent): void => channel?.publish(event)
+
+/** Publishes events, while somebody has subscribed to the channel; costs next to nothing while nobody has. */
+export function diagnosticsListener(): OnEvent | undefined {
+  channel ??= open()
+  return channel.hasSubscribers ? publish : undefined
+}
