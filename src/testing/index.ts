@@ -8,5 +8,11 @@ export * from './conformance/index.ts'
 export * from './fault-server/index.ts'
 export { noBackoff } from './no-backoff.ts'
 export { seededRandom } from './seeded-random.ts'
-export { storeSuite, type StoreTest, type StoreUnderTest } from './store-suite/index.ts'
+export {
+  storeSuite,
+  type StoreEffects,
+  type StoreTest,
+  type StoreUnderTest,
+  type TransactionalStoreUnderTest,
+} from './store-suite/index.ts'
 export { virtualClock, type VirtualClock, type VirtualClockOptions } from './virtual-clock.ts'

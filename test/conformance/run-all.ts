@@ -2,12 +2,13 @@
  * Every case without a test runner, for runtimes that have none: `node test/conformance/run-all.ts` with Node 22 or
  * later, which takes SQLite from the runtime.
  */
+import type { StoreEffects } from '../../src/testing/store-suite/index.ts'
 import { bugCases } from './bug-cases.ts'
 import { faultyStore, type Faults } from './faulty-store.ts'
 import { named } from './named.ts'
 import { serviceCases } from './service-cases.ts'
 import { combinations, type Options, type Service } from './service.ts'
-import { releaseStores, storeKinds, suiteOf, type Effects } from './stores-under-test.ts'
+import { releaseStores, storeKinds, suiteOf } from './stores-under-test.ts'
 import { transactionCases } from './transaction-cases.ts'
 
 let passed = 0
@@ -36,7 +37,7 @@ for (const { name, service, store } of combinations) {
   const attemptWith = (
     title: string,
     { options, faults }: RunnableCase,
-    run: (service: Service, effects: Effects | undefined) => Promise<void>,
+    run: (service: Service, effects: StoreEffects | undefined) => Promise<void>,
   ): Promise<void> =>
     attempt(`${name}: ${title}`, async () => {
       const subject = await store.make()

@@ -11,7 +11,12 @@ import { senderOf } from '../../src/stores/redis/client.ts'
 import { RedisStore } from '../../src/stores/redis/redis-store.ts'
 import { openDatabase } from '../../src/stores/sqlite/driver.ts'
 import { sqliteStore, type SqliteDatabase } from '../../src/stores/sqlite/index.ts'
-import { storeSuite, type StoreTest, type StoreUnderTest } from '../../src/testing/store-suite/index.ts'
+import {
+  storeSuite,
+  type StoreEffects,
+  type StoreTest,
+  type StoreUnderTest,
+} from '../../src/testing/store-suite/index.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/virtual-clock.ts'
 import {
   administrate,
@@ -34,16 +39,7 @@ import { urlOf } from '../support/servers.ts'
 export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
   readonly clock: VirtualClock
   /** For stores with transactions: effects of a handler in the store's own database. */
-  readonly effects?: Effects
-}
-
-export interface Effects {
-  /** Inside a transaction, with the client it hands out. */
-  readonly add: (client: unknown, effect: string) => void | Promise<void>
-  /** As `add`, and in a way that only the commit notices to be against a constraint. */
-  readonly addDoomed: (client: unknown, effect: string) => void | Promise<void>
-  /** What everybody else sees. */
-  readonly list: () => Promise<readonly string[]>
+  readonly effects?: StoreEffects
 }
 
 export interface StoreKind {
@@ -260,10 +256,19 @@ function listEffects(database: SqliteDatabase): string[] {
 }
 
 /** The tests that every store has to pass. */
-export function suiteOf({ make }: StoreKind): readonly StoreTest[] {
-  return storeSuite(async () => {
-    const subject = await make()
-    const { store, advance } = subject
-    return { store, advance, dispose: async () => subject[Symbol.asyncDispose]() }
-  })
+export function suiteOf({ make, transactions }: StoreKind): readonly StoreTest[] {
+  const subject = async () => {
+    const made = await make()
+    const { store, advance, effects } = made
+    return { store, advance, effects, dispose: async () => made[Symbol.asyncDispose]() }
+  }
+  if (!transactions) return storeSuite(subject)
+  return storeSuite(
+    async () => {
+      const { effects, ...rest } = await subject()
+      if (effects === undefined) throw new Error('a store with transactions needs effects')
+      return { ...rest, effects }
+    },
+    { transactions: true },
+  )
 }

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
+import type { StoreEffects } from '../../src/testing/store-suite/index.ts'
 import type { Faults } from './faulty-store.ts'
 import { assertProblem, assertReplay } from './service-cases.ts'
 import { barrier, until, type Early, type Options, type Output, type Service } from './service.ts'
-import type { Effects } from './stores-under-test.ts'
 
 /** A case for stores that share a database with the application. */
 export interface TransactionCase {
   readonly name: string
   readonly options?: Options
   readonly faults?: Faults
-  readonly run: (service: Service, effects: Effects) => Promise<void>
+  readonly run: (service: Service, effects: StoreEffects) => Promise<void>
 }
 
 const KEY = 'k'
@@ -17,7 +17,7 @@ const KEY = 'k'
 type Handle = Service['handle']
 
 /** Adds an effect and responds inside the transaction. */
-function adding(effects: Effects, output: Output = { status: 201, body: 'done' }): Handle {
+function adding(effects: StoreEffects, output: Output = { status: 201, body: 'done' }): Handle {
   return ({ idempotency, early }) =>
     idempotency.transaction(async (client): Promise<Early> => {
       await effects.add(client, 'order')

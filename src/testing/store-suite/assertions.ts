@@ -19,7 +19,7 @@ export function assertEqual(actual: unknown, expected: unknown, what = ''): void
   throw new AssertionError(`${subject}expected ${String(expected)}, got ${String(actual)}`, actual, expected)
 }
 
-export function assertTrue(condition: boolean, what: string): void {
+export function assertTrue(condition: boolean, what: string): asserts condition {
   if (!condition) throw new AssertionError(`not as it should be: ${what}`, false, true)
 }
 

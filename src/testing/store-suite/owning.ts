@@ -44,6 +44,39 @@ export const owning: readonly StoreCase[] = [
     },
   },
   {
+    name: 'an owner that has completed and asks again gets its response, and does not run again',
+    async run({ store }) {
+      const request = ask()
+      await completed(store, request)
+      const result = await store.acquire(request)
+      assertEqual(result.type, 'done', 'acquire by the same owner')
+    },
+  },
+  {
+    name: 'a heartbeat after completion revives nothing',
+    async run({ store, advance }) {
+      const request = ask({ leaseMs: TTL_MS })
+      await completed(store, request)
+      await advance(TTL_MS / 2)
+      assertEqual(await store.heartbeat(request), 'lost')
+      await advance(TTL_MS / 2)
+      await acquired(store, ask({ fingerprint: 'other' }))
+    },
+  },
+  {
+    name: 'a stale owner completes nothing that its successor has given back',
+    async run({ store, advance }) {
+      const first = ask()
+      const second = ask({ abandoned: 'takeover' })
+      await acquired(store, first)
+      await advance(LEASE_MS + 1)
+      await acquired(store, second)
+      await store.release(second)
+      assertEqual(await store.complete(first, bytes('first')), 'stale')
+      assertEqual(await acquired(store, ask()), 3)
+    },
+  },
+  {
     name: 'a stale owner can not extend, complete or release while its successor runs',
     async run({ store, advance }) {
       const first = ask()

@@ -41,6 +41,17 @@ export const releasing: readonly StoreCase[] = [
     },
   },
   {
+    name: 'who has released can not release the run of who has the key now',
+    async run({ store }) {
+      const request = ask()
+      await acquired(store, request)
+      await store.release(request)
+      await acquired(store, ask())
+      assertEqual(await store.release(request), 'stale')
+      assertEqual((await store.acquire(ask())).type, 'busy')
+    },
+  },
+  {
     name: 'a released key is acquired by exactly one of fifty',
     async run({ store }) {
       const request = ask()

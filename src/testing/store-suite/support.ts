@@ -10,6 +10,21 @@ export interface StoreUnderTest {
   readonly dispose?: () => void | Promise<void>
 }
 
+/** What a handler does in the store's own database, inside a transaction. */
+export interface StoreEffects {
+  /** Inside a transaction, with the `client` that it hands out. */
+  readonly add: (client: unknown, effect: string) => void | Promise<void>
+  /** As `add`, and in a way that makes the commit fail, and only the commit: by a deferred constraint, say. */
+  readonly addDoomed: (client: unknown, effect: string) => void | Promise<void>
+  /** What everybody else sees, in the order of its adding. */
+  readonly list: () => Promise<readonly string[]>
+}
+
+/** A store with `begin`. */
+export interface TransactionalStoreUnderTest extends StoreUnderTest {
+  readonly effects: StoreEffects
+}
+
 /** A case every store has to pass: it rejects when the store fails it. */
 export interface StoreCase {
   readonly name: string
