@@ -80,7 +80,7 @@ describe('options', () => {
     [{ encrypt: { keys: [] } }, 'idempotency: encrypt.keys should be a list of keys, got an array of 0'],
     [
       { encrypt: { keys: [{ id: '', key: new Uint8Array(32) }] } },
-      'idempotency: encrypt.keys[0].id should be a name of 1 to 64 printable characters, got ""',
+      'idempotency: encrypt.keys[0].id should be a name of 1 to 64 printable characters, got a text of 0 characters',
     ],
     [
       { encrypt: { keys: [{ id: 'a', key: new Uint8Array(16) }] } },
@@ -88,7 +88,7 @@ describe('options', () => {
     ],
     [
       { encrypt: { keys: [{ id: 'a', key: 'secret' }] } },
-      'CryptoKey for AES-256-GCM that may encrypt and decrypt, got a value of type string',
+      'CryptoKey for AES-256-GCM that may encrypt and decrypt, got a text of 6 characters',
     ],
     [
       { encrypt: { keys: ['a', 'a'].map((id) => ({ id, key: new Uint8Array(32) })) } },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
-import { idempotency, type EncryptionKey, type IdempotencyEvent } from './index.ts'
+import { idempotency, type EncryptionKey, type EncryptionOptions, type IdempotencyEvent } from './index.ts'
 import { CorruptRecordError } from './record.ts'
 import { Sealer } from './sealed.ts'
 
@@ -77,5 +77,60 @@ describe('a service', () => {
         error: expect.any(CorruptRecordError),
       }),
     )
+  })
+})
+
+describe('a key that can not be used is refused by its kind and length, and never shown', () => {
+  const secret = 'correct horse battery staple'
+  const bytes = new TextEncoder().encode(secret)
+  const webKey = (algorithm: string, length: number, usages: KeyUsage[]): Promise<CryptoKey> =>
+    crypto.subtle.importKey('raw', new Uint8Array(length), algorithm, false, usages)
+  const first =
+    'encrypt.keys[0].key should be 32 bytes, or a CryptoKey for AES-256-GCM that may encrypt and decrypt'
+
+  test.each<[unknown, string]>([
+    [secret, 'encrypt should be an object with keys, got a text of 28 characters'],
+    [bytes, 'encrypt should be an object with keys, got 28 bytes'],
+    [{ keys: secret }, 'encrypt.keys should be a list of keys, got a text of 28 characters'],
+    [{ keys: bytes }, 'encrypt.keys should be a list of keys, got 28 bytes'],
+    [{ keys: [secret] }, 'encrypt.keys[0] should be an object with id and key, got a text of 28 characters'],
+    [{ keys: [bytes] }, 'encrypt.keys[0] should be an object with id and key, got 28 bytes'],
+    [{ keys: [[secret]] }, 'encrypt.keys[0] should be an object with id and key, got an array of 1'],
+    [{ keys: [null] }, 'encrypt.keys[0] should be an object with id and key, got null'],
+    [{ keys: [{ id: `${secret} ${secret}`, key: bytes }] }, 'characters, got a text of 57 characters'],
+    [{ keys: [{ id: 'a', key: secret }] }, `${first}, got a text of 28 characters`],
+    [{ keys: [{ id: 'a', key: bytes }] }, `${first}, got 28 bytes`],
+    [{ keys: [{ id: 'a', key: bytes.buffer }] }, `${first}, got ArrayBuffer of 28 bytes`],
+    [{ keys: [{ id: 'a', key: [...bytes] }] }, `${first}, got an array of 28`],
+    [{ keys: [{ id: 'a', key: { secret } }] }, `${first}, got a value of type object`],
+    [{ keys: [{ id: 'a', key: 12_345_678n }] }, `${first}, got a value of type bigint`],
+    [{ keys: [{ id: 'a' }] }, `${first}, got undefined`],
+  ])('case %#', (encrypt, message) => {
+    let shown = ''
+    try {
+      idempotency({ store: memoryStore(), encrypt: encrypt as EncryptionOptions })
+    } catch (error) {
+      shown = String(error)
+    }
+    expect(shown).toContain(message)
+    expect(shown).not.toMatch(/horse|99,111|12345678/)
+  })
+
+  test('a key of WebCrypto by what it is for', async () => {
+    const refusal = (keys: EncryptionKey[]) => () => idempotency({ store: memoryStore(), encrypt: { keys } })
+    const cbc = { id: 'a', key: await webKey('AES-CBC', 32, ['encrypt', 'decrypt']) }
+    const short = { id: 'a', key: await webKey('AES-GCM', 16, ['encrypt', 'decrypt']) }
+    const blind = { id: 'a', key: await webKey('AES-GCM', 32, ['encrypt']) }
+    const reader = { id: 'a', key: await webKey('AES-GCM', 32, ['decrypt']) }
+    const derived = { id: 'a', key: await webKey('HKDF', 32, ['deriveBits']) }
+    expect(refusal([cbc])).toThrow(
+      `${first}, got a CryptoKey for AES-CBC of 256 bits that may encrypt and decrypt`,
+    )
+    expect(refusal([short])).toThrow('got a CryptoKey for AES-GCM of 128 bits that may encrypt and decrypt')
+    expect(refusal([blind])).toThrow('got a CryptoKey for AES-GCM of 256 bits that may encrypt')
+    expect(refusal([derived])).toThrow('got a CryptoKey for HKDF that may deriveBits')
+    expect(refusal([reader])).toThrow('got a CryptoKey for AES-GCM of 256 bits that may decrypt')
+    expect(refusal([b, reader])).not.toThrow()
+    expect(refusal([b, blind])).toThrow('AES-256-GCM that may decrypt, got')
   })
 })

@@ -75,30 +75,62 @@ export function isSealed(bytes: Uint8Array): boolean {
   return bytes[0] === VERSION
 }
 
-/** @throws {HoldfastError} `ERR_INVALID_OPTION`; no message shows a key. */
+/** @throws {HoldfastError} `ERR_INVALID_OPTION`; no message shows what may be a key, wherever it was put by mistake. */
 export function checkEncryption(name: string, value: unknown): void {
-  checkKeys(name, value, ['keys'])
+  checkObject(name, value, ['keys'])
   const keys: unknown = Reflect.get(Object(value), 'keys')
-  if (!Array.isArray(keys) || keys.length === 0) throw invalidOption(`${name}.keys`, 'a list of keys', keys)
+  if (!Array.isArray(keys) || keys.length === 0) throw refused(`${name}.keys`, 'a list of keys', keys)
   const ids = new Set<string>()
   for (const [index, entry] of keys.entries()) {
     const at = `${name}.keys[${index}]`
-    checkKeys(at, entry, ['id', 'key'])
+    checkObject(at, entry, ['id', 'key'])
     const id: unknown = Reflect.get(Object(entry), 'id')
     if (typeof id !== 'string' || !/^[\x21-\x7E]{1,64}$/.test(id))
-      throw invalidOption(`${at}.id`, 'a name of 1 to 64 printable characters', id)
+      throw refused(`${at}.id`, 'a name of 1 to 64 printable characters', id)
+    // A name that another key has, too, is one: it is stored in clear.
     if (ids.has(id)) throw invalidOption(`${at}.id`, 'another one than before', id)
     ids.add(id)
     checkKey(`${at}.key`, Reflect.get(Object(entry), 'key'), index === 0)
   }
 }
 
+function checkObject(name: string, value: unknown, known: readonly string[]): void {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!isObject || isBinary(value) || isCryptoKey(value)) {
+    throw refused(name, `an object with ${known.join(' and ')}`, value)
+  }
+  checkKeys(name, value, known)
+}
+
 function checkKey(name: string, key: unknown, encrypts: boolean): void {
   if (key instanceof Uint8Array ? key.length === 32 : isUsable(key, encrypts)) return
-  const got = key instanceof Uint8Array ? `${key.length} bytes` : `a value of type ${typeof key}`
-  const expected = `32 bytes, or a CryptoKey for AES-256-GCM that may ${encrypts ? 'encrypt and decrypt' : 'decrypt'}`
-  throw new HoldfastError('ERR_INVALID_OPTION', `${name} should be ${expected}, got ${got}`)
+  const uses = encrypts ? 'encrypt and decrypt' : 'decrypt'
+  throw refused(name, `32 bytes, or a CryptoKey for AES-256-GCM that may ${uses}`, key)
 }
+
+const refused = (name: string, expected: string, got: unknown): HoldfastError =>
+  new HoldfastError('ERR_INVALID_OPTION', `${name} should be ${expected}, got ${kindOf(got)}`)
+
+/** What a value is and how long, and nothing of what is in it. */
+function kindOf(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`
+  if (value instanceof Uint8Array) return `${value.length} bytes`
+  if (isBinary(value)) return `${kindName(value)} of ${value.byteLength} bytes`
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (isCryptoKey(value)) {
+    const { name } = value.algorithm
+    const bits: unknown = Reflect.get(value.algorithm, 'length')
+    const size = typeof bits === 'number' ? ` of ${bits} bits` : ''
+    return `a CryptoKey for ${name}${size} that may ${value.usages.join(' and ') || 'do nothing'}`
+  }
+  if (value === undefined || value === null) return String(value)
+  return `a value of type ${typeof value}`
+}
+
+const isBinary = (value: unknown): value is ArrayBuffer | ArrayBufferView =>
+  value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+
+const kindName = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
 
 function isUsable(key: unknown, encrypts: boolean): boolean {
   if (!isCryptoKey(key)) return false
