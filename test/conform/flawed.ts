@@ -49,11 +49,16 @@ interface Entry {
 
 const MAX_BODY = 1_048_576
 
-export async function serveFlawed(flaw: Flaw): Promise<Served> {
+/** @param admitted Resolves when the API begins with a request. */
+export async function serveFlawed(
+  flaw: Flaw,
+  admitted?: (response: ServerResponse) => Promise<unknown>,
+): Promise<Served> {
   const api = new FlawedApi(flaw)
   return serve((request, response) => {
     if (request.url === '/__count') response.end(String(api.fixture.count))
-    else void api.serve(request, response)
+    else if (admitted === undefined) void api.serve(request, response)
+    else void admitted(response).then(() => api.serve(request, response))
   })
 }
 

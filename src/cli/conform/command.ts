@@ -40,8 +40,9 @@ The API serves a small fixture at URL, behind its idempotency: /effects counts h
 often it runs, /__count tells. docs/conform.md has it for node:http and in words.
 
 Exit code: 0 when no MUST row failed; 1 when one did, or could not be shown because
-a row it needs failed; 2 when nothing could be run, or used wrongly. Rows that are
-a SHOULD are warnings, rows that are a MAY are told and count for nothing.
+a row it needs failed or requests were too slow to meet; 2 when nothing could be
+run, or used wrongly. Rows that are a SHOULD are warnings, rows that are a MAY are
+told and count for nothing.
 
 Examples:
   holdfast conform http://127.0.0.1:3000

@@ -1,6 +1,6 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
-import type { ConformanceReport, ConformanceResult } from '../../testing/index.ts'
+import type { ConformanceReport, ConformanceResult, ConformanceSummary } from '../../testing/index.ts'
 import { NO_FRAME, withoutTrailingBlanks } from '../frameless.ts'
 
 type Colours = ReturnType<typeof pc.createColors>
@@ -8,12 +8,14 @@ type Colours = ReturnType<typeof pc.createColors>
 /** The table, what failed in detail, and what it comes to, for a person. */
 export function renderReport(report: ConformanceReport, coloured: boolean): string {
   const colours = pc.createColors(coloured)
-  const failures = report.rows.filter(({ level, result }) => level !== 'MAY' && result === 'fail')
+  const details = report.rows.filter(
+    ({ level, result }) => (level !== 'MAY' && result === 'fail') || result === 'inconclusive',
+  )
   return [
     '',
     renderTable(report, colours),
     '',
-    ...failures.flatMap(({ id, level, detail }) => [`  ${colours.bold(id)} ${level}: ${detail}`, '']),
+    ...details.flatMap(({ id, level, detail }) => [`  ${colours.bold(id)} ${level}: ${detail}`, '']),
     ...verdict(report, colours),
   ].join('\n')
 }
@@ -35,17 +37,22 @@ function resultOf(
   { dim, green, red, yellow }: Colours,
 ): string {
   if (result === 'pass') return green('✔ pass')
+  if (result === 'inconclusive') return yellow('? inconclusive')
   if (result === 'skipped') return dim(`- ${detail}`)
   if (level === 'MUST') return red('✘ fail')
   return level === 'SHOULD' ? yellow('! warning') : dim('- not offered')
 }
 
 function verdict({ url, summary }: ConformanceReport, { bold, green, red }: Colours): string[] {
-  const { passed, failed, blocked, warnings, notOffered, skipped } = summary
+  const { passed, failed, blocked, inconclusive, warnings, notOffered, skipped } = summary
   const counts =
-    `${passed} passed, ${failed} failed, ${blocked} not shown since another failed, ${warnings} warnings, ` +
-    `${notOffered} not offered, ${skipped} skipped`
+    `${passed} passed, ${failed} failed, ${blocked} not shown since another failed, ${inconclusive} inconclusive, ` +
+    `${warnings} warnings, ${notOffered} not offered, ${skipped} skipped`
   const mark = summary.conforms ? green(bold('✔')) : red(bold('✘'))
-  const sentence = summary.conforms ? 'does what an API must' : 'does not do all that an API must'
-  return [`  ${mark} ${bold(url)} ${sentence}: ${counts}.`]
+  return [`  ${mark} ${bold(url)} ${sentenceOf(summary)}: ${counts}.`]
+}
+
+function sentenceOf({ conforms, failed }: ConformanceSummary): string {
+  if (conforms) return 'does what an API must'
+  return failed > 0 ? 'does not do all that an API must' : 'was not shown to do all that an API must'
 }

@@ -19,7 +19,8 @@ export interface Ask {
   readonly signal?: AbortSignal
 }
 
-const POLL_MS = 10
+/** Between two questions: soon at first, and less often the longer it takes. */
+const POLL = { firstMs: 10, factor: 1.3, maxMs: 200 } as const
 
 /** The API under test, as the rows speak to it. */
 export class Api {
@@ -95,9 +96,9 @@ export class Api {
   /** Asks `condition` again and again, at most `forMs`. */
   async until(condition: () => Promise<boolean>, forMs: number): Promise<boolean> {
     const endMs = systemClock.now() + forMs
-    while (!(await condition())) {
+    for (let waitMs: number = POLL.firstMs; !(await condition()); waitMs *= POLL.factor) {
       if (this.signal.aborted || systemClock.now() > endMs) return false
-      await delay(systemClock, POLL_MS, new Scope())
+      await delay(systemClock, Math.min(waitMs, POLL.maxMs), new Scope())
     }
     return true
   }

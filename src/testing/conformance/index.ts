@@ -1,7 +1,7 @@
 import { invalidOption } from '../../validate.ts'
 import { settle, type ConformanceOptions } from './options.ts'
 import { summarize, type ConformanceReport } from './report.ts'
-import { Failed } from './failure.ts'
+import { Failed, Inconclusive } from './failure.ts'
 import type { ConformanceLevel } from './row.ts'
 import { rows } from './rows/index.ts'
 import { notBlackBox } from './rows/not-black-box.ts'
@@ -27,8 +27,8 @@ export interface ConformanceTest {
   /** `D5 MUST: a key is not taken for another body`. */
   readonly name: string
   /**
-   * Rejects where the API does not do it, with what was sent, expected and got, or with a `ConformanceSetupError` where
-   * nothing could be run. Resolves with `pass`, or with `skipped` and the reason.
+   * Rejects where the API does not do it, with what was sent, expected and got; where it was too slow to tell; and with
+   * a `ConformanceSetupError` where nothing could be run. Resolves with `pass`, or with `skipped` and the reason.
    */
   readonly run: () => Promise<ConformanceResult>
 }
@@ -51,6 +51,7 @@ export function conformance(options: ConformanceOptions): readonly ConformanceTe
     async run() {
       const result = await suite.check(row)
       if (result.result === 'fail') throw new Failed(result.detail)
+      if (result.result === 'inconclusive') throw new Inconclusive(result.detail)
       return result
     },
   }))

@@ -7,6 +7,8 @@ export interface ConformanceSummary {
   readonly failed: number
   /** MUST rows that could not be run, since a row they need failed. */
   readonly blocked: number
+  /** Rows of any level that told nothing, since the API or this machine was too slow. */
+  readonly inconclusive: number
   /** SHOULD rows that failed. */
   readonly warnings: number
   /** MAY rows that failed. */
@@ -14,7 +16,7 @@ export interface ConformanceSummary {
   /** Skipped for another reason: the API does not offer what they are about. */
   readonly skipped: number
   readonly notBlackBox: number
-  /** No MUST row failed or was blocked. */
+  /** No MUST row failed, was blocked or told nothing. */
   readonly conforms: boolean
 }
 
@@ -34,14 +36,16 @@ export function summarize(
   const failures = (level: string): number => count((row) => row.result === 'fail' && row.level === level)
   const failed = failures('MUST')
   const blocked = count(({ level, blockedBy }) => level === 'MUST' && blockedBy !== undefined)
+  const unshown = count(({ level, result }) => level === 'MUST' && result === 'inconclusive')
   return {
     passed: count(({ result }) => result === 'pass'),
     failed,
     blocked,
+    inconclusive: count(({ result }) => result === 'inconclusive'),
     warnings: failures('SHOULD'),
     notOffered: failures('MAY'),
     skipped: count(({ result }) => result === 'skipped') - blocked,
     notBlackBox: notBlackBox.length,
-    conforms: failed + blocked === 0,
+    conforms: failed + blocked + unshown === 0,
   }
 }

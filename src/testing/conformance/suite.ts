@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.ts'
 import { Api } from './api.ts'
 import type { Settings } from './options.ts'
-import { Failed, Skipped } from './failure.ts'
+import { Failed, Inconclusive, Skipped } from './failure.ts'
 import type { ConformanceLevel, Row } from './row.ts'
 import { rows } from './rows/index.ts'
 import { probe } from './setup.ts'
@@ -11,8 +11,9 @@ export interface ConformanceResult {
   readonly id: string
   readonly level: ConformanceLevel
   readonly title: string
-  readonly result: 'pass' | 'fail' | 'skipped'
-  /** What was sent, expected and got; or why the row was skipped. */
+  /** `inconclusive`: the API or this machine was too slow to tell. */
+  readonly result: 'pass' | 'fail' | 'inconclusive' | 'skipped'
+  /** What was sent, expected and got; or why the row was skipped or tells nothing. */
   readonly detail?: string
   /** The row that failed, without which this one would tell nothing. */
   readonly blockedBy?: string
@@ -77,6 +78,7 @@ export class Suite {
       return { result: 'pass' }
     } catch (error) {
       if (error instanceof Skipped) return { result: 'skipped', detail: error.message }
+      if (error instanceof Inconclusive) return { result: 'inconclusive', detail: error.message }
       if (error instanceof Failed) return { result: 'fail', detail: error.message }
       throw error
     } finally {

@@ -1,5 +1,13 @@
+import { systemClock } from '../../../clock.ts'
 import type { Api, Ask } from '../api.ts'
-import { duringRun, startRun } from '../during.ts'
+import {
+  duringRun,
+  sendWitness,
+  startRun,
+  untilOverlapped,
+  type Attempt,
+  type RunningAsk,
+} from '../during.ts'
 import { describe, header, isSuccess, runOf, type Reply } from '../exchange.ts'
 import { expect, expectReplay, isSame } from '../expect.ts'
 import { Skipped } from '../failure.ts'
@@ -14,6 +22,59 @@ async function duplicate(
 ): Promise<{ readonly ask: Ask; readonly first: Reply; readonly got: Reply }> {
   const { ask, first, meanwhile } = await duringRun(api, (ask) => api.send({ ...ask, headers }))
   return { ask: { ...ask, headers }, first, got: meanwhile }
+}
+
+async function allAtOnce(api: Api, delayMs: number): Promise<Attempt<void>> {
+  const ask: Ask = { key: api.newKey(), body: { delayMs } }
+  const sent = `${AT_ONCE} at once, with the same key and body`
+  const endsAfterMs = systemClock.now() + delayMs
+  const isRunning = (): boolean => systemClock.now() < endsAfterMs
+  const sendOne = async (): Promise<Answered> => {
+    const reply = await api.send(ask)
+    return { reply, inTime: isRunning() }
+  }
+  const { value, runs: allRuns } = await api.counting(async () => {
+    const answers = Promise.all(Array.from({ length: AT_ONCE }, sendOne))
+    const witness = await sendWitness(api, isRunning)
+    return { answers: await answers, witness }
+  })
+  const { answers, witness } = value
+  const runs = allRuns - (witness.ran ? 1 : 0)
+  expect(runs === 1, { sent, expected: 'one run', got: `${runs} runs` })
+  const first = answers.find(({ reply }) => isSuccess(reply))?.reply
+  expect(first !== undefined, { sent, expected: 'a 2xx', got: answers[0]?.reply ?? 'nothing' })
+  const others = answers.filter(({ reply }) => reply !== first)
+  const odd = others.find(({ reply }) => reply.status !== 409 && !(first && isSame(first, reply)))
+  expect(odd === undefined, {
+    sent,
+    expected: 'a 409 or the one answer for the others',
+    got: odd?.reply ?? '',
+  })
+  return { value: undefined, overlapped: witness.inTime || others.every(({ inTime }) => inTime) }
+}
+
+interface Answered {
+  readonly reply: Reply
+  readonly inTime: boolean
+}
+
+interface Left {
+  readonly ask: RunningAsk
+  /** Of the run that the client left. */
+  readonly number: number
+  /** How often the handler had run when the client was gone. */
+  readonly before: number
+}
+
+/** A client that surely goes away while the handler of its request runs. */
+async function leaveDuringRun(api: Api, delayMs: number): Promise<Attempt<Left>> {
+  const ask = { key: api.newKey(), body: { delayMs } }
+  const client = new AbortController()
+  const { number, reply, isRunning } = await startRun(api, { ...ask, signal: client.signal })
+  client.abort()
+  await reply
+  const { inTime } = await sendWitness(api, isRunning)
+  return { value: { ask, number, before: await api.count() }, overlapped: inTime }
 }
 
 /** How long it takes until a request that was cut off is over and saved, at most. */
@@ -50,17 +111,7 @@ export const concurrency: readonly Row[] = [
     id: 'P1',
     level: 'MUST',
     title: 'of fifty identical requests at once one runs',
-    async run(api) {
-      const ask: Ask = { key: api.newKey(), body: { delayMs: api.settings.delayMs } }
-      const sent = `${AT_ONCE} at once, with the same key and body`
-      const all = Array.from({ length: AT_ONCE }, () => ask)
-      const { value: replies, runs } = await api.counting(() => Promise.all(all.map((one) => api.send(one))))
-      expect(runs === 1, { sent, expected: 'one run', got: `${runs} runs` })
-      const first = replies.find(isSuccess)
-      expect(first !== undefined, { sent, expected: 'a 2xx', got: replies[0] ?? 'nothing' })
-      const odd = replies.find((reply) => reply.status !== 409 && !(first && isSame(first, reply)))
-      expect(odd === undefined, { sent, expected: 'a 409 or the one answer for the others', got: odd ?? '' })
-    },
+    run: (api) => untilOverlapped(api, (delayMs) => allAtOnce(api, delayMs)),
   },
   {
     id: 'P2',
@@ -79,21 +130,16 @@ export const concurrency: readonly Row[] = [
     title: 'a client that goes away while the handler runs can ask for its answer later',
     needs: ['D9'],
     async run(api) {
-      const ask: Ask = { key: api.newKey(), body: { delayMs: api.settings.delayMs } }
-      const client = new AbortController()
-      const { reply } = await startRun(api, { ...ask, signal: client.signal })
-      const run = await api.count()
-      client.abort()
-      await reply
+      const { ask, number, before } = await untilOverlapped(api, (delayMs) => leaveDuringRun(api, delayMs))
       let got = await api.send(ask)
       await api.until(async () => {
         if (got.status === 409) got = await api.send(ask)
         return got.status !== 409
-      }, settledWithinMs(api.settings.delayMs))
-      const runs = (await api.count()) - run
-      const isRight = isSuccess(got) && runOf(got) === run && runs === 0
-      const sent = `${String(ask.key)} again, after the first client had gone`
-      expect(isRight, { sent, expected: `the answer of run ${run}, and no other run`, got, runs })
+      }, settledWithinMs(ask.body.delayMs))
+      const runs = (await api.count()) - before
+      const isRight = isSuccess(got) && runOf(got) === number && runs === 0
+      const sent = `${ask.key} again, after the first client had gone`
+      expect(isRight, { sent, expected: `the answer of run ${number}, and no other run`, got, runs })
     },
   },
   {
