@@ -21,7 +21,7 @@ interface Run {
   readonly number: number
   readonly reply: Promise<Reply>
   /** Whether the handler surely runs: it is not answered, and its time can not be over. */
-  isRunning(): boolean
+  readonly isRunning: () => boolean
 }
 
 export interface Attempt<T> {
