@@ -13,6 +13,7 @@ import { encodeRecord } from './record.ts'
 import { releasesKey } from './release-rule.ts'
 import { replay } from './replay.ts'
 import { TransactionLostError, TransactionRun } from './transaction.ts'
+import type { HeldResponse } from './unprotected.ts'
 
 /** What a framework has to do with the response its handler made. */
 export type Verdict =
@@ -22,6 +23,11 @@ export type Verdict =
   | { readonly type: 'other'; readonly answer: Answer }
   /** Discard it: the transaction it was made in has rolled back, and the handler may respond again. */
   | { readonly type: 'void'; readonly error: unknown }
+
+/** What a handler threw, where a framework's error handler answers for it. */
+export interface Thrown {
+  readonly error: unknown
+}
 
 /** A response found in what `transaction(fn)` resolved to, and what the handler gets in its place. */
 export interface EarlyResponse {
@@ -46,6 +52,7 @@ export class Execution implements Idempotency {
   #transaction: TransactionRun | undefined
   #began = false
   #verdict: Promise<Verdict> | undefined
+  #hold: (() => HeldResponse) | undefined
   #saved: Uint8Array | undefined
 
   /** @param onEnd - hears that the key is settled, and what was recorded if anything was */
@@ -74,6 +81,11 @@ export class Execution implements Idempotency {
     this.#began = true
   }
 
+  /** For frameworks that can't take a response back: what keeps it until the handler's part of a transaction is done. */
+  holdWith(hold: () => HeldResponse): void {
+    this.#hold = hold
+  }
+
   downstreamKey(name: string): string {
     return downstreamKeyFrom(this.#claim.fingerprint, name)
   }
@@ -86,6 +98,7 @@ export class Execution implements Idempotency {
     this.#transaction = run
     // Until it ends nobody else can take the key over, and a heartbeat would wait for it.
     this.#heartbeat.stop()
+    const held = this.#hold?.()
     let early: EarlyResponse | undefined
     const perform = async (client: unknown): Promise<T> => {
       // The type is the caller's word for what its store hands out.
@@ -94,9 +107,11 @@ export class Execution implements Idempotency {
       return value
     }
     const value = await run.perform(perform).catch((error: unknown) => {
+      held?.discard()
       this.#heartbeat = this.#startHeartbeat()
       throw error
     })
+    held?.release()
     const verdict = await (early === undefined ? this.#verdict : this.respond(early.response))
     if (verdict !== undefined && verdict.type !== 'own') throw new TransactionLostError()
     // What stands in for the response is of the same kind.
@@ -104,11 +119,12 @@ export class Execution implements Idempotency {
   }
 
   /**
-   * The handler's response is complete, or known to be a stream. Only the first one counts. `threw`: it is what the
+   * The handler's response is complete, or known to be a stream. Only the first one counts. `thrown`: it is what the
    * framework's error handler made of a throw.
    */
-  respond(response: HandlerResponse, threw = false): Promise<Verdict> {
-    this.#verdict ??= this.#settle(response, threw)
+  respond(response: HandlerResponse, thrown?: Thrown): Promise<Verdict> {
+    this.#verdict ??=
+      thrown === undefined ? this.#settle(response, false) : this.#settleThrow(response, thrown.error)
     return this.#verdict
   }
 
@@ -121,12 +137,12 @@ export class Execution implements Idempotency {
       }
       return earlier
     }
-    this.#verdict = this.#settle(this.#problem('handler-failed'), true)
+    const failure = this.#problem('handler-failed')
+    const recorded: Verdict = { type: 'other', answer: asStored(failure) }
+    this.#verdict = this.#settleUnanswered(failure, error, recorded)
     const verdict = await this.#verdict
-    if (verdict.type !== 'own') return verdict
-    // What the store could not do is no failure of the handler.
-    if (!(error instanceof TransactionLostError)) return undefined
-    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+    const goesOn = verdict.type === 'own' || verdict === recorded
+    return goesOn && !(error instanceof TransactionLostError) ? undefined : verdict
   }
 
   /** Nobody is going to respond any more: what can be undone is, otherwise the key is left to the abandoned policy. */
@@ -134,6 +150,20 @@ export class Execution implements Idempotency {
     if (this.#verdict !== undefined) return
     if (this.#transaction === undefined) this.#heartbeat.stop()
     else await this.fail(new TransactionLostError())
+  }
+
+  async #settleThrow(response: HandlerResponse, error: unknown): Promise<Verdict> {
+    const verdict = await this.#settle(response, true)
+    // What the store could not do is no failure of the handler.
+    const isLost = error instanceof TransactionLostError && verdict.type === 'own'
+    if (!isLost || verdict.status === 'stored') return verdict
+    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+  }
+
+  /** Whatever somebody outside makes of the error, its client is told what is recorded. */
+  async #settleUnanswered(failure: Answer, error: unknown, recorded: Verdict): Promise<Verdict> {
+    const verdict = await this.#settleThrow(failure, error)
+    return verdict.type === 'own' && verdict.status === 'stored' ? recorded : verdict
   }
 
   async #settle(response: HandlerResponse, threw: boolean): Promise<Verdict> {
@@ -273,6 +303,11 @@ export class Execution implements Idempotency {
     })
   }
 }
+
+const asStored = (answer: Answer): Answer => ({
+  ...answer,
+  headers: [...answer.headers, ['idempotency-status', 'stored']],
+})
 
 const isSame = (one: Uint8Array, other: Uint8Array | undefined): boolean =>
   one.length === other?.length && one.every((byte, index) => byte === other[index])

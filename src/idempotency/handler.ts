@@ -1,7 +1,7 @@
 import type { HandlerResponse } from './answer.ts'
 import { attach } from './context.ts'
 import { Engine, KEY_HEADER, type RequestView } from './engine.ts'
-import type { EarlyResponse, Execution } from './execution.ts'
+import type { EarlyResponse, Execution, Thrown } from './execution.ts'
 import type { IdempotencyOptions } from './options.ts'
 import type { WhenGone } from './waiting.ts'
 import { limitedBytes } from './web-body.ts'
@@ -46,8 +46,8 @@ export interface WebExchange<Req extends object> {
   handle(): Promise<Response>
   /** Headers of the response that middleware outside had set before: they are not the handler's. */
   readonly entry?: Headers
-  /** Whether what `handle` resolved to is an error handler's, for what was thrown. */
-  threw?(): boolean
+  /** What was thrown, where what `handle` resolved to is an error handler's. */
+  thrown?(): Thrown | undefined
 }
 
 /** What every framework on web-standard requests does with one. */
@@ -148,10 +148,10 @@ class WebRun {
 function judged<Req extends object>(
   response: HandlerResponse,
   exchange: WebExchange<Req>,
-): [response: HandlerResponse, threw: boolean] {
+): [response: HandlerResponse, thrown: Thrown | undefined] {
   const headers = response.headers.filter(([name, value]) => exchange.entry?.get(name) !== value)
   // An error that was answered with a success has been dealt with.
-  return [{ ...response, headers }, response.status >= 400 && exchange.threw?.() === true]
+  return [{ ...response, headers }, response.status >= 400 ? exchange.thrown?.() : undefined]
 }
 
 /** Workers stop with the response, or with the client, unless told what is still to be done. */

@@ -17,6 +17,7 @@ import * as forNest from '../../src/idempotency/frameworks/nest.ts'
 import { idempotencyOf, type IdempotencyStore } from '../../src/idempotency/index.ts'
 import type { VirtualClock } from '../../src/testing/virtual-clock.ts'
 import {
+  bytesOf,
   clientOf,
   listening,
   scopeBy,
@@ -71,9 +72,11 @@ class FrameworkService extends SocketService {
       const output = await this.run({ ...call, idempotency: idempotencyOf(context), early })
       if (output === 'ended' || output instanceof Response) return
       const { status = 200, statusText, headers = {} } = output
+      // What was written early has been taken back.
+      context.respond = true
       for (const [name, value] of Object.entries(headers)) context.set(name, [value].flat())
       const hadType = context.response.get('content-type') !== ''
-      context.body = Buffer.from(await bytesOf(output))
+      context.body = bytesOf(output)
       if (!hadType) context.remove('content-type')
       context.status = status
       if (statusText !== undefined) context.message = statusText
@@ -99,12 +102,12 @@ class FrameworkService extends SocketService {
     app.all('*', async (request, reply) => {
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.of()
       const early = (output: Output): Early => {
-        void sendWith(reply, output)
+        sendWith(reply, output)
         return 'ended'
       }
       const { method, url: target } = request
       const output = await this.run({ method, target, body, idempotency: idempotencyOf(request), early })
-      if (output !== 'ended' && !(output instanceof Response)) await sendWith(reply, output)
+      if (output !== 'ended' && !(output instanceof Response)) sendWith(reply, output)
       return reply
     })
     await app.register(forFastify.idempotency({ ...this.options(options), ...scope }))
@@ -140,16 +143,11 @@ class FrameworkService extends SocketService {
   }
 }
 
-async function bytesOf(output: Output): Promise<ArrayBuffer> {
-  return new Response(toResponse(output).body).arrayBuffer()
-}
-
-async function sendWith(reply: FastifyReply, output: Output): Promise<void> {
+function sendWith(reply: FastifyReply, output: Output): void {
   const { status = 200, statusText, headers = {} } = output
-  const bytes = Buffer.from(await bytesOf(output))
   if (statusText !== undefined) reply.raw.statusMessage = statusText
   for (const [name, value] of Object.entries(headers)) reply.header(name, value)
-  void reply.code(status).send(bytes)
+  void reply.code(status).send(bytesOf(output))
 }
 
 type Listener = (request: ExpressRequest, response: ServerResponse) => Promise<void>

@@ -745,14 +745,31 @@ const saving: readonly ServiceCase[] = [
   },
   {
     id: 'save',
-    name: 'a throw after the handler has begun is saved as a 500',
+    name: 'what is thrown need not be an error to give the key back',
+    async run(service) {
+      service.handle = () => {
+        // oxlint-disable-next-line typescript/only-throw-error -- what a handler may do
+        if (service.count === 1) throw { reason: 'no error' }
+        return { status: 201, body: 'done' }
+      }
+      await service.send({ key: KEY }).catch(() => undefined)
+      assert.equal((await service.send({ key: KEY })).text, 'done')
+    },
+  },
+  {
+    id: 'save',
+    name: 'a throw after the handler has begun is saved as a 500, and its own client is told the same',
     async run(service) {
       service.handle = ({ idempotency }) => {
         idempotency.began()
         throw new Error('secret detail')
       }
-      await service.send({ key: KEY }).catch(() => undefined)
+      const first = await service.send({ key: KEY }).catch(() => undefined)
       const again = await service.send({ key: KEY })
+      if (first !== undefined) {
+        assertReplay(first, again)
+        assert.equal(first.headers.get('idempotency-status'), 'stored')
+      }
       assert.equal(again.status, 500)
       assert.equal(again.headers.get('idempotent-replayed'), 'true')
       assert.equal(again.headers.get('idempotency-status'), 'stored')
@@ -802,6 +819,7 @@ const bypassing: readonly ServiceCase[] = [
         headers: { 'access-control-allow-origin': '*', 'access-control-allow-headers': 'Idempotency-Key' },
       })
       const preflight = await service.send({ method: 'OPTIONS' })
+      assert.equal(preflight.status, 204)
       assert.equal(preflight.headers.get('access-control-allow-headers'), 'Idempotency-Key')
     },
   },
@@ -1090,6 +1108,80 @@ const handling: readonly ServiceCase[] = [
   },
 ]
 
+const POLICY = 'https://api.test/docs/idempotency'
+
+function assertPointsToPolicy(reply: Reply, status: number, code: string): void {
+  assertProblem(reply, status, code)
+  assert.equal(problemOf(reply)['type'], `${POLICY}#${code}`)
+  assert.equal(reply.headers.get('link'), `<${POLICY}>; rel="describedby"`)
+}
+
+const policy: readonly ServiceCase[] = [
+  {
+    id: 'D6, D12',
+    name: 'every problem points to the policy, whatever it is about',
+    options: { policyUrl: POLICY, required: true, maxBodyBytes: 10, maxResponseBytes: 10 },
+    faults: { heartbeat: Array.from({ length: 100 }, () => 'before' as const) },
+    async run(service) {
+      assertPointsToPolicy(await service.send(), 400, 'key-missing')
+      assertPointsToPolicy(await service.send({ key: 'a b' }), 400, 'key-malformed')
+      assertPointsToPolicy(await service.send({ key: '1', body: 'x'.repeat(11) }), 413, 'body-too-large')
+      const gate = barrier()
+      service.handle = async () => {
+        await gate.opened
+        return { status: 201, body: 'longer than is kept' }
+      }
+      const first = service.send({ key: '1' })
+      await until(() => service.count === 1)
+      assertPointsToPolicy(await service.send({ key: '1' }), 409, 'request-in-flight')
+      assertPointsToPolicy(await service.send({ key: '1', body: 'B' }), 422, 'key-reused')
+      await service.clock.advance(30_001)
+      assertPointsToPolicy(await service.send({ key: '1' }), 409, 'outcome-unknown')
+      gate.open()
+      await first
+      assertPointsToPolicy(await service.send({ key: '1' }), 409, 'response-not-replayable')
+    },
+  },
+  {
+    id: 'D6, D12',
+    name: 'a problem of a throw points to the policy',
+    options: { policyUrl: POLICY },
+    async run(service) {
+      service.handle = ({ idempotency }) => {
+        idempotency.began()
+        throw new Error('broken')
+      }
+      await service.send({ key: KEY }).catch(() => undefined)
+      const reply = await service.send({ key: KEY })
+      // Where a framework has an error handler its page is recorded in place of a problem.
+      const isPage = reply.headers.get('content-type')?.startsWith('text/html') === true
+      if (!isPage) assertPointsToPolicy(reply, 500, 'handler-failed')
+    },
+  },
+  {
+    id: 'D6, D12',
+    name: 'a problem of limits points to the policy',
+    options: { policyUrl: POLICY, maxKeysPerScope: 1, scope: (client) => client },
+    async run(service) {
+      const alice = { 'x-client': 'alice' }
+      await service.send({ key: '1', headers: alice })
+      assertPointsToPolicy(await service.send({ key: '2', headers: alice }), 429, 'too-many-keys')
+    },
+  },
+  {
+    id: 'D6, D12',
+    name: 'a problem of the store points to the policy',
+    options: { policyUrl: POLICY },
+    faults: { acquire: Array.from({ length: 100 }, () => 'before' as const) },
+    async run(service) {
+      const reply = service.send({ key: KEY })
+      await until(() => service.clock.pending > 0)
+      await service.clock.advance(2000)
+      assertPointsToPolicy(await reply, 503, 'store-unavailable')
+    },
+  },
+]
+
 export const serviceCases: readonly ServiceCase[] = [
   ...syntax,
   ...identity,
@@ -1103,4 +1195,5 @@ export const serviceCases: readonly ServiceCase[] = [
   ...limits,
   ...failures,
   ...handling,
+  ...policy,
 ]

@@ -117,12 +117,17 @@ abstract class BaseService implements Service {
   abstract [Symbol.asyncDispose](): Promise<void>
 }
 
-const bytesOf = (part: string | Uint8Array): Uint8Array =>
+const encoded = (part: string | Uint8Array): Uint8Array =>
   typeof part === 'string' ? new TextEncoder().encode(part) : part
 
 function parts(body: Output['body']): Uint8Array[] {
   if (body === undefined) return []
-  return typeof body === 'string' || body instanceof Uint8Array ? [bytesOf(body)] : body.map(bytesOf)
+  return typeof body === 'string' || body instanceof Uint8Array ? [encoded(body)] : body.map(encoded)
+}
+
+/** None where the status has none. */
+export function bytesOf({ status = 200, body }: Output): Buffer {
+  return Buffer.concat([204, 205, 304].includes(status) ? [] : parts(body))
 }
 
 function headerLines(headers: Output['headers'] = {}): [string, string][] {
@@ -136,9 +141,9 @@ function keysOf(key: Sent['key']): readonly string[] {
   return typeof key === 'string' ? [key] : key
 }
 
-export function toResponse({ status = 200, statusText = '', headers, body }: Output): Response {
-  const bodiless = [204, 205, 304].includes(status)
-  const content = bodiless ? null : Buffer.concat(parts(body))
+export function toResponse(output: Output): Response {
+  const { status = 200, statusText = '', headers } = output
+  const content = [204, 205, 304].includes(status) ? null : new Uint8Array(bytesOf(output))
   return new Response(content, { status, statusText, headers: headerLines(headers) })
 }
 
@@ -181,7 +186,7 @@ export class WebService extends BaseService {
   async send({ method = 'POST', path = '/effects', key, headers, body, signal }: Sent = {}): Promise<Reply> {
     const all = new Headers(headers)
     for (const line of keysOf(key)) all.append('idempotency-key', line)
-    const content = body === undefined ? null : Buffer.from(bytesOf(body))
+    const content = body === undefined ? null : Buffer.from(encoded(body))
     const response = await this.handler(
       new Request(`http://service.test${path}`, {
         method,

@@ -101,7 +101,7 @@ function watchMethod(layer: object, name: string): boolean {
   if (watched.has(original)) return true
   const watching = function (this: unknown, ...args: unknown[]): unknown {
     const run = runs.get(args[1])
-    if (run !== undefined) run.threw = true
+    if (run?.takesOver(args[0])) return undefined
     return Reflect.apply(original, this, args)
   }
   watched.add(watching)

@@ -18,7 +18,7 @@ import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
-import { committed } from '../unprotected.ts'
+import { committed, type HeldResponse } from '../unprotected.ts'
 import { createStamp } from '../../stamp.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
@@ -45,6 +45,7 @@ export interface FastifyReply {
 /** As much of a Fastify instance as is needed here. */
 export interface FastifyHooks<Request, Reply> {
   addHook(name: 'onRequest', hook: (request: Request, reply: Reply) => Promise<unknown>): unknown
+  addHook(name: 'onError', hook: (request: Request, reply: Reply, error: unknown) => Promise<void>): unknown
   addHook(
     name: 'onSend',
     hook: (request: Request, reply: Reply, payload: unknown) => Promise<unknown>,
@@ -73,6 +74,8 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
   const engine = new Engine(options)
   const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
     instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
+    // What is thrown comes by before an error handler makes a response of it.
+    instance.addHook('onError', async (_, reply, error) => running.get(reply)?.run.threw(error))
     instance.addHook('onSend', (request, reply, payload) => leave(request, reply, payload))
   }
   // The hooks are for the scope that registers the plugin, not for one of its own.
@@ -97,7 +100,16 @@ async function enter<Request extends FastifyRequest>(
     if (run !== undefined) watch(reply, run)
   }
   const response = reply.raw
-  await serve(engine, { source: request, request: raw, response, target, advice: ADVICE, proceed, answer })
+  await serve(engine, {
+    source: request,
+    request: raw,
+    response,
+    target,
+    advice: ADVICE,
+    holdReply: () => held(reply),
+    proceed,
+    answer,
+  })
   // The sign that the hook has answered.
   return answered.get(reply) === undefined ? undefined : reply
 }
@@ -105,11 +117,43 @@ async function enter<Request extends FastifyRequest>(
 function watch(reply: FastifyReply, run: HandlerRun): void {
   const holder = holderOf(reply)
   running.set(reply, { run, holder, entry: new HeadersOnEntry(holder) })
-  const send = reply.send.bind(reply)
-  // Whatever is thrown is sent, for an error handler to make a response of.
+}
+
+/**
+ * Keeps what a handler sends until its transaction has ended: of two responses Fastify would send both. Who returns the
+ * reply inside would wait for what waits for him.
+ */
+function held(reply: FastifyReply): HeldResponse {
+  const { statusCode } = reply
+  const entry = new HeadersOnEntry(holderOf(reply))
+  let sent: unknown[] | undefined
   reply.send = (...args) => {
-    if (args[0] instanceof Error) run.threw = true
-    return send(...args)
+    if (sent === undefined || args[0] instanceof Error) sent = args
+    return reply
+  }
+  Reflect.set(reply, 'then', (fulfilled: () => void) => fulfilled())
+  const end = (): void => {
+    Reflect.deleteProperty(reply, 'send')
+    Reflect.deleteProperty(reply, 'then')
+  }
+  return {
+    release() {
+      end()
+      if (sent === undefined) return
+      const args = sent
+      sent = undefined
+      reply.send(...args)
+      // What a handler resolves to would be sent too, and is nothing where it should have been the reply.
+      const send = reply.send.bind(reply)
+      reply.send = (...more) => (more[0] === undefined ? reply : send(...more))
+    },
+    discard() {
+      end()
+      if (sent === undefined) return
+      sent = undefined
+      entry.restore()
+      reply.code(statusCode)
+    },
   }
 }
 

@@ -11,6 +11,7 @@
  * app.use(idempotency({ store: memoryStore() }))
  */
 import { Engine } from '../engine.ts'
+import type { Thrown } from '../execution.ts'
 import { keepAlive, respond } from '../handler.ts'
 import type { IdempotencyOptions } from '../options.ts'
 
@@ -42,8 +43,8 @@ export function idempotency<Context extends HonoContext = HonoContext>(
       await next()
       return context.res
     }
-    const threw = (): boolean => context.error !== undefined
-    const work = respond(engine, { source: context, request: context.req.raw, handle, entry, threw })
+    const thrown = (): Thrown | undefined => (context.error ? { error: context.error } : undefined)
+    const work = respond(engine, { source: context, request: context.req.raw, handle, entry, thrown })
     keepAlive(waitersOf(context), work)
     const response = await work
     // Where nothing ran, Hono adds what middleware outside has set.

@@ -86,8 +86,7 @@ function watched<Stream extends Observable>(stream: Stream, run: HandlerRun): St
     stream.subscribe({
       next: (value: unknown) => observer.next(value),
       error: (error: unknown) => {
-        run.threw = true
-        observer.error(error)
+        if (!run.takesOver(error)) observer.error(error)
       },
       complete: () => observer.complete(),
     }),

@@ -2,8 +2,10 @@ import type { ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import { attach, type Idempotency } from '../context.ts'
 import type { Engine } from '../engine.ts'
-import type { Execution, Verdict } from '../execution.ts'
+import type { Execution, Thrown, Verdict } from '../execution.ts'
 import type { Settings } from '../options.ts'
+import { TransactionLostError } from '../transaction.ts'
+import type { HeldResponse } from '../unprotected.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, sendAnswer } from './capture.ts'
 import { hold } from './hold.ts'
@@ -15,6 +17,8 @@ export interface Exchange<Req extends object> extends Incoming<Req> {
   readonly advice: string
   /** Sends a whole response. Default: straight to `response`. */
   answer?(answer: Answer): unknown
+  /** Keeps back what the handler sends by the framework's own means; for frameworks that can't take it back. */
+  readonly holdReply?: () => HeldResponse
   /** Goes on to the handler; without a run nobody stands between. */
   proceed(run?: HandlerRun): unknown
 }
@@ -30,7 +34,8 @@ export async function serve<Req extends object>(
   if (screening.type === 'refused') return answerTo(exchange, screening.answer)
   if (screening.type === 'unprotected') {
     const { context } = screening
-    context.holdWith(() => hold(response, engine.settings.maxResponseBytes))
+    const { maxResponseBytes } = engine.settings
+    context.holdWith(() => together(hold(response, maxResponseBytes), exchange.holdReply?.()))
     attachTo(exchange, context)
     if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
     return exchange.proceed()
@@ -40,7 +45,15 @@ export async function serve<Req extends object>(
   if (admission === undefined) return undefined
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
+  if (exchange.holdReply) admission.execution.holdWith(exchange.holdReply)
   return new HandlerRun(engine.settings, admission.execution, response).go((run) => exchange.proceed(run))
+}
+
+function together(...held: (HeldResponse | undefined)[]): HeldResponse {
+  return {
+    release: () => held.forEach((each) => each?.release()),
+    discard: () => held.forEach((each) => each?.discard()),
+  }
 }
 
 function answerTo<Req extends object>(exchange: Exchange<Req>, answer: Answer): unknown {
@@ -73,8 +86,7 @@ function goneAsUndefined(error: unknown): undefined {
 
 /** A handler under a key of its own, whose response is captured on its way to the socket. */
 export class HandlerRun {
-  /** Set by a framework whose error handler answers for what was thrown: that response is then judged as a throw's. */
-  threw = false
+  #thrown: Thrown | undefined
   readonly #settings: Settings
   readonly #execution: Execution
   readonly #capture: ResponseCapture
@@ -86,6 +98,22 @@ export class HandlerRun {
     this.#capture = new ResponseCapture(response, settings.maxResponseBytes, (captured) =>
       this.#judge(captured),
     )
+  }
+
+  /** For frameworks whose error handler answers for what was thrown: that response is then judged as a throw's. */
+  threw(error: unknown): void {
+    this.#thrown = { error }
+  }
+
+  /**
+   * As `threw`, where an error handler can be kept from answering. True: it is to be kept, since the response is taken
+   * care of; it may have been sent.
+   */
+  takesOver(error: unknown): boolean {
+    this.threw(error)
+    const isOurs = error instanceof TransactionLostError
+    if (isOurs) void this.#failed(error)
+    return isOurs
   }
 
   get maxResponseBytes(): number {
@@ -118,15 +146,21 @@ export class HandlerRun {
     try {
       value = await handle(this)
     } catch (error) {
-      const verdict = await this.#execution.fail(error)
-      if (verdict?.type !== 'other') {
+      if (!(await this.#failed(error))) {
         if (!capture.ended) capture.unshield()
         throw error
       }
-      if (!capture.ended) capture.send(verdict.answer)
     }
     if (!capture.ended) this.#watch()
     return value
+  }
+
+  /** Whether the response is taken care of. */
+  async #failed(error: unknown): Promise<boolean> {
+    const verdict = await this.#execution.fail(error)
+    if (verdict?.type !== 'other') return false
+    if (!this.#capture.ended) this.#capture.send(verdict.answer)
+    return true
   }
 
   #judge(captured: HandlerResponse): Promise<Verdict> {
@@ -136,7 +170,7 @@ export class HandlerRun {
 
   #respond(response: HandlerResponse): Promise<Verdict> {
     // An error that was answered with a success has been dealt with.
-    return this.#execution.respond(response, this.threw && response.status >= 400)
+    return this.#execution.respond(response, response.status >= 400 ? this.#thrown : undefined)
   }
 
   /**
