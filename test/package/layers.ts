@@ -1,6 +1,6 @@
 /** Who may import whom. The architecture test holds `src` against it; CONTRIBUTING.md explains it. */
 import { readdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { importsOf, isRelative, resolveRelative } from '../../scripts/module-graph.mjs'
 
 /** One import: paths inside `src`, or the bare specifier of what comes from outside. */
@@ -22,6 +22,7 @@ export type Layer =
   | 'rate-limit'
   | 'adapters'
   | 'register'
+  | 'telemetry'
   | 'store interface'
   | 'idempotency'
   | 'node http'
@@ -45,13 +46,14 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   'rate-limit': ['primitives', 'core', 'http'],
   adapters: library,
   register: library,
+  telemetry: [...library, 'idempotency'],
   'store interface': ['primitives'],
   idempotency: ['primitives', 'store interface'],
   'node http': ['primitives', 'store interface', 'idempotency'],
   frameworks: ['primitives', 'store interface', 'idempotency', 'node http'],
   stores: ['primitives', 'store interface'],
   testing: [...library, 'store interface', 'idempotency'],
-  top: [...library, 'root', 'cache', 'rate-limit', 'adapters', ...server, 'testing'],
+  top: [...library, 'root', 'cache', 'rate-limit', 'adapters', 'telemetry', ...server, 'testing'],
 }
 
 /** The first pattern that fits a path names its layer. */
@@ -63,14 +65,17 @@ const layers: readonly (readonly [RegExp, Layer])[] = [
   [/^idempotency\/node-http\//, 'node http'],
   [/^idempotency\/store\.ts$/, 'store interface'],
   [/^(?:cli|simulator|dashboard)\//, 'top'],
-  [/^(policies|http|client|cache|rate-limit|adapters|register|idempotency|stores|testing)\//, 'policies'],
+  [
+    /^(policies|http|client|cache|rate-limit|adapters|register|telemetry|idempotency|stores|testing)\//,
+    'policies',
+  ],
 ]
 
 /** Siblings that must not know each other: each is one file or one folder. */
-const siblings = /^(policies|adapters|stores|idempotency\/frameworks)\/([^/]+?)(?:\.ts|\/|$)/
+const siblings = /^(policies|adapters|telemetry|stores|idempotency\/frameworks)\/([^/]+?)(?:\.ts|\/|$)/
 
 /** Strategies and helpers that siblings share. */
-const shared = new Set(['policies/backoff', 'stores/record'])
+const shared = new Set(['policies/backoff', 'stores/record', 'telemetry/measure', 'telemetry/peer'])
 
 export function layerOf(path: string): Layer | undefined {
   for (const [pattern, layer] of layers) {
@@ -94,10 +99,13 @@ function complaint({ from, to, line }: Edge): string | undefined {
   if (source !== target && !allowed.includes(target))
     return `${at}: ${source} must not import ${target} (src/${to})`
   const [unit, other] = [unitOf(from), unitOf(to)]
-  if (unit && other && unit !== other && !shared.has(other))
+  if (unit && other && areSiblings(unit, other) && !shared.has(other))
     return `${at}: ${unit} must not import its sibling ${other}`
   return undefined
 }
+
+const areSiblings = (unit: string, other: string): boolean =>
+  unit !== other && dirname(unit) === dirname(other)
 
 function unitOf(path: string): string | undefined {
   const match = siblings.exec(path)
