@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/express.ts'
-import { CORS_HEADERS, type IdempotencyEvent, type IdempotencyOptions } from '../../src/idempotency/index.ts'
+import { CORS_HEADERS, type IdempotencyOptions } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import {
   ask,
@@ -19,15 +19,15 @@ import {
   expectOneEffect,
   expectReleased,
   expectReplayed,
+  FILE,
+  JSON_BODY,
+  layers,
   ledger,
+  MIB,
   pipelined,
   serving,
   warnings,
 } from './support.ts'
-
-const FILE = fileURLToPath(new URL('../../package.json', import.meta.url))
-const MIB = Buffer.alloc(1_048_576, 'x')
-const JSON_BODY = { body: '{"a":1}', headers: { 'content-type': 'application/json' } }
 
 /** Express 4 does not look at what a handler returns. */
 function passing(work: Promise<unknown>, next: NextFunction): void {
@@ -70,7 +70,7 @@ describe.each([
   ['express 5', express],
   ['express 4', express4],
 ])('%s', (version, create) => {
-  const events: IdempotencyEvent[] = []
+  const { events, layer } = layers(idempotency<Request>)
 
   /** An application that is quiet about its errors, and has the layer in front. */
   function application(options: Partial<IdempotencyOptions<Request>> = {}): Express {
@@ -79,15 +79,6 @@ describe.each([
 
   function quiet(): Express {
     return create().set('env', 'test')
-  }
-
-  function layer(options: Partial<IdempotencyOptions<Request>> = {}) {
-    events.length = 0
-    return idempotency<Request>({
-      store: memoryStore(),
-      onEvent: (event) => void events.push(event),
-      ...options,
-    })
   }
 
   const handled = (status: number) => {

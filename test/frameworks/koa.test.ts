@@ -5,11 +5,9 @@ import Koa, { type Context, type Middleware } from 'koa'
 import { createReadStream } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/koa.ts'
-import { CORS_HEADERS, type IdempotencyEvent, type IdempotencyOptions } from '../../src/idempotency/index.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { CORS_HEADERS } from '../../src/idempotency/index.ts'
 import {
   ask,
   Departure,
@@ -19,28 +17,19 @@ import {
   expectOneEffect,
   expectReleased,
   expectReplayed,
+  FILE,
+  JSON_BODY,
+  layers,
   ledger,
+  MIB,
   pipelined,
   serving,
   warnings,
 } from './support.ts'
 
-const FILE = fileURLToPath(new URL('../../package.json', import.meta.url))
-const MIB = Buffer.alloc(1_048_576, 'x')
-const JSON_BODY = { body: '{"a":1}', headers: { 'content-type': 'application/json' } }
-
 type Handler = (context: Context) => unknown
 
-const events: IdempotencyEvent[] = []
-
-function layer(options: Partial<IdempotencyOptions<Context>> = {}): Middleware {
-  events.length = 0
-  return idempotency<Context>({
-    store: memoryStore(),
-    onEvent: (event) => void events.push(event),
-    ...options,
-  })
-}
+const { events, layer } = layers(idempotency<Context>)
 
 function application(...middleware: readonly Middleware[]): Koa {
   const app = new Koa()

@@ -4,10 +4,31 @@ import { createServer, request, type IncomingMessage, type RequestListener } fro
 import { connect, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
+import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
-import type { IdempotencyEvent } from '../../src/idempotency/index.ts'
+import type { IdempotencyEvent, IdempotencyOptions } from '../../src/idempotency/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
 import { sqliteStore, type SqliteDatabase } from '../../src/stores/sqlite/index.ts'
 import { until } from '../client/support/wait.ts'
+
+export const FILE: string = fileURLToPath(new URL('../../package.json', import.meta.url))
+export const MIB: Buffer = Buffer.alloc(1_048_576, 'x')
+export const JSON_BODY = { body: '{"a":1}', headers: { 'content-type': 'application/json' } } as const
+
+/** Makes layers in a framework's own form, each over a store of its own; `events` is what the latest one has said. */
+export function layers<Req, Layer>(
+  idempotency: (options: IdempotencyOptions<Req>) => Layer,
+): {
+  readonly events: readonly IdempotencyEvent[]
+  readonly layer: (options?: Partial<IdempotencyOptions<Req>>) => Layer
+} {
+  const events: IdempotencyEvent[] = []
+  const layer = (options: Partial<IdempotencyOptions<Req>> = {}): Layer => {
+    events.length = 0
+    return idempotency({ store: memoryStore(), onEvent: (event) => void events.push(event), ...options })
+  }
+  return { events, layer }
+}
 
 export interface Question {
   readonly method?: string
