@@ -6,10 +6,13 @@ export interface Idempotency {
   readonly key: string | undefined
   /**
    * Grows with every owner of the key, from 1; 0 without a key. A service behind this one that remembers the highest
-   * it has seen can refuse a slow predecessor.
+   * it has seen can refuse a slow predecessor. After the window, `ttlMs`, it may start again.
    */
   readonly fence: number
-  /** Aborts when the key was taken over by another request: what this one does no longer counts. */
+  /**
+   * Aborts when the key was taken over by another request, or the database has ended the transaction: what this one
+   * does no longer counts.
+   */
   readonly signal: AbortSignal
   /** To be called before the first effect: from here on every ending is saved, and nothing runs the handler again. */
   began(): void
@@ -27,7 +30,10 @@ export interface Idempotency {
    */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- inferred from how the caller annotates `client`
   transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T>
-  /** A key for a call to another service: the same whenever this request is tried again, and unlike any other's. */
+  /**
+   * A key for a call to another service: the same whenever this request is tried again, after the window too, and
+   * unlike any other's.
+   */
   downstreamKey(name: string): string
 }
 

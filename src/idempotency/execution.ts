@@ -94,7 +94,7 @@ export class Execution implements Idempotency {
   async transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T> {
     if (this.#transaction !== undefined) throw new Error('transaction(fn): a request has one transaction')
     if (this.#verdict !== undefined) throw new Error('transaction(fn): the response is already there')
-    const run = new TransactionRun(this.#claim)
+    const run = new TransactionRun(this.#claim, (cause) => this.#lose(cause))
     this.#transaction = run
     // Until it ends nobody else can take the key over, and a heartbeat would wait for it.
     this.#heartbeat.stop()
@@ -289,18 +289,22 @@ export class Execution implements Idempotency {
   }
 
   #startHeartbeat(): Heartbeat {
-    const { clock, leaseMs, abandoned, onEvent } = this.#settings
+    const { clock, leaseMs, abandoned } = this.#settings
     return new Heartbeat({
       clock,
       leaseMs,
       lostWhenOver: abandoned === 'takeover',
       extend: () => this.#claim.heartbeat(),
       onError: (error) => this.#claim.failed('heartbeat', error),
-      onLost: () => {
-        emit(onEvent, { type: 'lease-lost', ...this.#claim.info, fence: this.fence })
-        this.#scope.abort(new TransactionLostError(), 'timeout')
-      },
+      onLost: () => this.#lose(),
     })
+  }
+
+  /** What the handler does no longer counts. */
+  #lose(cause?: unknown): void {
+    if (this.#scope.aborted) return
+    emit(this.#settings.onEvent, { type: 'lease-lost', ...this.#claim.info, fence: this.fence })
+    this.#scope.abort(new TransactionLostError(cause === undefined ? {} : { cause }), 'timeout')
   }
 }
 

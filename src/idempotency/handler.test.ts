@@ -81,6 +81,26 @@ describe('a web handler', () => {
     expect(await (await handler(ask())).text()).toBe('run 2')
   })
 
+  test('may see its fence start again after the window, and gets the same downstream key', async () => {
+    const clock = virtualClock()
+    const { protect } = protector({ store: memoryStore({ clock }), clock })
+    const seen: [fence: number, downstream: string][] = []
+    const handler = protect((request: Request) => {
+      const context = idempotencyOf(request)
+      seen.push([context.fence, context.downstreamKey('charge')])
+      return new Response(null, { status: seen.length === 1 ? 503 : 201 })
+    })
+    await handler(ask())
+    await handler(ask())
+    await clock.advance(86_400_000)
+    // The store has forgotten the expired record once other keys have come.
+    for (const key of ['other', 'another']) await handler(ask({ key }))
+    await handler(ask())
+    const [first, second, , , later] = seen
+    expect([first?.[0], second?.[0], later?.[0]]).toEqual([1, 2, 1])
+    expect(new Set([first?.[1], second?.[1], later?.[1]]).size).toBe(1)
+  })
+
   test('may answer without a promise', async () => {
     const { protect } = protector()
     expect((await protect(() => Response.json({ ok: true }))(ask())).status).toBe(200)

@@ -44,6 +44,11 @@ export type AcquireResult =
 export interface StoreTransaction {
   /** What a handler works with inside the transaction; its type is the store's. */
   readonly client: unknown
+  /**
+   * Resolves, to the reason, when the database ends the transaction by itself while it is open: what the handler does
+   * there no longer counts, so its signal is aborted. For a database that can tell.
+   */
+  readonly lost?: Promise<unknown>
   /** Records `response` and commits, provided the lease is still the caller's; otherwise rolls back: `'stale'`. */
   complete(response: Uint8Array): Promise<'completed' | 'stale'>
   /** Commits without recording anything; for a transaction that was begun without a lease. */

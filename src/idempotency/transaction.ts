@@ -2,7 +2,7 @@ import type { Claim } from './claim.ts'
 import type { StoreTransaction } from './store.ts'
 
 /**
- * The transaction could not be begun or committed, or the key was taken over: what the handler did there did not
+ * The transaction could not be begun or committed, the database ended it, or the key was taken over: what the handler did there did not
  * happen. The response is taken care of; a handler has nothing to do but to stop.
  */
 export class TransactionLostError extends Error {
@@ -25,11 +25,14 @@ export class TransactionRun {
   /** Resolves when `fn` has ended, either way. */
   readonly ended: Promise<void>
   readonly #claim: Claim
+  readonly #onLost: (reason: unknown) => void
   #transaction: StoreTransaction | undefined
   #end: () => void = () => {}
 
-  constructor(claim: Claim) {
+  /** @param onLost - hears that the database has ended the transaction, while the handler relied on it */
+  constructor(claim: Claim, onLost: (reason: unknown) => void) {
     this.#claim = claim
+    this.#onLost = onLost
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
@@ -40,6 +43,7 @@ export class TransactionRun {
       const transaction = await this.#begin()
       if (transaction === 'stale') throw new TransactionLostError()
       this.#transaction = transaction
+      void transaction.lost?.then(this.#onLost)
       const value = await fn(transaction.client)
       this.state = 'open'
       return value

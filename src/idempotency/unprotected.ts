@@ -1,7 +1,9 @@
+import { Scope } from '../signal.ts'
 import { beginTransaction } from './claim.ts'
 import type { Idempotency } from './context.ts'
 import type { Settings } from './options.ts'
 import { downstreamKeyFrom } from './downstream-key.ts'
+import { TransactionLostError } from './transaction.ts'
 
 /** A response that does not leave, although the handler has sent it. */
 export interface HeldResponse {
@@ -16,7 +18,7 @@ export class Unprotected implements Idempotency {
   readonly key = undefined
   readonly fence = 0
   readonly #settings: Settings
-  #controller: AbortController | undefined
+  readonly #scope = new Scope()
   #id: string | undefined
   #hold: (() => HeldResponse | undefined) | undefined
   #held: HeldResponse | undefined
@@ -31,8 +33,7 @@ export class Unprotected implements Idempotency {
   }
 
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+    return this.#scope.signal
   }
 
   began(): void {
@@ -85,6 +86,7 @@ export class Unprotected implements Idempotency {
   async #perform<T>(fn: (client: unknown) => T | Promise<T>): Promise<T> {
     const transaction = await beginTransaction(this.#settings, undefined)
     if (transaction === 'stale') throw new TypeError('a transaction without a lease can not be stale')
+    void transaction.lost?.then((cause) => this.#scope.abort(new TransactionLostError({ cause }), 'timeout'))
     let value: T | undefined
     try {
       value = await fn(transaction.client)

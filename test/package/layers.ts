@@ -75,7 +75,13 @@ const layers: readonly (readonly [RegExp, Layer])[] = [
 const siblings = /^(policies|adapters|telemetry|stores|idempotency\/frameworks)\/([^/]+?)(?:\.ts|\/|$)/
 
 /** Strategies and helpers that siblings share. */
-const shared = new Set(['policies/backoff', 'stores/record', 'telemetry/measure', 'telemetry/peer'])
+const shared = new Set([
+  'policies/backoff',
+  'stores/record',
+  'stores/purging',
+  'telemetry/measure',
+  'telemetry/peer',
+])
 
 export function layerOf(path: string): Layer | undefined {
   for (const [pattern, layer] of layers) {

@@ -8,12 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/index.ts'
 import type { AcquireRequest, AcquireResult, StoreTransaction } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
-import {
-  postgresMigration,
-  postgresStore,
-  type PostgresPool,
-  type PostgresStore,
-} from '../../src/stores/postgres/index.ts'
+import { postgresMigration, postgresStore, type PostgresPool } from '../../src/stores/postgres/index.ts'
 import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
 import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import { testServersAreThere } from '../support/left-out.ts'
@@ -30,72 +25,10 @@ import {
   type PostgresConnection,
 } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
+import { another, ask, backend, bench, clients, columnOf, opened, type Bench } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
-
-type Connect = (settings?: PoolSettings, max?: number) => Promise<PostgresConnection>
-
-const clients = [
-  { client: 'pg', connect: connectPg },
-  { client: 'postgres.js', connect: connectPostgresJs },
-]
-
-const ask = (overrides: Partial<AcquireRequest> = {}): AcquireRequest => ({
-  scope: 'client',
-  key: 'key',
-  fingerprint: 'f',
-  owner: randomUUID(),
-  leaseMs: 30_000,
-  ttlMs: 60_000,
-  abandoned: 'block',
-  maxKeysPerScope: 1000,
-  ...overrides,
-})
-
-interface Bench {
-  readonly pool: PostgresPool
-  readonly store: SqlStore
-  readonly schema: string
-  /** Lets time pass for the store. */
-  readonly advance: (ms: number) => void
-  readonly nowMs: () => number
-}
-
-interface BenchSettings {
-  readonly settings?: PoolSettings
-  readonly max?: number
-  readonly migrated?: boolean
-  readonly name?: string
-}
-
-async function bench(connect: Connect, options: BenchSettings = {}): Promise<Bench> {
-  const temporary = await temporarySchema()
-  const schema = options.name ?? temporary.name
-  const { pool, end } = await connect(options.settings, options.max)
-  onTestFinished(async () => {
-    await end()
-    await administrate(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`)
-  })
-  let nowMs = 1_700_000_000_000
-  const database = databaseOf(pool, quoteName(schema), true)
-  const time = { advance: (ms: number) => void (nowMs += ms), nowMs: () => nowMs }
-  const store = new SqlStore({ database, migration: migrationSql(schema), nowMs: time.nowMs })
-  if (options.migrated !== false) await store.migrate()
-  return { pool, store, schema, ...time }
-}
-
-/** Another process on the same tables. */
-async function another(connect: Connect, { schema, nowMs }: Bench): Promise<SqlStore> {
-  const connection = await connect()
-  onTestFinished(connection.end)
-  await warm(connection)
-  return new SqlStore({
-    database: databaseOf(connection.pool, quoteName(schema), true),
-    migration: '',
-    nowMs,
-  })
-}
 
 /** Fifty requests for one key by two processes, of which as many as there are connections start at the same moment. */
 async function atOnce(
@@ -118,23 +51,11 @@ async function atOnce(
   return Promise.all(asked)
 }
 
-async function opened(store: PostgresStore, request: AcquireRequest | undefined): Promise<StoreTransaction> {
-  const transaction = await store.begin(request)
-  if (transaction === 'stale') throw new Error('no transaction')
-  return transaction
-}
-
 async function effects({ schema, pool }: Bench): Promise<{ table: string; list: () => Promise<unknown[]> }> {
   const table = `${quoteName(schema)}.effects`
   await administrate(`CREATE TABLE ${table} (effect text UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
   return { table, list: () => run(pool, `SELECT effect FROM ${table} ORDER BY effect`) }
 }
-
-const columnOf = (bench: Bench, sql: string): Promise<unknown[]> =>
-  run(bench.pool, sql.replaceAll('KEYS', `${quoteName(bench.schema)}.holdfast_keys`))
-
-const backend = async (client: unknown): Promise<number> =>
-  Number((await run(client, 'SELECT pg_backend_pid()'))[0])
 
 describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ connect }) => {
   test('gives a key to exactly one of fifty, in two processes', async () => {
@@ -229,8 +150,8 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   test('refuses tables of a later version, and of somebody else', async () => {
     const subject = await bench(connect)
     const schema = quoteName(subject.schema)
-    await administrate(`UPDATE ${schema}.holdfast_schema SET version = 2`)
-    await expect(subject.store.migrate()).rejects.toThrow('have version 2, this package knows 1')
+    await administrate(`UPDATE ${schema}.holdfast_schema SET version = 3`)
+    await expect(subject.store.migrate()).rejects.toThrow('have version 3, this package knows 2')
     await administrate(`DROP TABLE ${schema}.holdfast_schema`)
     await expect(subject.store.migrate()).rejects.toThrow('has a table holdfast_keys that is not of Holdfast')
     // What was refused has left the connection in order.

@@ -131,7 +131,7 @@ export async function temporarySchema(): Promise<{ readonly name: string } & Asy
   }
 }
 
-/** Runs a statement on a connection that is nobody else's. Resolves to the first column. */
+/** Runs a statement, or several, on a connection that is nobody else's. Resolves to the first column of the last. */
 export async function administrate(sql: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: await postgresUrl(), options: sessionOptions({}) })
   await client.connect()
@@ -142,14 +142,12 @@ export async function administrate(sql: string): Promise<unknown[]> {
   }
 }
 
-/** Runs a statement with a client of either kind. Resolves to the first column. */
+/** Runs a statement, or several, with a client of either kind. Resolves to the first column of the last. */
 export async function run(client: unknown, sql: string): Promise<unknown[]> {
   const either = client as { unsafe?: (sql: string) => postgres.PendingQuery<postgres.Row[]> } & pg.Pool
-  const rows: unknown[][] =
-    either.unsafe === undefined
-      ? (await either.query({ text: sql, rowMode: 'array' })).rows
-      : await either.unsafe(sql).values()
-  return rows.map(([first]) => first)
+  if (either.unsafe !== undefined) return (await either.unsafe(sql).values()).map(([first]) => first)
+  const results = [await either.query<unknown[]>({ text: sql, rowMode: 'array' })].flat()
+  return (results.at(-1)?.rows ?? []).map(([first]) => first)
 }
 
 /** Opens all connections of a pool, so that what is asked at once arrives at once. */

@@ -25,6 +25,8 @@ export interface Database {
 export interface DatabaseTransaction {
   /** What the handler works with. */
   readonly client: unknown
+  /** Resolves, to the reason, when the connection has broken; it may do so when it is being ended, too. */
+  readonly lost: Promise<unknown>
   /** The answer to the first call. */
   readonly first: Row
   /** Makes the last call and commits, in one round trip. @throws {CommitError} */

@@ -87,11 +87,15 @@ class PgTransaction implements DatabaseTransaction {
     return this.#connection.client
   }
 
+  get lost(): Promise<unknown> {
+    return this.#connection.lost
+  }
+
   async commit(last: Call): Promise<void> {
     const connection = this.#connection
-    if (connection.lost !== undefined) {
+    if (connection.loss !== undefined) {
       connection.destroy()
-      throw new CommitError('rolled-back', connection.lost)
+      throw new CommitError('rolled-back', connection.loss)
     }
     try {
       await connection.send(literalStatementOf(this.#schema, last), 'COMMIT')
@@ -117,13 +121,19 @@ class PgTransaction implements DatabaseTransaction {
 class Connection {
   readonly client: PgClient
   /** Why it broke, if it has. Without a listener the event would end the process. */
-  lost: Error | undefined
+  loss: Error | undefined
+  readonly lost: Promise<Error>
+  #lose: (error: Error) => void = () => {}
   readonly #onError = (error: Error): void => {
-    this.lost ??= error
+    this.loss ??= error
+    this.#lose(error)
   }
 
   constructor(client: PgClient) {
     this.client = client
+    this.lost = new Promise((resolve) => {
+      this.#lose = resolve
+    })
     client.on('error', this.#onError)
   }
 

@@ -35,6 +35,7 @@ export async function beginPostgresJs(
 ): Promise<DatabaseTransaction> {
   const end = deferred<void>()
   const opened = deferred<Opened>()
+  const lost = deferred<unknown>()
   const loss: Loss = { error: undefined }
   const ended = sql.begin(async (client) => {
     opened.resolve({ client, first: firstRow(await query(client, first)) })
@@ -43,12 +44,23 @@ export async function beginPostgresJs(
   ended.catch((error: unknown) => {
     loss.error = error
     opened.reject(error)
+    // It is told of its connection's end even where no query is under way.
+    lost.resolve(error)
   })
-  return new OpenTransaction(await opened.promise, query, end, ended, loss)
+  return new OpenTransaction(await opened.promise, query, { end, ended, loss, lost: lost.promise })
+}
+
+/** How a transaction is ended from here, and how it ended. */
+interface Endings {
+  readonly end: Deferred<void>
+  readonly ended: Promise<unknown>
+  readonly loss: Loss
+  readonly lost: Promise<unknown>
 }
 
 class OpenTransaction implements DatabaseTransaction {
   readonly client: unknown
+  readonly lost: Promise<unknown>
   readonly first: Row
   readonly #sql: PostgresJsTransaction
   readonly #query: MakeQuery
@@ -56,14 +68,9 @@ class OpenTransaction implements DatabaseTransaction {
   readonly #ended: Promise<unknown>
   readonly #loss: Loss
 
-  constructor(
-    { client, first }: Opened,
-    query: MakeQuery,
-    end: Deferred<void>,
-    ended: Promise<unknown>,
-    loss: Loss,
-  ) {
+  constructor({ client, first }: Opened, query: MakeQuery, { end, ended, loss, lost }: Endings) {
     this.client = guarded(client, loss)
+    this.lost = lost
     this.first = first
     this.#sql = client
     this.#query = query

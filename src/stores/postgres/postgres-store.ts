@@ -1,3 +1,4 @@
+import { systemClock, type Clock } from '../../clock.ts'
 import type {
   AcquireRequest,
   AcquireResult,
@@ -13,6 +14,7 @@ import {
   type Row,
   type Value,
 } from './database.ts'
+import { Purging } from '../purging.ts'
 import { indexed, written } from './names.ts'
 import { RecordingTransaction } from './recording-transaction.ts'
 import { Room } from './room.ts'
@@ -23,13 +25,16 @@ export interface PostgresStoreParts {
   readonly migration: string
   /** The time, in ms since the epoch, for tests; the server's own without it. */
   readonly nowMs?: () => number
+  /** What tells when to purge. Default: the platform's time. */
+  readonly clock?: Clock
 }
 
 /** Keys in Postgres, and what is to be done for them now and then. */
 export interface PostgresStore extends IdempotencyStore {
   begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'>
   /**
-   * Creates the tables and functions where there are none; makes sure that they are of this version where there are.
+   * Creates the tables and functions where there are none; upgrades those of an earlier version, and makes sure that
+   * they are of this one.
    * Several processes may call it at once. @throws when they are of a later version, or somebody else's
    */
   migrate(): Promise<void>
@@ -37,8 +42,7 @@ export interface PostgresStore extends IdempotencyStore {
   purge(): Promise<number>
 }
 
-/** Expired rows go in batches, once every so many new keys: fewer than a batch holds, so none are left behind. */
-const PURGE_EVERY = 64
+/** How many expired rows a new key takes along. */
 const PURGE_ROWS = 128
 const PURGE_ALL_ROWS = 1000
 
@@ -59,10 +63,11 @@ export class SqlStore implements PostgresStore {
   readonly name = 'postgres'
   readonly #parts: PostgresStoreParts
   readonly #room = new Room()
-  #taken = 0
+  readonly #purging: Purging
 
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts
+    this.#purging = new Purging(parts.clock ?? systemClock)
   }
 
   migrate(): Promise<void> {
@@ -83,7 +88,7 @@ export class SqlStore implements PostgresStore {
     const [scope, key] = await recordOf(request)
     const { maxKeysPerScope } = request
     const room = this.#room.ask(scope, maxKeysPerScope)
-    const purgeRows = this.#taken >= PURGE_EVERY ? PURGE_ROWS : 0
+    const purgeRows = this.#purging.isDue ? PURGE_ROWS : 0
     const claim = [written(request.fingerprint), written(request.owner), request.leaseMs, request.ttlMs]
     const limits = [maxKeysPerScope, room.counting ? 1 : 0, room.fullUntilMs, purgeRows]
     const takeover = request.abandoned === 'takeover' ? 1 : 0
@@ -152,7 +157,7 @@ export class SqlStore implements PostgresStore {
   #note([answer, , content]: Row, scope: string, maxKeys: number, purgeRows: number): void {
     if (answer === 'full') this.#room.full(scope, maxKeys, numberOf(content))
     if (answer !== 'acquired') return
-    this.#taken = purgeRows > 0 ? 1 : this.#taken + 1
+    this.#purging.took(purgeRows > 0)
     if (content !== null) this.#room.counted(scope, maxKeys, numberOf(content))
   }
 }

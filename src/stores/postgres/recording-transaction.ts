@@ -5,6 +5,7 @@ const STALE = 'HF002'
 
 /** A transaction that ends once, and knows how. */
 export class RecordingTransaction implements StoreTransaction {
+  readonly lost: Promise<unknown>
   readonly #transaction: DatabaseTransaction
   readonly #check: Call
   readonly #finish: (response: Uint8Array) => Promise<Call>
@@ -21,6 +22,8 @@ export class RecordingTransaction implements StoreTransaction {
     this.#transaction = transaction
     this.#check = check
     this.#finish = finish
+    // Once it is being ended, its end tells how.
+    this.lost = transaction.lost.then((reason) => (this.#state === 'open' ? reason : new Promise(() => {})))
   }
 
   get client(): unknown {

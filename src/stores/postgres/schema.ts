@@ -1,7 +1,7 @@
 import { FUNCTIONS } from './functions.ts'
 
 /** Of tables and functions together: they change together. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 /** Room in a page lets the update that completes a record stay in it, without new index entries. */
 const TABLES = `
@@ -24,20 +24,29 @@ const TABLES = `
   CREATE INDEX holdfast_keys_expiry ON S.holdfast_keys (expires_at);
 `
 
+/** Since version 2: the keys of a scope are counted in it, without a look at the table where it was vacuumed. */
+const SCOPE_INDEX = `
+  CREATE INDEX IF NOT EXISTS holdfast_keys_scope_expiry ON S.holdfast_keys (scope, expires_at);
+`
+
 /** One at a time in the whole database: the lock's number is the store's own. */
 const LOCK = 'SELECT pg_advisory_xact_lock(7521962890172731)'
 
 /**
- * What creates the tables and functions in a schema, or makes sure that they are the ones this version knows. May run
- * again, and in several processes at once; where there is nothing to do it takes no lock on a table.
+ * What creates the tables and functions in a schema, brings those of version 1 up to this one, or makes sure that they
+ * are the ones this version knows. May run again, and in several processes at once; where there is nothing to do it
+ * takes no lock on a table.
  */
 export function migrationSql(schema: string): string {
   const quoted = quoteName(schema)
   const tag = tagFor(quoted, '$f$')
-  const create = [TABLES, ...FUNCTIONS]
-    .join('\n')
-    .replaceAll('$f$', () => tag)
-    .replaceAll(/\bS\./g, () => `${quoted}.`)
+  const written = (...parts: readonly string[]): string =>
+    parts
+      .join('\n')
+      .replaceAll('$f$', () => tag)
+      .replaceAll(/\bS\./g, () => `${quoted}.`)
+  const create = written(TABLES, SCOPE_INDEX, ...FUNCTIONS)
+  const upgrade = written(SCOPE_INDEX, ...FUNCTIONS.map(replacing))
   const name = quoteText(schema)
   const table = (of: string): string => `to_regclass(${quoteText(`${quoted}.${of}`)})`
   const body = `
@@ -52,6 +61,11 @@ BEGIN
     IF v_version = ${SCHEMA_VERSION} THEN
       RETURN;
     END IF;
+    IF v_version = 1 THEN
+${upgrade}
+      UPDATE ${quoted}.holdfast_schema SET version = ${SCHEMA_VERSION};
+      RETURN;
+    END IF;
     RAISE EXCEPTION 'postgresStore: the tables in schema % have version %, this package knows ${SCHEMA_VERSION}',
       ${name}, v_version;
   END IF;
@@ -62,6 +76,9 @@ ${create}
 END`
   return `${LOCK};\nDO ${dollarQuoted(body)};\n`
 }
+
+/** Processes of the version before call the functions all the same: they keep their names and parameters. */
+const replacing = (create: string): string => create.replace('CREATE FUNCTION', 'CREATE OR REPLACE FUNCTION')
 
 /** An identifier, whatever characters it has. */
 export function quoteName(name: string): string {

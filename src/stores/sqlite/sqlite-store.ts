@@ -6,6 +6,7 @@ import type {
   Lease,
   StoreTransaction,
 } from '../../idempotency/store.ts'
+import { Purging } from '../purging.ts'
 import { decide, expiryMs } from '../record.ts'
 import type { Connection, OpenTransaction, Query } from './connection.ts'
 import type { SqliteStatement, SqliteValue } from './driver.ts'
@@ -38,20 +39,18 @@ const PURGE = `DELETE FROM holdfast_keys
 const PURGE_SCOPE = `DELETE FROM holdfast_keys
   WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE scope = ? AND expires_ms <= ? LIMIT 128)`
 
-/** Expired rows go in batches, once every so many new keys: fewer than a batch holds, so none are left behind. */
-const PURGE_EVERY = 64
-
 export class SqliteStore implements IdempotencyStore {
   readonly name = 'sqlite'
   readonly #connection: Connection
   readonly #clock: Clock
-  #taken = 0
+  readonly #purging: Purging
   /** Full scopes, and when the first of their keys expires: until then nobody has to look again. */
   readonly #fullScopes = new Map<string, { readonly keys: number; readonly untilMs: number }>()
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection
     this.#clock = clock
+    this.#purging = new Purging(clock)
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
@@ -114,7 +113,9 @@ export class SqliteStore implements IdempotencyStore {
     const decision = this.#decide(query, request)
     if (decision.type !== 'take') return decision
     const nowMs = this.#nowMs()
-    if (this.#taken++ % PURGE_EVERY === 0) query(PURGE).run(nowMs)
+    const purges = this.#purging.isDue
+    if (purges) query(PURGE).run(nowMs)
+    this.#purging.took(purges)
     const full = this.#full(query, request, nowMs)
     if (full !== undefined) return full
     const { scope, key, fingerprint, owner, ttlMs, leaseMs } = request

@@ -216,6 +216,20 @@ describe('a SQLite store', () => {
     expect((await store.acquire(ask('k', { owner: 'other' }))).type).toBe('busy')
   })
 
+  test('deletes expired rows once a minute where new keys come slowly', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    const keys = await openOther()
+    await store.acquire(ask('first'))
+    for (let key = 0; key < 10; key++) await store.acquire(ask(`old ${key}`))
+    await clock.advance(59_999)
+    await store.acquire(ask('too soon'))
+    expect(count(keys, 'holdfast_keys')).toBe(12)
+    await clock.advance(1)
+    await store.acquire(ask('in time'))
+    expect(count(keys, 'holdfast_keys')).toBe(2)
+  })
+
   test('deletes expired rows in batches, while new keys come', async () => {
     const clock = virtualClock()
     const store = open({ clock })

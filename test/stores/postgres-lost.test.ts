@@ -1,0 +1,124 @@
+/** A transaction that the server ends by itself: whoever works in it is told, and nothing of it stays. */
+import { describe, expect, test } from 'vitest'
+import {
+  idempotency,
+  idempotencyOf,
+  TransactionLostError,
+  type IdempotencyEvent,
+} from '../../src/idempotency/index.ts'
+import { testServersAreThere } from '../support/left-out.ts'
+import { administrate, postgresUrl, run } from '../support/postgres.ts'
+import { urlOf } from '../support/servers.ts'
+import { ask, backend, bench, clients, opened } from './postgres-bench.ts'
+
+const url = await urlOf(postgresUrl)
+testServersAreThere()
+
+const aborted = (signal: AbortSignal): Promise<unknown> =>
+  new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(signal.reason), { once: true })
+  })
+
+const request = (key: string | undefined): Request =>
+  new Request('https://a.test/', {
+    method: 'POST',
+    headers: key === undefined ? {} : { 'idempotency-key': key },
+  })
+
+describe.skipIf(url === undefined).each(clients)(
+  'a transaction that ends at the server, through $client',
+  (each) => {
+    type End = (pid: number) => Promise<unknown>
+    const ends: readonly { by: string; leaseMs: number; end: End; says: RegExp }[] = [
+      {
+        by: 'pg_terminate_backend',
+        leaseMs: 30_000,
+        end: (pid) => administrate(`SELECT pg_terminate_backend(${pid})`),
+        says: /terminat|CONNECTION_CLOSED/,
+      },
+      {
+        by: 'idle_in_transaction_session_timeout',
+        leaseMs: 100,
+        end: async () => {},
+        says: /idle-in-transaction timeout|CONNECTION_CLOSED/,
+      },
+    ]
+
+    test.each(ends)(
+      'by $by aborts the signal of its handler, and gives the key back',
+      async ({ leaseMs, end, says }) => {
+        const { store, pool, schema } = await bench(each.connect)
+        const events: IdempotencyEvent[] = []
+        const reasons: unknown[] = []
+        await run(pool, `CREATE TABLE "${schema}".orders (id int)`)
+        const onEvent = (event: IdempotencyEvent): void => void events.push(event)
+        const protect = idempotency({ store, transactional: true, leaseMs, onEvent })
+        let runs = 0
+        const handler = protect(async (incoming) => {
+          const { transaction, signal } = bound(incoming)
+          return transaction(async (client) => {
+            await run(client, `INSERT INTO "${schema}".orders VALUES (1)`)
+            if (++runs > 1) return new Response('done')
+            const told = aborted(signal)
+            await end(await backend(client))
+            reasons.push(await told)
+            throw signal.reason
+          })
+        })
+        expect((await handler(request('k'))).status).toBe(503)
+        const [reason] = reasons
+        expect(reason).toBeInstanceOf(TransactionLostError)
+        expect(String((reason as Error).cause)).toMatch(says)
+        expect(events.filter(({ type }) => type === 'lease-lost')).toEqual([
+          { type: 'lease-lost', method: 'POST', path: '/', key: 'k', fence: 1 },
+        ])
+        expect(await run(pool, `SELECT id FROM "${schema}".orders`)).toEqual([])
+        expect(await (await handler(request('k'))).text()).toBe('done')
+        expect(await run(pool, `SELECT id FROM "${schema}".orders`)).toEqual([1])
+      },
+    )
+
+    test('aborts the signal of a handler without a key, too', async () => {
+      const { store } = await bench(each.connect)
+      const handler = idempotency({ store })(async (incoming) => {
+        const { transaction, signal } = bound(incoming)
+        return transaction(async (client) => {
+          const told = aborted(signal)
+          await administrate(`SELECT pg_terminate_backend(${await backend(client)})`)
+          return Response.json(String(((await told) as Error).cause))
+        })
+      })
+      await expect(handler(request(undefined))).rejects.toThrow(/terminat|CONNECTION_CLOSED/)
+    })
+
+    test.each(['complete', 'rollback', 'a commit that is refused'])(
+      'tells nobody who has ended it: %s',
+      async (how) => {
+        const { store, schema } = await bench(each.connect)
+        const lease = ask()
+        await store.acquire(lease)
+        const transaction = await opened(store, lease)
+        let lost = false
+        void transaction.lost?.then(() => (lost = true))
+        const { client } = transaction
+        if (how === 'rollback') await transaction.rollback()
+        else if (how === 'complete') await transaction.complete(Uint8Array.of(1))
+        else {
+          await run(client, `CREATE TABLE "${schema}".once (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
+          await run(client, `INSERT INTO "${schema}".once VALUES (1), (1)`)
+          await expect(transaction.complete(Uint8Array.of(1))).rejects.toThrow(/duplicate key/)
+        }
+        // Whatever the client has to say of that connection, it has said when the next query is answered.
+        await store.acquire(ask({ key: 'another' }))
+        expect(lost).toBe(false)
+      },
+    )
+  },
+)
+
+type Work = (client: unknown) => Promise<Response>
+
+function bound(incoming: Request): { transaction: (work: Work) => Promise<Response>; signal: AbortSignal } {
+  const context = idempotencyOf(incoming)
+  return { transaction: (work) => context.transaction(work), signal: context.signal }
+}
