@@ -5,7 +5,7 @@ import { keepReport, renewPage } from './report/kept.ts'
 import type { Report } from './report/report.ts'
 import { renderReport } from './report/terminal.ts'
 import { SHOPS, type ShopName, type TortureSettings } from './settings.ts'
-import { torture } from './torture.ts'
+import { torture, type TorturePulse } from './torture.ts'
 
 interface Flags extends Omit<TortureSettings, 'shop'> {
   readonly store: ShopName | 'all'
@@ -21,12 +21,17 @@ servers are killed with SIGKILL and frozen with SIGSTOP past their lease, at
 random and at every point of a request's life. In the end the database is held
 against what the clients were told.
 
-Exit code: 0 without a violation, 1 with one, 2 when used wrongly.
+Exit code: 0 without a violation, 1 with one, 2 when used wrongly, 130 when
+interrupted; nothing is left behind then.
 
 Examples:
-  npm run torture                                       each store, some seconds
+  npm run torture                                       each store, about a minute in all
   npm run torture -- --store redis --operations 20000 --kills 200
   npm run torture -- --store sqlite --broken            is caught: exit code 1`
+
+const interruption = new AbortController()
+// The second one is not waited for.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interruption.abort(name))
 
 function wholeNumber(text: string): number {
   const value = Number(text)
@@ -44,9 +49,9 @@ async function run(flags: Flags): Promise<void> {
     if (flags.keep) {
       const machine = thisMachine([{ postgres: 'pg', sqlite: 'libsql', redis: 'ioredis' }[shop]])
       await keepReport({ ...report, date: new Date().toISOString(), machine })
+      await renewPage()
     }
   }
-  if (flags.keep) await renewPage()
   if (flags.json) process.stdout.write(`${JSON.stringify(reports, undefined, 2)}\n`)
   if (reports.some(({ violations }) => violations.total > 0)) process.exitCode = 1
 }
@@ -55,14 +60,15 @@ async function tortureOf(shop: ShopName, flags: Flags): Promise<Report> {
   const progress = showProgress(shop, process.stderr)
   let nextMs = 0
   try {
-    return await torture({ ...flags, shop }, (pulse) => {
+    const onPulse = ({ ended, kills, faults }: TorturePulse): void => {
       if (performance.now() < nextMs) return
       nextMs = performance.now() + 100
       progress.step(
-        pulse.ended / flags.operations,
-        `${pulse.ended} of ${flags.operations} operations, ${pulse.kills} kills, ${pulse.faults} faults`,
+        ended / flags.operations,
+        `${ended} of ${flags.operations} operations, ${kills} kills, ${faults} faults`,
       )
-    })
+    }
+    return await torture({ ...flags, shop }, { onPulse, signal: interruption.signal })
   } finally {
     progress.end()
   }
@@ -80,7 +86,7 @@ const program = new Command('npm run torture --')
   .option('--operations <n>', 'How many orders the crowd places.', wholeNumber, 1000)
   .option(
     '--kills <n>',
-    'How many times a server is killed; a quarter as many freezes, and partitions.',
+    'How many times a server is killed; a quarter as many freezes, and partitions, but at least two of each.',
     wholeNumber,
     20,
   )
@@ -96,4 +102,11 @@ const program = new Command('npm run torture --')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .action(run)
 
-await program.parseAsync()
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!interruption.signal.aborted) throw error
+  process.stderr.write('torture: interrupted, nothing is left behind\n')
+  // Clients of the crowd may still be at it.
+  process.exit(130)
+}

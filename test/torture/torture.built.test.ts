@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { rolldown } from 'rolldown'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { root, run } from '../package/run.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { redisUrl } from '../support/redis.ts'
@@ -14,9 +19,13 @@ interface Ended {
   readonly report: Report
 }
 
+const MAIN = `${root}/.cache/torture/main.js`
+/** In case it is done all the same. */
+const tiny = ['--store', 'sqlite', '--operations', '5', '--kills', '1']
+const small = ['--servers', '2', '--clients', '16']
+
 async function torture(shop: ShopName, ...args: readonly string[]): Promise<Ended> {
-  const command = [`${root}/.cache/torture/main.js`, '--json', '--store', shop]
-  const small = ['--servers', '2', '--clients', '16']
+  const command = [MAIN, '--json', '--store', shop]
   const {
     status,
     stdout,
@@ -47,9 +56,9 @@ beforeAll(async () => {
   const needsRedis = (...args: readonly string[]): Promise<Ended> =>
     redis === undefined ? new Promise(() => {}) : torture('redis', ...args)
   runs = {
-    sqlite: torture('sqlite', '--operations', '100', '--kills', '8'),
-    redis: needsRedis('--operations', '80', '--kills', '4'),
-    broken: needsRedis('--operations', '60', '--kills', '4', '--broken'),
+    sqlite: torture('sqlite', '--operations', '60', '--kills', '8'),
+    redis: needsRedis('--operations', '50', '--kills', '4'),
+    broken: needsRedis('--operations', '40', '--kills', '2', '--broken'),
   }
   await Promise.allSettled(redis === undefined ? [runs.sqlite] : Object.values(runs))
 }, 120_000)
@@ -59,7 +68,7 @@ describe('a short torture', () => {
     const ended = await runs.sqlite
     expect(verdict(ended)).toEqual([0, []])
     const { kills, freezes, faults, database } = ended.report
-    expect(database).toEqual({ orders: 100, keys: 100 })
+    expect(database).toEqual({ orders: 60, keys: 60 })
     expect(sum(kills)).toBe(8)
     expect(POINTS.filter((point) => (kills[point] ?? 0) > 0).length).toBeGreaterThan(POINTS.length / 2)
     expect(sum(freezes)).toBeGreaterThan(0)
@@ -70,7 +79,7 @@ describe('a short torture', () => {
     const ended = await runs.redis
     expect(verdict(ended)).toEqual([0, []])
     const { operations, endings, kills, faults } = ended.report
-    expect(operations).toBe(80)
+    expect(operations).toBe(50)
     expect(sum(kills)).toBe(4)
     expect(endings['confirmed']).toBeGreaterThan(0)
     expect(endings['confirmed, replayed']).toBeGreaterThan(0)
@@ -81,5 +90,35 @@ describe('a short torture', () => {
     const { status, report } = await runs.broken
     expect(status).toBe(1)
     expect(report.violations.kinds['doubled']).toBeGreaterThan(0)
+  })
+})
+
+describe('the command', () => {
+  test('keeps no report of a broken store', async () => {
+    const { status, stdout, stderr } = await run(process.execPath, [MAIN, '--broken', '--keep', ...tiny])
+    expect([status, stdout]).toEqual([2, ''])
+    expect(stderr).toContain("'--broken' cannot be used with option '--keep'")
+  })
+
+  test('is interrupted at once, and leaves nothing behind', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const child = spawn(process.execPath, [MAIN, '--store', 'sqlite', ...small], {
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    await new Promise<void>((resolve) => {
+      child.stderr.on('data', (chunk) => {
+        said += String(chunk)
+        if (said.includes('of 1000 operations')) resolve()
+      })
+    })
+    expect(readdirSync(folder)).toHaveLength(1)
+    child.kill('SIGINT')
+    // The servers have its stream of errors, so that it closes with the last of them.
+    expect(await once(child, 'close')).toEqual([130, null])
+    expect(said).toContain('interrupted')
+    expect(readdirSync(folder)).toEqual([])
   })
 })

@@ -18,29 +18,28 @@ export interface TorturePulse {
 /** How much the crowd slows down for each strike that is overdue. */
 const PAUSE_MS = 20
 
-/** Runs one torture, from an empty database to the verdict. `onPulse` is told after each operation how it goes. */
-export async function torture(
-  settings: TortureSettings,
-  onPulse: (pulse: TorturePulse) => void,
-): Promise<Report> {
+export interface Watch {
+  /** Is told after each operation how it goes. */
+  readonly onPulse: (pulse: TorturePulse) => void
+  /** Ends the run early: it rejects with the reason when everything it made is gone. */
+  readonly signal: AbortSignal
+}
+
+/** Runs one torture, from an empty database to the verdict. */
+export async function torture(settings: TortureSettings, watch: Watch): Promise<Report> {
   const shop = await openShop(settings.shop)
   try {
-    return await tortureIn(shop, settings, onPulse)
+    return await tortureIn(shop, settings, watch)
   } finally {
     await shop.close()
   }
 }
 
-async function tortureIn(
-  shop: Shop,
-  settings: TortureSettings,
-  onPulse: (pulse: TorturePulse) => void,
-): Promise<Report> {
+async function tortureIn(shop: Shop, settings: TortureSettings, watch: Watch): Promise<Report> {
   const traffic = new Tally()
   const startMs = performance.now()
-  const { observations, struck } = await disturbed(shop, settings, traffic, onPulse)
+  const { observations, struck } = await disturbed(shop, settings, traffic, watch)
   const seconds = (performance.now() - startMs) / 1000
-  await shop.quiet()
   const [orders, records] = await Promise.all([shop.orders(), shop.records()])
   const { transactional, product } = shop
   const crashes = Object.entries(struck.crashes.toJSON()).map(([code, times]): Violation => ({
@@ -71,42 +70,71 @@ async function tortureIn(
 
 type Disturbed = { readonly observations: Observation[]; readonly struck: Fleet['struck'] }
 
-/** The crowd at work while the plan is carried out; afterwards everything but the database is gone. */
+/** The crowd at work while the plan is carried out; afterwards everything but the database is gone, and that is quiet. */
 async function disturbed(
   shop: Shop,
   settings: TortureSettings,
   traffic: Tally,
-  onPulse: (pulse: TorturePulse) => void,
+  watch: Watch,
 ): Promise<Disturbed> {
   const fleet = await Fleet.start(shop, settings)
   try {
-    const due = planStrikes(settings)
-    const strikes: Promise<void>[] = []
-    const strikeUntil = (ended: number): void => {
-      for (let next = due[0]; next !== undefined && next.afterOperations <= ended; next = due[0]) {
-        strikes.push(fleet.strike(next))
-        due.shift()
-      }
-    }
-    strikeUntil(0)
-    const observations = await letCrowdWork({
-      settings,
-      transactional: shop.transactional,
-      url: fleet.url,
-      traffic,
-      now: () => performance.now(),
-      pace: () => (fleet.waiting > 0 ? pause(PAUSE_MS * fleet.waiting) : Promise.resolve()),
-      onEnded(ended) {
-        strikeUntil(ended)
-        onPulse({ ended, kills: fleet.struck.kills.total, faults: fleet.struck.faults.total })
-      },
-    })
-    fleet.crowdLeft()
-    await Promise.all(strikes)
+    const work = crowdAndStrikes({ fleet, transactional: shop.transactional, settings, traffic, watch })
+    const observations = await Promise.race([work, abortOf(watch.signal)])
     return { observations, struck: fleet.struck }
   } finally {
     await fleet.close()
+    await shop.quiet()
   }
+}
+
+interface Work {
+  readonly fleet: Fleet
+  readonly transactional: boolean
+  readonly settings: TortureSettings
+  readonly traffic: Tally
+  readonly watch: Watch
+}
+
+async function crowdAndStrikes(work: Work): Promise<Observation[]> {
+  const { fleet, transactional, settings, traffic, watch } = work
+  const due = planStrikes(settings)
+  const strikes: Promise<void>[] = []
+  const strikeUntil = (ended: number): void => {
+    for (let next = due[0]; next !== undefined && next.afterOperations <= ended; next = due[0]) {
+      const strike = fleet.strike(next)
+      // It is awaited when the crowd has left.
+      strike.catch(() => {})
+      strikes.push(strike)
+      due.shift()
+    }
+  }
+  strikeUntil(0)
+  const observations = await letCrowdWork({
+    settings,
+    transactional,
+    url: fleet.url,
+    traffic,
+    now: () => performance.now(),
+    pace: () => (fleet.waiting > 0 ? pause(PAUSE_MS * fleet.waiting) : Promise.resolve()),
+    onEnded(ended) {
+      watch.signal.throwIfAborted()
+      strikeUntil(ended)
+      watch.onPulse({ ended, kills: fleet.struck.kills.total, faults: fleet.struck.faults.total })
+    },
+  })
+  fleet.crowdLeft()
+  await Promise.all(strikes)
+  return observations
+}
+
+/** Rejects with the reason as soon as there is one. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
 }
 
 function endingsOf(observations: readonly Observation[]): Record<string, number> {
