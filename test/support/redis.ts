@@ -1,10 +1,10 @@
 /** A Redis for tests: the one that runs on this machine, else one of the tests' own, from an installed binary. */
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { createClient } from 'redis'
+import { createClient, createSentinel } from 'redis'
 import type { RedisClient, SendCommand } from '../../src/stores/redis/client.ts'
 import { freePort, startOwn } from './servers.ts'
 
@@ -41,6 +41,23 @@ function answers(port: number): Promise<boolean> {
   })
 }
 
+/** Starts a Redis with a Sentinel that watches it. Resolves to the port of the Sentinel. */
+export async function startSentinel(name: string): Promise<number> {
+  const watched = await start()
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-sentinel-'))
+  const port = await freePort()
+  // Sentinel writes into its configuration what it finds out.
+  const path = join(folder, 'sentinel.conf')
+  await writeFile(path, `port ${port}\nbind 127.0.0.1\nsentinel monitor ${name} 127.0.0.1 ${watched} 1\n`)
+  await startOwn({
+    command: ['redis-server', path, '--sentinel'],
+    folder,
+    signal: 'TERM',
+    answers: () => answers(port),
+  })
+  return port
+}
+
 /** Starts one that ends with this process and keeps nothing. */
 async function start(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-redis-'))
@@ -66,6 +83,19 @@ export async function connectNodeRedis(url: string): Promise<RedisConnection> {
   client.on('error', () => {})
   await client.connect()
   return { client, quit: () => client.close() }
+}
+
+export async function connectNodeRedisSentinel(name: string, port: number): Promise<RedisConnection> {
+  const client = createSentinel({ name, sentinelRootNodes: [{ host: '127.0.0.1', port }] })
+  client.on('error', () => {})
+  await client.connect()
+  return { client, quit: () => client.close() }
+}
+
+export async function connectIoRedisSentinel(name: string, port: number): Promise<RedisConnection> {
+  const client = new Redis({ name, sentinels: [{ host: '127.0.0.1', port }], lazyConnect: true })
+  await client.connect()
+  return { client, quit: () => client.quit() }
 }
 
 /** Deletes every key with this prefix. */

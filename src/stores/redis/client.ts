@@ -1,7 +1,7 @@
 import { invalidOption } from '../../validate.ts'
 
 /**
- * The two clients of the field by what this store needs of them: one command, sent as it is, answered in bytes. A
+ * The two clients of the field, in their forms, by what this store needs of them: one command, sent as it is, answered in bytes. A
  * command goes to the node of its first key, in a cluster too.
  */
 
@@ -26,7 +26,18 @@ export interface NodeRedisCluster {
   ): Promise<unknown>
 }
 
-export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisCluster
+/** node-redis behind Sentinel (`createSentinel`, `redis` 5 and later). */
+export interface NodeRedisSentinel {
+  /** What no other client of node-redis has. */
+  use(...work: never[]): Promise<unknown>
+  sendCommand(
+    isReadonly: boolean | undefined,
+    args: readonly (string | Buffer)[],
+    options?: object,
+  ): Promise<unknown>
+}
+
+export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisCluster | NodeRedisSentinel
 
 /** Sends a command whose first key is `key`; the answer's texts are bytes. */
 export type SendCommand = (key: string, args: readonly (string | Buffer)[]) => Promise<unknown>
@@ -36,15 +47,20 @@ const AS_BYTES = { typeMapping: { 36: Buffer }, returnBuffers: true }
 
 /** @throws {HoldfastError} ERR_INVALID_OPTION, saying which interface is missing */
 export function senderOf(client: RedisClient): SendCommand {
-  const methods: Partial<IoRedisClient & NodeRedisClient & NodeRedisCluster> = Object(client)
+  const methods: Partial<Record<'callBuffer' | 'sendCommand' | 'masters' | 'use', unknown>> = Object(client)
   if (typeof methods.callBuffer === 'function') return ioRedisSender(client as IoRedisClient)
   if (typeof methods.sendCommand !== 'function') {
     const expected = 'a client of ioredis (with callBuffer) or of node-redis (with sendCommand)'
     throw invalidOption('redisStore: client', expected, client)
   }
-  return methods.masters === undefined
-    ? (_, args) => (client as NodeRedisClient).sendCommand(args, AS_BYTES)
-    : (key, args) => (client as NodeRedisCluster).sendCommand(key, false, args, AS_BYTES)
+  if (methods.masters !== undefined) {
+    return (key, args) => (client as NodeRedisCluster).sendCommand(key, false, args, AS_BYTES)
+  }
+  // Never a replica: what it has not heard of yet would run again.
+  if (typeof methods.use === 'function') {
+    return (_, args) => (client as NodeRedisSentinel).sendCommand(false, args, AS_BYTES)
+  }
+  return (_, args) => (client as NodeRedisClient).sendCommand(args, AS_BYTES)
 }
 
 const ioRedisSender =

@@ -8,12 +8,18 @@ import { checkKeys, invalidOption } from '../../validate.ts'
 import { senderOf, type RedisClient } from './client.ts'
 import { RedisStore } from './redis-store.ts'
 
-export type { IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient } from './client.ts'
+export type {
+  IoRedisClient,
+  NodeRedisClient,
+  NodeRedisCluster,
+  NodeRedisSentinel,
+  RedisClient,
+} from './client.ts'
 
 export const REDIS_STORE_DEFAULTS = { prefix: 'holdfast:' } as const
 
 export interface RedisStoreOptions {
-  /** A connected client of ioredis or node-redis, single or cluster. `close()` leaves it open. */
+  /** A connected client of ioredis or node-redis: single, cluster or behind Sentinel. `close()` leaves it open. */
   client: RedisClient
   /** What all keys in Redis begin with. Default `'holdfast:'`. */
   prefix?: string
