@@ -36,8 +36,10 @@ function canBeMade(status: number): boolean {
 }
 
 function sendable(status: number, body: Uint8Array | ReadableStream): BodyInit | null {
+  // A server may guess the type of an empty body, where it does not for none.
+  const isNone = hasNoBody(status) || (body instanceof Uint8Array && body.length === 0)
   // The platform's types refuse shared memory, which nothing here is backed by.
-  return hasNoBody(status) ? null : (body as Uint8Array<ArrayBuffer> | ReadableStream)
+  return isNone ? null : (body as Uint8Array<ArrayBuffer> | ReadableStream)
 }
 
 export function toResponse({ status, statusText, headers, body }: Answer): Response {
