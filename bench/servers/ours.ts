@@ -29,7 +29,7 @@ interface StoreKind {
 export const REDIS_PORT = 6379
 export const POSTGRES_PORT = 5432
 
-const kinds: readonly StoreKind[] = [
+export const storeKinds: readonly StoreKind[] = [
   { name: 'memory store', open: async () => ({ store: memoryStore(), close: async () => {} }) },
   { name: 'SQLite store', open: openSqlite },
   { name: 'Redis store', port: REDIS_PORT, open: openRedis },
@@ -98,5 +98,5 @@ function subjects(wrap: Wrap, where: Ability, chosen: readonly StoreKind[]): Ser
   }))
 }
 
-export const ourNodeServers: readonly ServerSubject[] = subjects(inNode, 'node:http', kinds)
-export const ourExpressServers: readonly ServerSubject[] = subjects(inExpress, 'express', kinds)
+export const ourNodeServers: readonly ServerSubject[] = subjects(inNode, 'node:http', storeKinds)
+export const ourExpressServers: readonly ServerSubject[] = subjects(inExpress, 'express', storeKinds)

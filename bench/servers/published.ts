@@ -1,8 +1,13 @@
-/** Idempotency middleware that is published on npm, set up as its own pages say. */
-import { Idempotency, IdempotencyError } from '@node-idempotency/core'
+/** Idempotency middleware that is published on npm, set up as its own pages say, for the benchmark and for conformance. */
+import {
+  Idempotency,
+  IdempotencyError,
+  IdempotencyErrorCodes,
+  type IdempotencyResponse,
+} from '@node-idempotency/core'
 import { MemoryStorageAdapter } from '@node-idempotency/storage-adapter-memory'
 import { RedisStorageAdapter } from '@node-idempotency/storage-adapter-redis'
-import type { RequestHandler } from 'express'
+import type { RequestHandler, Response } from 'express'
 import { getSharedIdempotencyService, idempotency, type IdempotencyOptions } from 'express-idempotency'
 import redisAdapter from 'express-idempotency-redis-adapter'
 import { createClient } from 'redis'
@@ -21,50 +26,49 @@ const unlessHit: RequestHandler = (request, _, next) => {
   if (!getSharedIdempotencyService().isHit(request)) next()
 }
 
-/** There is a middleware of the same authors for it, which does this. */
+const STATUS: Readonly<Record<string, number>> = {
+  [IdempotencyErrorCodes.REQUEST_IN_PROGRESS]: 409,
+  [IdempotencyErrorCodes.IDEMPOTENCY_FINGERPRINT_MISSMATCH]: 422,
+}
+
+/** There is a middleware of the same authors for it: the statuses and headers are what that one answers with. */
 function nodeIdempotency(core: Idempotency): RequestHandler {
   return (request, response, next) => {
     const asked = {
       method: request.method,
       headers: request.headers,
-      path: request.path,
+      path: request.url,
       body: request.body as Record<string, unknown>,
     }
     const admit = async (): Promise<void> => {
       const known = await core.onRequest<unknown, unknown>(asked)
-      if (known !== undefined) {
-        response.status(Number(known.additional?.['statusCode'] ?? 200)).send(known.body)
-        return
-      }
+      if (known !== undefined) return replay(response, known)
       const send = response.send.bind(response)
       response.send = (body) => {
-        const recorded = { body: body as unknown, additional: { statusCode: response.statusCode } }
         response.send = send
-        core.onResponse(asked, recorded).then(() => send(body), next)
+        core.onResponse(asked, recorded(response, body)).then(() => send(body), next)
         return response
       }
       next()
     }
     void admit().then(undefined, (error: unknown) => {
-      if (error instanceof IdempotencyError) response.status(409).send(error.code)
+      if (error instanceof IdempotencyError) response.status(STATUS[error.code] ?? 400)
+      if (response.statusCode === 409) response.set('retry-after', '1')
       // oxlint-disable-next-line promise/no-callback-in-promise -- what Express 4 needs
-      else next(error)
+      next(error)
     })
   }
 }
 
-const subject = (
-  library: string,
-  store: Ability,
-  start: ServerSubject['start'],
-  storePort?: number,
-): ServerSubject => ({
-  library,
-  name: `express, ${store}`,
-  has: ['idempotent', 'express', store],
-  ...(storePort === undefined ? {} : { storePort }),
-  start,
-})
+function recorded(response: Response, body: unknown): IdempotencyResponse {
+  return { body, additional: { statusCode: response.statusCode, contentType: response.get('content-type') } }
+}
+
+function replay(response: Response, { body, additional = {} }: IdempotencyResponse): void {
+  response.status(Number(additional['statusCode'])).set('idempotent-replayed', 'true')
+  if (typeof additional['contentType'] === 'string') response.type(additional['contentType'])
+  response.send(body)
+}
 
 /** Its adapter names keys as clients do, so it gets a database of Redis to itself, which is emptied in the end. */
 const ITS_DATABASE = 15
@@ -94,40 +98,81 @@ async function forget(pattern: string): Promise<void> {
   await client.close()
 }
 
-export const publishedServers: readonly ServerSubject[] = [
-  subject('express-idempotency', 'memory store', async () => started(expressApp(idempotency(), unlessHit))),
-  subject(
-    'express-idempotency + express-idempotency-redis-adapter',
-    'Redis store',
-    async () => {
+interface Opened {
+  readonly layers: readonly RequestHandler[]
+  /** Forgets all keys. */
+  readonly close?: () => Promise<void>
+}
+
+export interface PublishedMiddleware {
+  /** The npm packages. */
+  readonly library: string
+  readonly store: Ability
+  readonly storePort?: number
+  /** Where its pages mount it. */
+  readonly mountedOn: 'every method' | 'POST'
+  readonly open: () => Promise<Opened>
+}
+
+const REDIS = { store: 'Redis store', storePort: REDIS_PORT } as const
+const MEMORY = { store: 'memory store' } as const
+
+export const published: readonly PublishedMiddleware[] = [
+  {
+    library: 'express-idempotency',
+    ...MEMORY,
+    mountedOn: 'POST',
+    open: async () => ({ layers: [idempotency(), unlessHit] }),
+  },
+  {
+    library: 'express-idempotency + express-idempotency-redis-adapter',
+    ...REDIS,
+    mountedOn: 'POST',
+    async open() {
       await expectEmpty()
       const dataAdapter = new RedisAdapter({ connectionConfig: { url, database: ITS_DATABASE } })
       await dataAdapter.connect()
       // Its types were not made for `exactOptionalPropertyTypes`.
       const options = { dataAdapter } as unknown as IdempotencyOptions
-      return started(expressApp(idempotency(options), unlessHit), async () => {
+      const close = async (): Promise<void> => {
         await dataAdapter.disconnect()
         await itsDatabase('flushDb')
-      })
+      }
+      return { layers: [idempotency(options), unlessHit], close }
     },
-    REDIS_PORT,
-  ),
-  subject('@node-idempotency/core + @node-idempotency/storage-adapter-memory', 'memory store', async () =>
-    started(expressApp(nodeIdempotency(new Idempotency(new MemoryStorageAdapter())))),
-  ),
-  subject(
-    '@node-idempotency/core + @node-idempotency/storage-adapter-redis',
-    'Redis store',
-    async () => {
+  },
+  {
+    library: '@node-idempotency/core + @node-idempotency/storage-adapter-memory',
+    ...MEMORY,
+    mountedOn: 'every method',
+    open: async () => ({ layers: [nodeIdempotency(new Idempotency(new MemoryStorageAdapter()))] }),
+  },
+  {
+    library: '@node-idempotency/core + @node-idempotency/storage-adapter-redis',
+    ...REDIS,
+    mountedOn: 'every method',
+    async open() {
       const storage = new RedisStorageAdapter({ url })
       await storage.connect()
       const cacheKeyPrefix = `holdfast-bench-${process.pid}`
-      const core = new Idempotency(storage, { cacheKeyPrefix })
-      return started(expressApp(nodeIdempotency(core)), async () => {
+      const close = async (): Promise<void> => {
         await storage.disconnect()
         await forget(`${cacheKeyPrefix}*`)
-      })
+      }
+      return { layers: [nodeIdempotency(new Idempotency(storage, { cacheKeyPrefix }))], close }
     },
-    REDIS_PORT,
-  ),
+  },
 ]
+
+export const publishedServers: readonly ServerSubject[] = published.map(
+  ({ library, store, storePort, open }) => ({
+    library,
+    name: `express, ${store}`,
+    has: ['idempotent', 'express', store],
+    ...(storePort === undefined ? {} : { storePort }),
+    async start() {
+      const { layers, close } = await open()
+      return started(expressApp(...layers), close)
+    },
+  }),
+)

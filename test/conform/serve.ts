@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { conformanceFixture, type ConformanceFixture } from '../../src/testing/index.ts'
-import { listening } from '../conformance/service.ts'
+import { listening } from '../support/listening.ts'
 
 export interface Served extends AsyncDisposable {
   readonly url: string

@@ -19,7 +19,6 @@ import type { VirtualClock } from '../../src/testing/virtual-clock.ts'
 import {
   bytesOf,
   clientOf,
-  listening,
   scopeBy,
   SocketService,
   toResponse,
@@ -30,6 +29,7 @@ import {
   type Output,
   type ServiceKind,
 } from './service.ts'
+import { listening } from '../support/listening.ts'
 
 class FrameworkService extends SocketService {
   protected readonly server: Server = createServer()

@@ -16,6 +16,7 @@ import {
   type IdempotencyOptions,
   type IdempotencyStore,
 } from '../../src/idempotency/index.ts'
+import { listening } from '../support/listening.ts'
 import { storeKinds, type StoreKind } from './stores-under-test.ts'
 import type { VirtualClock } from '../../src/testing/virtual-clock.ts'
 
@@ -260,12 +261,6 @@ export abstract class SocketService extends BaseService {
     this.server.close()
     await once(this.server, 'close')
   }
-}
-
-export async function listening<T extends Server>(server: T): Promise<T> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return server
 }
 
 class NodeService extends SocketService {

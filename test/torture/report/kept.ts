@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { formatted } from '../../../bench/kept.ts'
+import { withMadePart } from '../../../bench/report/markdown.ts'
 import { root, type Machine } from '../../../bench/harness/machine.ts'
 import { SHOPS, type ShopName } from '../settings.ts'
 import { renderPart } from './page.ts'
@@ -30,14 +31,9 @@ export async function keepReport(report: KeptReport): Promise<void> {
 
 const BEGIN =
   '<!-- Made by `npm run torture -- --keep` from test/torture/results. Changes by hand are lost. -->'
-const END = '<!-- The end of what was made. -->'
-
 /** The page with its made part made anew from the kept reports; the rest stays as it is. */
-export async function renewedPage(page: string): Promise<string> {
-  const [before, rest] = page.split(BEGIN)
-  const after = rest?.split(END)[1]
-  if (before === undefined || after === undefined) throw new Error(`${PAGE} has no part for reports`)
-  return formatted(PAGE, `${before}${BEGIN}\n\n${renderPart(keptReports())}\n\n${END}${after}`)
+export function renewedPage(page: string): Promise<string> {
+  return formatted(PAGE, withMadePart(page, BEGIN, renderPart(keptReports())))
 }
 
 export async function renewPage(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { KeptReport } from './kept.ts'
+import { markdownTable } from '../../../bench/report/markdown.ts'
 import { sum, type Report } from './report.ts'
 
 /** The part of the documentation that tells what was run and what was found. */
@@ -64,8 +65,5 @@ export const commandOf = ({ shop, operations, kills, seed }: Report): string =>
 const lines = (kind: string, counts: Report['faults']): string[][] =>
   Object.entries(counts).map(([name, times]) => [kind, name, count(times)])
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  const rule = head.map((_, index) => (index === 0 ? '---' : index === head.length - 1 ? '---:' : '---'))
-  return [line(head), line(rule), ...rows.map(line)].join('\n')
-}
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  markdownTable(head, rows, { numbers: true })
