@@ -15,17 +15,16 @@ const families = [concurrency, identity, replaying, surroundings, syntax].map((r
 /** Their many or large requests keep the machine busy: they run where they are to fail, and where nothing is. */
 const heavy = new Set(['P1', 'P4', 'P20'])
 
-function askedFor(flaw: Flaw): readonly string[] {
-  const ids = failing[flaw]
+function askedFor(ids: readonly string[]): readonly string[] {
   const relatives = families.filter((family) => family.some((id) => ids.includes(id))).flat()
   return [...relatives.filter((id) => !heavy.has(id)), ...ids]
 }
 
-async function reportOf(flaw: Flaw): Promise<ConformanceReport> {
+async function reportOf(flaw: Flaw, only: readonly string[]): Promise<ConformanceReport> {
   await using api = await serveFlawed(flaw)
   return await conformanceReport({
     url: api.url,
-    ...(flaw === 'none' ? {} : { only: askedFor(flaw) }),
+    only,
     principals: [{ 'x-client': 'a:' }, { 'x-client': 'a' }],
     required: true,
     strict: true,
@@ -35,8 +34,7 @@ async function reportOf(flaw: Flaw): Promise<ConformanceReport> {
 }
 
 /** Which rows fail for a flaw; all others pass, or are skipped since they need one of these. */
-const failing: Readonly<Record<Flaw, readonly string[]>> = {
-  none: [],
+const failing: Readonly<Record<Exclude<Flaw, 'none'>, readonly string[]>> = {
   'forgets everything': ['D2', 'D3', 'D5', 'D9', 'D11', 'D12', 'D16', 'P1', 'P20'],
   'refuses quoted keys': ['D1', 'D2'],
   'takes tokens': ['D2'],
@@ -71,18 +69,32 @@ const failing: Readonly<Record<Flaw, readonly string[]>> = {
   'takes bodies of any size': ['P20'],
 }
 
-// Each on a server of its own, and mostly waiting; five at a time, so that what is to overlap does.
+/** They mostly wait, but on a machine that is busy with other tests all that they ask takes its time. */
+const timeout = 60_000
+
+test.concurrent.each(families.map((ids) => ({ ids })))(
+  'a server without a flaw passes $ids',
+  { timeout },
+  async ({ ids }) => {
+    const { rows } = await reportOf('none', ids)
+    expect(rows.length).toBe(ids.length)
+    expect(rows.filter(({ result }) => result !== 'pass')).toEqual([])
+  },
+)
+
+// Each on a server of its own, and five at a time, so that what is to overlap does.
 test.concurrent.each(Object.entries(failing) as [Flaw, readonly string[]][])(
   'a server that %s fails exactly its rows',
+  { timeout },
   async (flaw, ids) => {
-    const { rows } = await reportOf(flaw)
-    expect(rows.length).toBeGreaterThanOrEqual(flaw === 'none' ? families.flat().length : 3)
+    const { rows } = await reportOf(flaw, askedFor(ids))
     const failed = rows.filter(({ result }) => result === 'fail')
     expect(failed.map(({ id }) => id)).toEqual(ids)
     for (const { detail } of failed) expect(detail).toMatch(/^sent .+; expected .+; got ./s)
-    const skipped = rows.filter(({ result }) => result === 'skipped')
-    if (flaw === 'none') expect(skipped).toEqual([])
-    for (const { blockedBy } of skipped) if (blockedBy !== undefined) expect(ids).toContain(blockedBy)
+    for (const { result, blockedBy } of rows) {
+      expect(result).not.toBe('inconclusive')
+      if (blockedBy !== undefined) expect(ids).toContain(blockedBy)
+    }
   },
 )
 
