@@ -1,16 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { runCommandLine } from './program.ts'
-
-async function holdfast(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const written = { stdout: '', stderr: '' }
-  const terminal = {
-    stdout: { write: (text: string) => (written.stdout += text) },
-    stderr: { write: (text: string) => (written.stderr += text) },
-    env: {},
-  }
-  return { code: await runCommandLine(args, terminal), ...written }
-}
+import { holdfast } from './program.test-support.ts'
 
 test('without arguments it prints its help', async () => {
   const { code, stdout, stderr } = await holdfast()

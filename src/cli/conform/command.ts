@@ -4,23 +4,15 @@ import type { ConformOptions } from './options.ts'
 
 type Fields = Record<string, string>
 
-function headerLine(text: string): readonly [name: string, value: string] {
+function headerLine(command: Command, option: string, text: string): Fields {
   const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):\s*(.*)$/.exec(text) ?? []
-  if (name !== undefined && value !== undefined) return [name.toLowerCase(), value]
-  throw new InvalidArgumentError(
-    `It should be a header, got ${JSON.stringify(text)}; try 'authorization: Bearer abc'.`,
+  if (name !== undefined && value !== undefined) return { [name.toLowerCase()]: value }
+  // It may be a secret: an InvalidArgumentError would print it.
+  return command.error(
+    `error: ${option} should be a header, got ${text.length} characters without a name and a colon; ` +
+      "try 'authorization: Bearer abc'.",
   )
 }
-
-const addHeader = (text: string, before: Fields = {}): Fields => {
-  const [name, value] = headerLine(text)
-  return { ...before, [name]: value }
-}
-
-const addPrincipal = (text: string, before: readonly Fields[] = []): readonly Fields[] => [
-  ...before,
-  addHeader(text),
-]
 
 function positive(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
@@ -51,7 +43,16 @@ Examples:
   holdfast conform URL --principal 'x-client: a:' --principal 'x-client: a'`
 
 export function conformCommand(terminal: Terminal, finish: (exitCode: number) => void): Command {
-  return new Command('conform')
+  const command = new Command('conform')
+  const addHeader = (text: string, before: Fields = {}): Fields => ({
+    ...before,
+    ...headerLine(command, '--header', text),
+  })
+  const addPrincipal = (text: string, before: readonly Fields[] = []): readonly Fields[] => [
+    ...before,
+    headerLine(command, '--principal', text),
+  ]
+  return command
     .description('Tell whether an API honours idempotency keys, from outside, row by row.')
     .argument('<url>', 'Where the API serves the fixture.')
     .option('--header <line>', 'A header of every request; may be given several times.', addHeader)

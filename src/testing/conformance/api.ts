@@ -16,6 +16,8 @@ export interface Ask {
   /** What the handler is asked for; a text is sent as it is. */
   readonly body?: (FixtureRequest & Readonly<Record<string, unknown>>) | string | undefined
   readonly headers?: HeaderFields
+  /** Which of the two principals asks. Default the first. */
+  readonly as?: 0 | 1
   readonly signal?: AbortSignal
 }
 
@@ -107,7 +109,7 @@ export class Api {
     return new URL(`${this.settings.url}/effects${target}`)
   }
 
-  #headers({ headers = {} }: Ask): Record<string, string> {
-    return { ...this.settings.headers, ...this.settings.principals?.[0], ...headers }
+  #headers({ headers = {}, as = 0 }: Ask): Record<string, string> {
+    return { ...this.settings.headers, ...this.settings.principals?.[as], ...headers }
   }
 }

@@ -3,9 +3,11 @@ import { describe, header, type Reply } from './exchange.ts'
 import { Failed } from './failure.ts'
 
 /** An ask in a few words, for people. */
-function describeAsk({ method = 'POST', target = '', key, body, headers = {} }: Ask): string {
+function describeAsk({ method = 'POST', target = '', key, body, headers = {}, as }: Ask): string {
   const lines = key === undefined ? [] : [key].flat()
   const fields = [
+    // By number: what makes it that client may be a secret.
+    ...(as === undefined ? [] : [`client ${as + 1}`]),
     ...lines.map((line) => `Idempotency-Key: ${printable(line)}`),
     ...Object.entries(headers).map(([name, value]) => `${name}: ${printable(value)}`),
   ]

@@ -95,6 +95,10 @@ function checkUrl(url: string | URL): string {
   ) {
     throw invalidOption('url', 'an http: or https: URL without a query', String(url))
   }
+  // It is part of every report; a header is not.
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw invalidOption('url', 'without a user and password, which go into headers', parsed.host)
+  }
   return parsed.href.replace(/\/+$/, '')
 }
 

@@ -1,9 +1,10 @@
 import { systemClock } from '../../clock.ts'
 import { Api } from './api.ts'
 import type { Settings } from './options.ts'
-import { Failed, Inconclusive, Skipped } from './failure.ts'
+import { ConformanceSetupError, Failed, Inconclusive, Skipped } from './failure.ts'
 import type { ConformanceLevel, Row } from './row.ts'
 import { rows } from './rows/index.ts'
+import { withoutSecrets } from './secrets.ts'
 import { probe } from './setup.ts'
 
 /** What became of a row. */
@@ -34,7 +35,10 @@ export class Suite {
 
   /** @throws ConformanceSetupError where no row can be run. */
   probe(): ReturnType<typeof probe> {
-    this.#probe ??= probe(this.#settings)
+    this.#probe ??= probe(this.#settings).catch((error: unknown) => {
+      if (!(error instanceof ConformanceSetupError)) throw error
+      throw new ConformanceSetupError(withoutSecrets(error.message, this.#settings))
+    })
     return this.#probe
   }
 
@@ -77,15 +81,20 @@ export class Suite {
       await Promise.race([row.run(api), timeout])
       return { result: 'pass' }
     } catch (error) {
-      if (error instanceof Skipped) return { result: 'skipped', detail: error.message }
-      if (error instanceof Inconclusive) return { result: 'inconclusive', detail: error.message }
-      if (error instanceof Failed) return { result: 'fail', detail: error.message }
-      throw error
+      const result = resultOfError(error)
+      if (result === undefined || !(error instanceof Error)) throw error
+      return { result, detail: withoutSecrets(error.message, this.#settings) }
     } finally {
       timer.cancel()
       controller.abort()
     }
   }
+}
+
+function resultOfError(error: unknown): Outcome['result'] | undefined {
+  if (error instanceof Skipped) return 'skipped'
+  if (error instanceof Inconclusive) return 'inconclusive'
+  return error instanceof Failed ? 'fail' : undefined
 }
 
 const blocked = (by: string): Outcome => ({ result: 'skipped', detail: `${by} failed`, blockedBy: by })

@@ -18,18 +18,18 @@ const VARIANTS: readonly (readonly [what: string, change: Ask])[] = [
   ['another method', { method: 'PUT' }],
 ]
 
-/** The two values where they differ in one header, the longer one first and beginning with the other. */
+/** Which of the two has the longer value, where that one begins with the other's, and what it has more. */
 function nestedPrincipals(
   principals: readonly [HeaderFields, HeaderFields] | undefined,
-): { readonly long: HeaderFields; readonly short: HeaderFields; readonly rest: string } | undefined {
+): { readonly long: 0 | 1; readonly short: 0 | 1; readonly rest: string } | undefined {
   const [one, other] = principals ?? []
   if (one === undefined || other === undefined) return undefined
   const names = Object.keys(one)
   const [name = ''] = names
   const [a, b] = [one[name], other[name]]
   if (names.length !== 1 || a === undefined || b === undefined || a === b) return undefined
-  if (a.startsWith(b)) return { long: one, short: other, rest: a.slice(b.length) }
-  return b.startsWith(a) ? { long: other, short: one, rest: b.slice(a.length) } : undefined
+  if (a.startsWith(b)) return { long: 0, short: 1, rest: a.slice(b.length) }
+  return b.startsWith(a) ? { long: 1, short: 0, rest: b.slice(a.length) } : undefined
 }
 
 export const identity: readonly Row[] = [
@@ -103,14 +103,13 @@ export const identity: readonly Row[] = [
     missing: ({ principals }) =>
       principals === undefined ? 'needs two clients: --principal, twice' : undefined,
     async run(api) {
-      const [one, other] = api.settings.principals ?? [{}, {}]
       const ask: Ask = { key: api.newKey(), body: {} }
-      const first = await api.send({ ...ask, headers: one })
-      const second: Ask = { ...ask, headers: other }
+      const first = await api.send({ ...ask, as: 0 })
+      const second: Ask = { ...ask, as: 1 }
       const { value: got, runs } = await api.counting(() => api.send(second))
       const own = isSuccess(got) && runs === 1 && !isSame(first, got)
       expect(own, { sent: second, expected: 'a run of its own', got, runs })
-      await expectReplay(api, first, { ...ask, headers: one })
+      await expectReplay(api, first, { ...ask, as: 0 })
     },
   },
   {
@@ -126,8 +125,8 @@ export const identity: readonly Row[] = [
       const nested = nestedPrincipals(api.settings.principals)
       if (nested === undefined) return
       const id = crypto.randomUUID()
-      await api.send({ key: api.written(id), body: {}, headers: nested.long })
-      const ask: Ask = { key: api.written(nested.rest + id), body: {}, headers: nested.short }
+      await api.send({ key: api.written(id), body: {}, as: nested.long })
+      const ask: Ask = { key: api.written(nested.rest + id), body: {}, as: nested.short }
       const { value: got, runs } = await api.counting(() => api.send(ask))
       expect(isSuccess(got) && runs === 1, { sent: ask, expected: 'a run of its own', got, runs })
     },
