@@ -21,7 +21,10 @@ describe('the wait preference', () => {
     ['wait=ten', undefined],
     ['waiting=5', undefined],
     ['x="wait=5', undefined],
+    [`${'a,'.repeat(497)}wait=5`, 5],
     [`${'a,'.repeat(500)}wait=5`, undefined],
+    [`${'a,'.repeat(497)}wait=5`.padEnd(1000), 5],
+    [`${'a,'.repeat(497)}wait=5`.padEnd(1001), undefined],
   ])('of %o is %o', (header, seconds) => {
     expect(preferredWaitSeconds(header)).toBe(seconds)
   })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
@@ -151,4 +152,110 @@ describe('a duplicate that waits', () => {
     expect((await second(request)).status).toBe(409)
     expect(events).toContainEqual(expect.objectContaining({ type: 'waited', ending: 'gone', durationMs: 0 }))
   })
+
+  test('for the time it was given and no longer is told that the first one runs still', async () => {
+    const { clock, first, second, ask, events } = setup()
+    void first(ask())
+    await clock.settle()
+    const waiting = second(ask({ prefer: 'wait=2' }))
+    await clock.advance(1999)
+    expect(endings(events)).toEqual([])
+    await clock.advance(1)
+    expect((await waiting).status).toBe(409)
+    expect(endings(events)).toEqual(['timed-out'])
+  })
+
+  test('is one of as many as may wait for a key, the next one is sent away at once', async () => {
+    const { clock, first, second, ask, events, end } = setup({ maxWaitersPerKey: 2 })
+    const running = first(ask())
+    await clock.settle()
+    const waiting = [second(ask()), second(ask())]
+    await clock.settle()
+    expect((await second(ask())).status).toBe(409)
+    expect(endings(events)).toEqual(['crowded'])
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.advance(1000)
+    for (const reply of await Promise.all(waiting)) expect(await reply.text()).toBe('first')
+  })
+
+  test('in the same process is woken although another one has left', async () => {
+    const service = setup()
+    const { clock, first, ask, end } = service
+    const running = first(ask())
+    await clock.settle()
+    const client = new AbortController()
+    const left = first(ask({}, client.signal))
+    const staying = first(ask())
+    await clock.settle()
+    client.abort()
+    await left
+    service.acquires = 0
+    end(new Response('first', { status: 201 }))
+    await running
+    expect(await (await staying).text()).toBe('first')
+    expect(service.acquires).toBe(0)
+  })
+
+  test('listens to its client no longer once it was told', async () => {
+    const { clock, first, second, ask, end } = setup()
+    const running = first(ask())
+    await clock.settle()
+    const request = ask({}, new AbortController().signal)
+    const before = getEventListeners(request.signal, 'abort').length
+    const waiting = second(request)
+    await clock.settle()
+    expect(getEventListeners(request.signal, 'abort')).toHaveLength(before + 1)
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.advance(1000)
+    await waiting
+    expect(getEventListeners(request.signal, 'abort')).toHaveLength(before)
+  })
+
+  describe('while it asks the store', () => {
+    /** One that waits in the process of the first, whose question the store has got and not answered. */
+    async function asking() {
+      const service = setup()
+      const { clock, first, ask, store } = service
+      const running = first(ask())
+      await clock.settle()
+      const client = new AbortController()
+      const waiting = first(ask({ prefer: 'wait=1' }, client.signal))
+      await clock.settle()
+      const { promise: answered, resolve: answer } = withResolvers()
+      Object.assign(store, { acquire: () => answered.then(() => ({ type: 'busy', retryAfterMs: 1 })) })
+      await clock.advance(50)
+      return { ...service, running, waiting, leave: () => client.abort(), answer }
+    }
+
+    test('hears of the response, and does not wait for its next turn', async () => {
+      const { clock, end, running, waiting, answer } = await asking()
+      end(new Response('first', { status: 201 }))
+      await running
+      answer()
+      await clock.settle()
+      expect(await (await waiting).text()).toBe('first')
+      expect(clock.pending).toBe(0)
+    })
+
+    test('hears that its client has left, which counts although its time has passed since', async () => {
+      const { clock, waiting, answer, leave, events } = await asking()
+      leave()
+      await clock.advance(1000)
+      answer()
+      await clock.advance(1000)
+      expect((await waiting).status).toBe(409)
+      expect(endings(events)).toEqual(['gone'])
+    })
+  })
 })
+
+const endings = (events: readonly IdempotencyEvent[]): string[] =>
+  events.flatMap((event) => (event.type === 'waited' ? [event.ending] : []))
+
+function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((onResolve) => (resolve = onResolve))
+  return { promise, resolve: () => resolve() }
+}
