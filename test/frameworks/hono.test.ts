@@ -15,6 +15,7 @@ import {
   expectCompressedAnew,
   expectCors,
   expectFaithful,
+  expectInOrder,
   expectOneEffect,
   expectReleased,
   expectReplayed,
@@ -22,7 +23,6 @@ import {
   layers,
   ledger,
   MIB,
-  pipelined,
   serving,
 } from './support.ts'
 
@@ -223,12 +223,7 @@ test('cors outside answers preflights, and marks replays and refusals for who as
 
 test('pipelined requests are answered in their order', async () => {
   const port = await started(application(layer()).post('/:name', (context) => context.text(context.req.path)))
-  const parts = await pipelined(port, [
-    { key: '1', path: '/1' },
-    { key: '2', path: '/2' },
-    { key: null, path: '/3' },
-  ])
-  expect(parts.map((part) => part.slice(-2))).toEqual(['/1', '/2', '/3'])
+  await expectInOrder(port)
 })
 
 describe('a client that leaves finds the response later', () => {

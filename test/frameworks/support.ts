@@ -201,6 +201,16 @@ export async function pipelined(port: number, requests: readonly Question[]): Pr
   return (await text(socket)).split(/(?=HTTP\/1\.1 )/)
 }
 
+/** For handlers that answer with their path: with a key or without, in the order of the requests. */
+export async function expectInOrder(port: number): Promise<void> {
+  const parts = await pipelined(port, [
+    { key: '1', path: '/1' },
+    { key: '2', path: '/2' },
+    { key: null, path: '/3' },
+  ])
+  expect(parts.map((part) => part.slice(-2))).toEqual(['/1', '/2', '/3'])
+}
+
 /** Gzip for who takes it, the plain bytes for who does not, whoever asked first. */
 export async function expectCompressedAnew(port: number, path: string): Promise<void> {
   const ways = [{ 'accept-encoding': 'gzip' }, { 'accept-encoding': 'identity' }]

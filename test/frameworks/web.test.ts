@@ -8,6 +8,7 @@ import {
   expectCompressedAnew,
   expectCors,
   expectFaithful,
+  expectInOrder,
   expectOneEffect,
   expectReleased,
   expectReplayed,
@@ -15,7 +16,6 @@ import {
   layers,
   ledger,
   MIB,
-  pipelined,
   serving,
 } from './support.ts'
 
@@ -152,12 +152,7 @@ test('cors outside answers preflights, and marks replays and refusals for who as
 
 test('pipelined requests are answered in their order', async () => {
   const port = await started(layer()(async (request) => new Response(new URL(request.url).pathname)))
-  const parts = await pipelined(port, [
-    { key: '1', path: '/1' },
-    { key: '2', path: '/2' },
-    { key: null, path: '/3' },
-  ])
-  expect(parts.map((part) => part.slice(-2))).toEqual(['/1', '/2', '/3'])
+  await expectInOrder(port)
 })
 
 describe('a client that leaves finds the response later', () => {
