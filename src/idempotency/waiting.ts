@@ -45,8 +45,7 @@ export class WaitingRooms {
     } finally {
       forget?.()
       waiter.leave()
-      if (room.size === 0 && this.#rooms.get(claim.fingerprint) === room)
-        this.#rooms.delete(claim.fingerprint)
+      if (room.size === 0) this.#rooms.delete(claim.fingerprint)
     }
   }
 
