@@ -1,7 +1,7 @@
 import { delay } from '../../delay.ts'
 import { systemClock } from '../../clock.ts'
 import { Scope } from '../../signal.ts'
-import { textOf, type Reply } from './exchange.ts'
+import { textOf, type Reply, type StartGate } from './exchange.ts'
 import type { FixtureRequest } from './fixture.ts'
 import type { HeaderFields, Settings } from './options.ts'
 import { Failed } from './failure.ts'
@@ -19,6 +19,8 @@ export interface Ask {
   /** Which of the two principals asks. Default the first. */
   readonly as?: 0 | 1
   readonly signal?: AbortSignal
+  /** Sent when it opens. */
+  readonly gate?: StartGate
 }
 
 /** Between two questions: soon at first, and less often the longer it takes. */
@@ -48,7 +50,7 @@ export class Api {
   }
 
   async send(ask: Ask = {}): Promise<Reply> {
-    const { method = 'POST', key, body, signal } = ask
+    const { method = 'POST', key, body, signal, gate } = ask
     const { exchange } = await import('./transport.ts')
     return exchange({
       method,
@@ -60,6 +62,7 @@ export class Api {
       },
       body: typeof body === 'object' ? JSON.stringify(body) : body,
       signal: signal ?? this.signal,
+      gate,
     })
   }
 

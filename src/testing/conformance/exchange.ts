@@ -4,6 +4,27 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string | string[]>>
   readonly body: string | undefined
   readonly signal: AbortSignal
+  readonly gate?: StartGate | undefined
+}
+
+/** Lets requests go at the same moment, over connections that stand already: what races meets. */
+export class StartGate {
+  readonly opened: Promise<void>
+  #open = (): void => {}
+  #awaited: number
+
+  /** @param awaited How many requests have to be ready. */
+  constructor(awaited: number) {
+    this.#awaited = awaited
+    this.opened = new Promise((resolve) => (this.#open = resolve))
+  }
+
+  /** One more is ready, or failed before. */
+  arrive(): Promise<void> {
+    this.#awaited--
+    if (this.#awaited <= 0) this.#open()
+    return this.opened
+  }
 }
 
 export interface Reply {

@@ -7,7 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import type { Exchange, Reply } from './exchange.ts'
 
 /** Never rejects: a reply that did not come has the status 0 and says why. */
-export function exchange({ method, url, headers, body, signal }: Exchange): Promise<Reply> {
+export function exchange({ method, url, headers, body, signal, gate }: Exchange): Promise<Reply> {
   // Fifty requests at once listen to one signal, and Node would warn of a leak.
   setMaxListeners(0, signal)
   return new Promise((resolve) => {
@@ -16,8 +16,18 @@ export function exchange({ method, url, headers, body, signal }: Exchange): Prom
     const options: RequestOptions = { method, headers: { ...headers }, signal, agent: false }
     const outgoing = open(url, options, (incoming) => void read(incoming).then(resolve))
     // Only the first counts: a server may refuse a body, and close before it has read it.
-    outgoing.on('error', (error) => resolve(noReply(error)))
-    outgoing.end(body)
+    outgoing.on('error', (error) => {
+      void gate?.arrive()
+      resolve(noReply(error))
+    })
+    if (gate === undefined) {
+      outgoing.end(body)
+      return
+    }
+    const connected = url.protocol === 'https:' ? 'secureConnect' : 'connect'
+    outgoing.once('socket', (socket) =>
+      socket.once(connected, () => void gate.arrive().then(() => outgoing.end(body))),
+    )
   })
 }
 

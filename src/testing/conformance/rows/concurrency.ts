@@ -8,7 +8,7 @@ import {
   type Attempt,
   type RunningAsk,
 } from '../during.ts'
-import { describe, header, isSuccess, runOf, type Reply } from '../exchange.ts'
+import { describe, header, isSuccess, runOf, StartGate, type Reply } from '../exchange.ts'
 import { expect, expectReplay, isSame } from '../expect.ts'
 import { Skipped } from '../failure.ts'
 import type { Row } from '../row.ts'
@@ -25,9 +25,11 @@ async function duplicate(
 }
 
 async function allAtOnce(api: Api, delayMs: number): Promise<Attempt<void>> {
-  const ask: Ask = { key: api.newKey(), body: { delayMs } }
+  const gate = new StartGate(AT_ONCE)
+  const ask: Ask = { key: api.newKey(), body: { delayMs }, gate }
   const sent = `${AT_ONCE} at once, with the same key and body`
-  const endsAfterMs = systemClock.now() + delayMs
+  let endsAfterMs = Infinity
+  const opened = gate.opened.then(() => (endsAfterMs = systemClock.now() + delayMs))
   const isRunning = (): boolean => systemClock.now() < endsAfterMs
   const sendOne = async (): Promise<Answered> => {
     const reply = await api.send(ask)
@@ -35,6 +37,7 @@ async function allAtOnce(api: Api, delayMs: number): Promise<Attempt<void>> {
   }
   const { value, runs: allRuns } = await api.counting(async () => {
     const answers = Promise.all(Array.from({ length: AT_ONCE }, sendOne))
+    await opened
     const witness = await sendWitness(api, isRunning)
     return { answers: await answers, witness }
   })
