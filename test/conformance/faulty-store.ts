@@ -28,6 +28,12 @@ export interface FaultyStore extends IdempotencyStore {
   readonly leases: readonly Lease[]
 }
 
+/** How many of its calls the real store is working on. */
+const working = new WeakMap<IdempotencyStore, { calls: number }>()
+
+/** Whether a store has work left that takes real time; that it was told to hang is none. */
+export const isWorking = (store: IdempotencyStore): boolean => (working.get(store)?.calls ?? 0) > 0
+
 /** A store that fails as told, in front of a real one. */
 export function faultyStore(store: IdempotencyStore, faults: Faults = {}): FaultyStore {
   let acquires = 0
@@ -35,7 +41,12 @@ export function faultyStore(store: IdempotencyStore, faults: Faults = {}): Fault
   const left = new Map(
     Object.entries(faults).map(([operation, list]): [string, Fault[]] => [operation, [...list]]),
   )
-  const call = async <T>(operation: keyof Faults, work: () => Promise<T>): Promise<T> => {
+  const load = { calls: 0 }
+  const call = async <T>(operation: keyof Faults, run: () => Promise<T>): Promise<T> => {
+    const work = (): Promise<T> => {
+      load.calls++
+      return run().finally(() => load.calls--)
+    }
     const fault = left.get(operation)?.shift()
     if (fault === undefined) return work()
     if (fault === 'before') throw new Error(`${operation} failed`)
@@ -44,7 +55,7 @@ export function faultyStore(store: IdempotencyStore, faults: Faults = {}): Fault
     throw new Error(`the answer to ${operation} got lost`)
   }
   const begin = store.begin?.bind(store)
-  return {
+  const faulty: FaultyStore = {
     name: store.name,
     leases,
     get acquires() {
@@ -75,4 +86,6 @@ export function faultyStore(store: IdempotencyStore, faults: Faults = {}): Fault
         }),
     close: async () => store.close?.(),
   }
+  working.set(faulty, load)
+  return faulty
 }

@@ -495,7 +495,7 @@ const inFlight: readonly ServiceCase[] = [
     async run(service) {
       const { first, second, open } = await waiting(service, { headers: { prefer: 'wait=5' } })
       assert.ok(service.clock.pendingDelaysMs.includes(5000))
-      await passing(service.clock, 5000, second)
+      await passing(service, 5000, second)
       const reply = await second
       assertProblem(reply, 409, 'request-in-flight')
       assert.equal(reply.headers.get('retry-after'), '1')
@@ -913,7 +913,7 @@ const failures: readonly ServiceCase[] = [
     faults: { acquire: ['after'] },
     async run(service) {
       const first = service.send({ key: KEY })
-      await passing(service.clock, 1000, first)
+      await passing(service, 1000, first)
       assert.equal((await first).status, 201)
       assert.equal(service.count, 1)
       assertReplay(await first, await service.send({ key: KEY }))
@@ -925,7 +925,7 @@ const failures: readonly ServiceCase[] = [
     faults: { acquire: ['hang', 'hang'] },
     async run(service) {
       const first = service.send({ key: KEY })
-      await passing(service.clock, 2000, first)
+      await passing(service, 2000, first)
       assertProblem(await first, 503, 'store-unavailable')
       // The key is given back behind the answer's back: a store that is somewhere else takes a moment for that.
       let again = await service.send({ key: KEY })
@@ -964,7 +964,7 @@ const failures: readonly ServiceCase[] = [
     faults: { complete: ['before', 'after'] },
     async run(service) {
       const first = service.send({ key: KEY })
-      await passing(service.clock, 1000, first)
+      await passing(service, 1000, first)
       assert.equal((await first).headers.get('idempotency-status'), null)
       assertReplay(await first, await service.send({ key: KEY }))
       assert.equal(service.count, 1)

@@ -17,6 +17,7 @@ import {
   type IdempotencyStore,
 } from '../../src/idempotency/index.ts'
 import { listening } from '../support/listening.ts'
+import { isWorking } from './faulty-store.ts'
 import { storeKinds, type StoreKind } from './stores-under-test.ts'
 import type { VirtualClock } from '../../src/testing/virtual-clock.ts'
 
@@ -358,14 +359,20 @@ export async function until(condition: () => boolean): Promise<void> {
 /** How finely `passing` lets time pass. */
 const STEPS = 50
 
-/** Lets a fiftieth of `ms` pass at a time until `work` ends: a store that is somewhere else needs real time for its answers. */
-export async function passing(clock: VirtualClock, ms: number, work: Promise<unknown>): Promise<void> {
+/** Lets a fiftieth of `ms` pass at a time until `work` ends; not while a store that is somewhere else owes an answer. */
+export async function passing(
+  { clock, store }: Pick<Service, 'clock' | 'store'>,
+  ms: number,
+  work: Promise<unknown>,
+): Promise<void> {
   const state = { ended: false }
   const note = (): void => void (state.ended = true)
   work.then(note, note)
-  // On a busy machine answers come late, and so do the timers that are to end them.
-  for (let step = 0; step < 20 * STEPS && !state.ended; step++) {
+  // On a busy machine answers come late.
+  for (let turn = 0, step = 0; turn < 2000 && step < 4 * STEPS && !state.ended; turn++) {
     await new Promise((resolve) => void setTimeout(resolve, 2))
+    if (isWorking(store)) continue
+    step++
     await clock.advance(ms / STEPS)
   }
 }
