@@ -19,6 +19,9 @@ const LONGEST_WAIT_MS = 50
 /** Runs a prepared statement. */
 export type Query = (sql: string) => SqliteStatement
 
+/** Tries again while another process holds the lock. */
+type Patiently = (attempt: () => void) => Promise<void>
+
 /**
  * One connection, used by everything in this process in turn: a transaction may span awaits, and whatever else ran on
  * the connection meanwhile would be part of it.
@@ -40,7 +43,10 @@ export class Connection {
   single<T>(work: (query: Query) => T): Promise<T> {
     return this.#mutex.run(async () => {
       const database = await this.#open()
-      return this.#patiently(() => work(this.#queryOn(database)))
+      return this.#patiently(() => {
+        refuseTransaction(database)
+        return work(this.#queryOn(database))
+      })
     })
   }
 
@@ -66,12 +72,8 @@ export class Connection {
     try {
       const database = await this.#open()
       await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
-      return new OpenTransaction(
-        database,
-        this.#queryOn(database),
-        () => this.#patiently(() => database.exec('COMMIT')),
-        unlock,
-      )
+      const patiently: Patiently = (attempt) => this.#patiently(attempt)
+      return new OpenTransaction(database, this.#queryOn(database), patiently, unlock)
     } catch (error) {
       unlock()
       throw error
@@ -127,6 +129,13 @@ function rollBack(database: SqliteDatabase): void {
   }
 }
 
+/** What is written inside somebody else's transaction is theirs to undo, and must not be reported as written. */
+function refuseTransaction(database: SqliteDatabase): void {
+  if (inTransaction(database) === true) {
+    throw new Error("sqliteStore: the connection is in a transaction that is not the store's")
+  }
+}
+
 /** Drivers name it differently; `undefined` where one doesn't tell. */
 function inTransaction(database: SqliteDatabase): boolean | undefined {
   if ('inTransaction' in database && typeof database.inTransaction === 'boolean')
@@ -139,28 +148,32 @@ function inTransaction(database: SqliteDatabase): boolean | undefined {
 export class OpenTransaction {
   readonly database: SqliteDatabase
   readonly query: Query
-  readonly #commit: () => Promise<unknown>
+  readonly #patiently: Patiently
   readonly #unlock: () => void
   #ended = false
 
-  constructor(database: SqliteDatabase, query: Query, commit: () => Promise<unknown>, unlock: () => void) {
+  constructor(database: SqliteDatabase, query: Query, patiently: Patiently, unlock: () => void) {
     this.database = database
     this.query = query
-    this.#commit = commit
+    this.#patiently = patiently
     this.#unlock = unlock
   }
 
-  /** @throws when somebody else ended the transaction; SQLite itself does that after some errors. */
+  /** @throws when it has ended, or somebody else ended it; SQLite itself does that after some errors. */
   check(): void {
-    if (this.#ended || inTransaction(this.database) === false) {
+    if (this.#ended) throw new Error('sqliteStore: the transaction has ended')
+    if (inTransaction(this.database) === false) {
       throw new Error('sqliteStore: the transaction was ended inside transaction(fn)')
     }
   }
 
   async commit(): Promise<void> {
-    this.check()
-    await this.#commit()
-    this.#end()
+    await this.#patiently(() => {
+      // Who has waited long enough rolls back between two attempts; the next transaction on the connection is not ours.
+      this.check()
+      this.database.exec('COMMIT')
+      this.#end()
+    })
   }
 
   /** Harmless once the transaction has ended here. @throws when it was ended elsewhere: then nothing is known. */

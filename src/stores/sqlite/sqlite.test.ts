@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { AcquireRequest, IdempotencyStore } from '../../idempotency/store.ts'
+import type { AcquireRequest, IdempotencyStore, Lease, StoreTransaction } from '../../idempotency/store.ts'
 import { virtualClock } from '../../testing/virtual-clock.ts'
 import { openDatabase, type SqliteDatabase } from './driver.ts'
 import { SQLITE_STORE_DEFAULTS, sqliteStore, type SqliteStoreOptions } from './index.ts'
@@ -48,6 +48,12 @@ const ask = (key: string, overrides: Partial<AcquireRequest> = {}): AcquireReque
   ...overrides,
 })
 
+async function begun(store: IdempotencyStore, lease?: Lease): Promise<StoreTransaction> {
+  const transaction = await store.begin?.(lease)
+  if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+  return transaction
+}
+
 const count = (database: SqliteDatabase, table: string): number =>
   Number(Reflect.get(Object(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()), 'n'))
 
@@ -64,6 +70,45 @@ describe('a SQLite store', () => {
     reader.exec('COMMIT')
     expect(await store.complete(request, Uint8Array.of(1))).toBe('completed')
   })
+
+  test('gives up a commit for good when it is rolled back: the next transaction is not committed by it', async () => {
+    const clock = virtualClock()
+    const database = await openOther()
+    const reader = await openOther()
+    const store = open({ path: undefined as never, database, clock })
+    database.exec('CREATE TABLE orders (name TEXT)')
+    await store.acquire(ask('k'))
+    const givenUp = await begun(store, ask('k'))
+    database.exec("INSERT INTO orders VALUES ('given up')")
+    reader.exec('BEGIN')
+    count(reader, 'orders')
+    const completing = givenUp.complete(Uint8Array.of(1)).catch((error: unknown) => error)
+    await clock.advance(100)
+    await givenUp.rollback()
+    const next = await begun(store)
+    database.exec("INSERT INTO orders VALUES ('next')")
+    reader.exec('COMMIT')
+    await clock.advance(1000)
+    await next.rollback()
+    expect(await completing).toMatchObject({ message: 'sqliteStore: the transaction has ended' })
+    expect(count(reader, 'orders')).toBe(0)
+    expect(await store.read(ask('k'))).toBeUndefined()
+  })
+
+  test.each(['complete', 'heartbeat', 'release'] as const)(
+    "does not %s inside a transaction of somebody else's, who may undo it",
+    async (operation) => {
+      const database = await openOther()
+      const store = open({ path: undefined as never, database })
+      await store.acquire(ask('k'))
+      database.exec('BEGIN')
+      await expect(store[operation](ask('k'), Uint8Array.of(1))).rejects.toThrow(
+        "sqliteStore: the connection is in a transaction that is not the store's",
+      )
+      database.exec('ROLLBACK')
+      expect(await store.complete(ask('k'), Uint8Array.of(1))).toBe('completed')
+    },
+  )
 
   test('opens its file on first use, not before', async () => {
     const store = open({ path: join(folder, 'missing', 'keys.db') })
@@ -87,9 +132,8 @@ describe('a SQLite store', () => {
     database.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY); PRAGMA user_version = 7')
     const store = sqliteStore({ database })
     expect((await store.acquire(ask('k'))).type).toBe('acquired')
-    const transaction = await store.begin?.(ask('k'))
+    const transaction = await begun(store, ask('k'))
     expect(transaction).toMatchObject({ client: database })
-    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
     database.exec('INSERT INTO orders DEFAULT VALUES')
     expect(await transaction.complete(Uint8Array.of(1))).toBe('completed')
     await store.close?.()
@@ -100,8 +144,7 @@ describe('a SQLite store', () => {
 
   test('survives a power cut by default, and says how', async () => {
     const readSettings = async (store: IdempotencyStore): Promise<unknown[]> => {
-      const transaction = await store.begin?.(undefined)
-      if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+      const transaction = await begun(store)
       const client = transaction.client as SqliteDatabase
       const settings = ['journal_mode', 'synchronous', 'busy_timeout'].map((name) => {
         const row = client.prepare(`PRAGMA ${name}`).get()
@@ -169,8 +212,7 @@ describe('a SQLite store', () => {
   test('lets everybody wait while a transaction is open, in the order they came', async () => {
     const store = open()
     await store.acquire(ask('k'))
-    const transaction = await store.begin?.(ask('k'))
-    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    const transaction = await begun(store, ask('k'))
     const order: string[] = []
     const waiting = ['a', 'b', 'c'].map((key) => store.acquire(ask(key)).then(() => order.push(key)))
     await new Promise((resolve) => {
@@ -194,8 +236,7 @@ describe('a SQLite store', () => {
   test("undoes everything where the key is no longer the owner's at the end of its transaction", async () => {
     const store = open()
     await store.acquire(ask('k'))
-    const transaction = await store.begin?.(ask('k'))
-    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    const transaction = await begun(store, ask('k'))
     const client = transaction.client as SqliteDatabase
     client.exec("CREATE TABLE effects (x); UPDATE holdfast_keys SET owner = 'somebody else'")
     expect(await transaction.complete(Uint8Array.of(1))).toBe('stale')
@@ -207,8 +248,7 @@ describe('a SQLite store', () => {
   test('notices that a transaction was ended by the application', async () => {
     const store = open()
     await store.acquire(ask('k'))
-    const transaction = await store.begin?.(ask('k'))
-    if (transaction === undefined || transaction === 'stale') throw new Error('no transaction')
+    const transaction = await begun(store, ask('k'))
     const client = transaction.client as SqliteDatabase
     client.exec('COMMIT')
     await expect(transaction.complete(Uint8Array.of(1))).rejects.toThrow('was ended inside transaction(fn)')
