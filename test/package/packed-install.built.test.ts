@@ -11,6 +11,9 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 const subpaths = Object.keys(manifest.exports).map((key) => `${manifest.name}${key.slice(1)}`)
 const modules = subpaths.filter((name) => !name.endsWith('.json'))
 
+/** Register changes the process that loads it. */
+const required = modules.filter((name) => name !== 'holdfast/register')
+
 /** An empty project that has installed the tarball, as a user's would. */
 let project = ''
 
@@ -60,6 +63,18 @@ describe('the packed package in an empty project', () => {
     const counts = JSON.parse(stdout) as Record<string, unknown>
     expect(Object.keys(counts)).toEqual(subpaths)
     expect(Object.entries(counts).filter(([, count]) => !(Number(count) > 0))).toEqual([])
+  })
+
+  test('is required by CommonJS, by every name that it has', async () => {
+    const file = join(project, 'require-each.cjs')
+    writeFileSync(
+      file,
+      `for (const name of process.argv.slice(2)) require(name)\nconsole.log(require('holdfast'))`,
+    )
+    const { status, output, stdout, stderr } = await run(process.execPath, [file, ...required])
+    expect(status, output).toBe(0)
+    expect(stdout).toContain('createFetch: [Function: createFetch]')
+    expect(stderr).toBe('')
   })
 
   test('brings no native addon and no optional peer with it', () => {

@@ -1,0 +1,21 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { RolldownOptions } from 'rolldown'
+import { builtPackage, isInstalled } from '../support/built-package.ts'
+
+const cwd = fileURLToPath(new URL('../..', import.meta.url))
+const dir = join(cwd, '.cache/runtimes-app')
+
+/** The command, and what runs in a process: both import the package by its name. */
+const processes: RolldownOptions = {
+  cwd,
+  input: { main: './test/runtimes/main.ts', process: './test/runtimes/entries/process.ts' },
+  platform: 'node',
+  external: isInstalled,
+  plugins: [builtPackage()],
+  output: { dir, format: 'esm', cleanDir: true, chunkFileNames: '[name].js' },
+}
+
+const options: RolldownOptions[] = [processes]
+
+export default options
