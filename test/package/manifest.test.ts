@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { root } from './run.ts'
 
@@ -11,8 +11,9 @@ interface Locked {
   readonly hasInstallScript?: boolean
 }
 
-const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-  packages: Record<string, Locked>
+function lockedBy(file: string): [path: string, Locked][] {
+  const lock = JSON.parse(readFileSync(join(root, file), 'utf8')) as { packages: Record<string, Locked> }
+  return Object.entries(lock.packages).filter(([path]) => path !== '')
 }
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   version: string
@@ -21,9 +22,12 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   peerDependencies: Record<string, string>
   peerDependenciesMeta: Record<string, { optional?: boolean }>
 }
-const locked = Object.entries(lock.packages).filter(([path]) => path !== '')
 
-describe('the lock file', () => {
+const lockFiles = filesIn('').filter((file) => basename(file) === 'package-lock.json')
+
+describe.each(lockFiles)('%s', (file) => {
+  const locked = lockedBy(file)
+
   test('names no registry, so that it works with any', () => {
     expect(locked.filter(([, entry]) => entry.resolved !== undefined).map(([path]) => path)).toEqual([])
   })
@@ -31,11 +35,15 @@ describe('the lock file', () => {
   test('knows the content of every package', () => {
     expect(locked.filter(([, entry]) => !entry.integrity).map(([path]) => path)).toEqual([])
   })
+})
 
-  test('gives users nothing that runs at installation', () => {
-    const scripts = locked.filter(([, entry]) => entry.hasInstallScript && !entry.dev)
-    expect(scripts.map(([path]) => path)).toEqual([])
-  })
+test('there is a lock file for the package', () => {
+  expect(lockFiles).toContain('package-lock.json')
+})
+
+test('nothing runs when a user installs it', () => {
+  const scripts = lockedBy('package-lock.json').filter(([, entry]) => entry.hasInstallScript && !entry.dev)
+  expect(scripts.map(([path]) => path)).toEqual([])
 })
 
 describe('the manifest', () => {
