@@ -19,6 +19,12 @@ const delegating = (inner: IdempotencyStore): IdempotencyStore => ({
   read: (lease) => inner.read(lease),
 })
 
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  return { opened, open }
+}
+
 /** A store whose acquires, or whose transactions, arrive when they are let in. */
 function slowStore(clock: ReturnType<typeof virtualClock>): {
   readonly store: IdempotencyStore
@@ -26,10 +32,7 @@ function slowStore(clock: ReturnType<typeof virtualClock>): {
   rolledBack: boolean
 } {
   const inner = memoryStore({ clock })
-  let letIn = (): void => {}
-  const gate = new Promise<void>((resolve) => {
-    letIn = resolve
-  })
+  const { opened, open: letIn } = gate()
   const state = { rolledBack: false }
   const transaction: StoreTransaction = {
     client: undefined,
@@ -41,8 +44,8 @@ function slowStore(clock: ReturnType<typeof virtualClock>): {
   }
   const store: IdempotencyStore = {
     ...delegating(inner),
-    acquire: (request: AcquireRequest): Promise<AcquireResult> => gate.then(() => inner.acquire(request)),
-    begin: () => gate.then(() => transaction),
+    acquire: (request: AcquireRequest): Promise<AcquireResult> => opened.then(() => inner.acquire(request)),
+    begin: () => opened.then(() => transaction),
   }
   return Object.assign(state, { store, letIn })
 }
@@ -117,15 +120,12 @@ describe('a claim', () => {
   test('whose own earlier attempt arrives when all is over gives that one back, too', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    let letIn = (): void => {}
-    const gate = new Promise<void>((resolve) => {
-      letIn = resolve
-    })
+    const { opened, open: letIn } = gate()
     let attempts = 0
     const store: IdempotencyStore = {
       ...delegating(inner),
       acquire: (request) =>
-        attempts++ === 0 ? gate.then(() => inner.acquire(request)) : inner.acquire(request),
+        attempts++ === 0 ? opened.then(() => inner.acquire(request)) : inner.acquire(request),
     }
     const claim = new Claim(resolveOptions({ store, clock }), info, record)
     const acquiring = claim.acquire()
@@ -141,15 +141,12 @@ describe('a claim', () => {
   test('whose own earlier attempt arrives while it runs keeps its key', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    let letIn = (): void => {}
-    const gate = new Promise<void>((resolve) => {
-      letIn = resolve
-    })
+    const { opened, open: letIn } = gate()
     let attempts = 0
     const store: IdempotencyStore = {
       ...delegating(inner),
       acquire: (request) =>
-        attempts++ === 0 ? gate.then(() => inner.acquire(request)) : inner.acquire(request),
+        attempts++ === 0 ? opened.then(() => inner.acquire(request)) : inner.acquire(request),
     }
     const claim = new Claim(resolveOptions({ store, clock }), info, record)
     const acquiring = claim.acquire()
@@ -159,6 +156,41 @@ describe('a claim', () => {
     await clock.settle()
     expect((await inner.acquire({ ...lease, owner: 'other' })).type).toBe('busy')
     expect(await claim.complete(Uint8Array.of(1))).toBe('completed')
+  })
+
+  test('that asks again has another owner: what it asked for first never gives back the key it runs under', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    const arrive = gate()
+    const answer = gate()
+    let attempts = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      async acquire(request) {
+        if (attempts++ > 0) return inner.acquire(request)
+        await arrive.opened
+        const late = await inner.acquire(request)
+        await answer.opened
+        return late
+      },
+    }
+    const settings = resolveOptions({ store, clock })
+    const first = new Claim(settings, info, record)
+    await inner.acquire({ ...lease, leaseMs: 60_000, owner: 'first' })
+    const acquiring = first.acquire()
+    await clock.advance(1100)
+    expect((await acquiring).type).toBe('busy')
+    await inner.release({ ...lease, owner: 'first' })
+    arrive.open()
+    await clock.settle()
+    // Taken by the late attempt, and given back although nobody has heard of it.
+    expect((await first.acquire()).type).toBe('busy')
+    await clock.advance(1000)
+    expect(await first.acquire()).toEqual({ type: 'acquired', fence: 3 })
+    answer.open()
+    await clock.advance(10_000)
+    expect(await first.complete(Uint8Array.of(1))).toBe('completed')
+    expect(clock.pending).toBe(0)
   })
 
   test('looks for a thousand at a time: a store that comes back has other things to do', async () => {

@@ -10,7 +10,8 @@ import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTrans
 export class Claim {
   readonly info: RequestInfo
   readonly #settings: Settings
-  readonly #request: AcquireRequest
+  #request: AcquireRequest
+  #asked = false
 
   constructor(settings: Settings, info: RequestInfo, record: Pick<Lease, 'scope' | 'key' | 'fingerprint'>) {
     this.info = info
@@ -33,23 +34,25 @@ export class Claim {
   }
 
   /**
-   * The owner token is the same on every try, so an acquire whose answer got lost is found again. One that arrives
-   * although everybody gave up is undone.
+   * The owner token is the same on every try, so an acquire whose answer got lost is found again. Asking once more, as
+   * a duplicate that waits does, is done with another one: what the earlier question still takes, and gives back, is
+   * never the key that this request runs under.
    */
   async acquire(): Promise<AcquireResult> {
+    if (this.#asked) this.#request = { ...this.#request, owner: this.#settings.randomUUID() }
+    this.#asked = true
+    const request = this.#request
     const attempts: Promise<AcquireResult>[] = []
     try {
       const result = await this.#try('acquire', (store) => {
-        const attempt = store.acquire(this.#request)
+        const attempt = store.acquire(request)
         attempts.push(attempt)
         return attempt
       })
-      if (attempts.length > 1)
-        this.#watchLate(attempts, result.type === 'acquired' ? result.fence : undefined)
+      if (attempts.length > 1) this.#undoOthers(request, attempts, result)
       return result
     } catch (error) {
-      this.undo()
-      this.#watchLate(attempts, undefined)
+      this.#undoOthers(request, attempts)
       throw error
     }
   }
@@ -60,13 +63,22 @@ export class Claim {
   }
 
   /**
-   * An attempt that arrives after another one was answered, or after everybody gave up, takes the key for nobody. However
-   * late: a client may hold commands back for as long as it has no connection.
+   * An attempt that arrives after another one was answered, or after everybody gave up, takes the key for nobody. It is
+   * looked for at once, since its answer may never come; where it comes it counts, however late: a client may hold
+   * commands back for as long as it has no connection.
    */
-  #watchLate(attempts: readonly Promise<AcquireResult>[], fence: number | undefined): void {
+  #undoOthers(
+    request: AcquireRequest,
+    attempts: readonly Promise<AcquireResult>[],
+    result?: AcquireResult,
+  ): void {
+    const undo = (): void => undoAcquire(this.#settings, request)
+    const fence = result?.type === 'acquired' ? result.fence : undefined
     const undoLate = (late: AcquireResult): void => {
-      if (late.type === 'acquired' && late.fence !== fence) this.undo()
+      if (late.type === 'acquired' && late.fence !== fence) undo()
     }
+    // The key that is this request's stays; one that is done can not be taken.
+    if (result?.type !== 'acquired' && result?.type !== 'done') undo()
     for (const attempt of attempts) attempt.then(undoLate, () => {})
   }
 
