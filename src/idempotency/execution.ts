@@ -49,6 +49,11 @@ export class Execution implements Idempotency {
   readonly #startedMs: number
   readonly #scope = new Scope()
   #heartbeat: Heartbeat
+  /**
+   * `settling`: the store is being told how it ended, and its answer says whether the key was lost. `over`: it has been
+   * told, or nobody is going to.
+   */
+  #phase: 'running' | 'settling' | 'over' = 'running'
   #transaction: TransactionRun | undefined
   #began = false
   #verdict: Promise<Verdict> | undefined
@@ -94,6 +99,8 @@ export class Execution implements Idempotency {
   async transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T> {
     if (this.#transaction !== undefined) throw new Error('transaction(fn): a request has one transaction')
     if (this.#verdict !== undefined) throw new Error('transaction(fn): the response is already there')
+    // Given up: it would stay open for a response that nobody waits for.
+    if (this.#phase === 'over') throw new TransactionLostError()
     const run = new TransactionRun(this.#claim, (cause) => this.#lose(cause))
     this.#transaction = run
     // Until it ends nobody else can take the key over, and a heartbeat would wait for it.
@@ -148,7 +155,7 @@ export class Execution implements Idempotency {
   /** Nobody is going to respond any more: what can be undone is, otherwise the key is left to the abandoned policy. */
   async abandon(): Promise<void> {
     if (this.#verdict !== undefined) return
-    if (this.#transaction === undefined) this.#heartbeat.stop()
+    if (this.#transaction === undefined) this.#end()
     else await this.fail(new TransactionLostError())
   }
 
@@ -174,12 +181,13 @@ export class Execution implements Idempotency {
       this.#verdict = undefined
       return { type: 'void', error: run.error }
     }
+    this.#phase = 'settling'
     try {
       if (run?.state === 'open' && !threw) return await this.#commit(run, response)
       await run?.rollback()
       return run?.state === 'unknown' ? this.#unknown(response) : await this.#save(response, threw)
     } finally {
-      this.#heartbeat.stop()
+      this.#end()
       this.#onEnd(this.#saved)
     }
   }
@@ -222,7 +230,8 @@ export class Execution implements Idempotency {
     if (recorded !== undefined)
       return isSame(recorded, record) ? this.#completed(response, recorded) : this.#stale()
     if (run.state === 'unknown') return this.#unknown(response)
-    await this.#claim.release().catch(() => {})
+    // The client is told to send it again, so the key has to be free however the store answers now.
+    await this.#claim.release().catch(() => this.#claim.undo())
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
   }
 
@@ -300,9 +309,14 @@ export class Execution implements Idempotency {
     })
   }
 
+  #end(): void {
+    this.#phase = 'over'
+    this.#heartbeat.stop()
+  }
+
   /** What the handler does no longer counts. */
   #lose(cause?: unknown): void {
-    if (this.#scope.aborted) return
+    if (this.#scope.aborted || this.#phase !== 'running') return
     emit(this.#settings.onEvent, { type: 'lease-lost', ...this.#claim.info, fence: this.fence })
     this.#scope.abort(new TransactionLostError(cause === undefined ? {} : { cause }), 'timeout')
   }

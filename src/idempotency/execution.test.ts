@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest'
+import { memoryStore } from '../stores/memory.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
+import type { HandlerResponse } from './answer.ts'
+import { Claim } from './claim.ts'
+import type { IdempotencyEvent } from './events.ts'
+import { Execution } from './execution.ts'
+import { resolveOptions, type IdempotencyOptions } from './options.ts'
+import type { IdempotencyStore, StoreTransaction } from './store.ts'
+
+const LEASE_MS = 300
+const record = { scope: 's', key: 'k', fingerprint: 'f' }
+const made: HandlerResponse = { status: 201, statusText: '', headers: [], body: Uint8Array.of(1) }
+
+interface Subject {
+  readonly clock: ReturnType<typeof virtualClock>
+  /** Replaces operations of the store. */
+  readonly change: (operations: Partial<IdempotencyStore>) => void
+  /** Another request's claim on the same key. */
+  readonly claim: () => Claim
+  readonly events: string[]
+  readonly execution: Execution
+  readonly inner: IdempotencyStore
+}
+
+/** A request whose handler runs. */
+async function run(
+  operations: Partial<IdempotencyStore> = {},
+  options: Partial<IdempotencyOptions> = {},
+): Promise<Subject> {
+  const clock = virtualClock()
+  const inner = memoryStore({ clock })
+  const store: IdempotencyStore = {
+    name: 'changed',
+    acquire: (request) => inner.acquire(request),
+    heartbeat: (lease) => inner.heartbeat(lease),
+    complete: (lease, response) => inner.complete(lease, response),
+    release: (lease) => inner.release(lease),
+    read: (lease) => inner.read(lease),
+    ...operations,
+  }
+  const events: string[] = []
+  const onEvent = (event: IdempotencyEvent): void => void events.push(event.type)
+  const settings = resolveOptions({ store, clock, leaseMs: LEASE_MS, onEvent, ...options })
+  const claim = (): Claim => new Claim(settings, { method: 'POST', path: '/', key: 'k' }, record)
+  const own = claim()
+  await own.acquire()
+  const execution = new Execution(settings, own, 1, () => {})
+  return { clock, change: (changes) => Object.assign(store, changes), claim, events, execution, inner }
+}
+
+/** Transactions that can do nothing, with some of it replaced. */
+const transactions =
+  (changes: Partial<StoreTransaction>): NonNullable<IdempotencyStore['begin']> =>
+  async () => ({
+    client: undefined,
+    complete: async () => 'completed',
+    commit: async () => {},
+    rollback: async () => {},
+    ...changes,
+  })
+
+const away = async (): Promise<never> => {
+  throw new Error('away')
+}
+
+describe('an execution', () => {
+  test('whose record is made has lost nothing when its heartbeat finds no lease any more', async () => {
+    const subject = await run()
+    const { clock, execution, inner } = subject
+    subject.change({
+      async complete(lease, response) {
+        const result = await inner.complete(lease, response)
+        await new Promise<void>((resolve) => {
+          clock.schedule(resolve, 2 * LEASE_MS)
+        })
+        return result
+      },
+    })
+    const { signal } = execution
+    const verdict = execution.respond(made)
+    await clock.advance(2 * LEASE_MS)
+    expect(await verdict).toEqual({ type: 'own', status: undefined })
+    expect(subject.events).toEqual(['completed'])
+    expect(signal.aborted).toBe(false)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('keeps its lease while the store is slow to make its record', async () => {
+    const { clock, claim, execution, inner } = await run({
+      complete: (lease, response) =>
+        new Promise<void>((resolve) => {
+          clock.schedule(resolve, 3 * LEASE_MS)
+        }).then(() => inner.complete(lease, response)),
+    })
+    const verdict = execution.respond(made)
+    await clock.advance(2 * LEASE_MS)
+    expect((await claim().acquire()).type).toBe('busy')
+    await clock.advance(LEASE_MS)
+    expect(await verdict).toEqual({ type: 'own', status: undefined })
+  })
+
+  test('that has lost its key before it responds hears of it', async () => {
+    const { clock, claim, events, execution } = await run({ heartbeat: away }, { abandoned: 'takeover' })
+    const { signal } = execution
+    await clock.advance(LEASE_MS)
+    await claim().acquire()
+    expect(signal.aborted).toBe(true)
+    expect((await execution.respond(made)).type).toBe('other')
+    expect(events.filter((type) => type !== 'store-error')).toEqual(['lease-lost', 'stale'])
+  })
+
+  test('whose commit was refused gives its key back although the store does not answer', async () => {
+    const subject = await run(
+      { begin: transactions({ complete: away }) },
+      { transactional: true, abandoned: 'block' },
+    )
+    const { clock, claim, execution } = subject
+    await execution.transaction(() => undefined)
+    subject.change({ release: away })
+    const verdict = execution.respond(made)
+    await clock.advance(2000)
+    expect(await verdict).toMatchObject({ type: 'other', answer: { status: 503 } })
+    subject.change({ release: (lease) => subject.inner.release(lease) })
+    await clock.advance(2000)
+    expect((await claim().acquire()).type).toBe('acquired')
+  })
+
+  test('that was given up gets no transaction, which would stay open, and no heartbeat', async () => {
+    const { clock, events, execution } = await run({ begin: transactions({}) }, { transactional: true })
+    await execution.abandon()
+    expect(clock.pending).toBe(0)
+    await expect(execution.transaction(() => undefined)).rejects.toThrow('did not take effect')
+    expect(clock.pending).toBe(0)
+    await clock.advance(10 * LEASE_MS)
+    expect(events).toEqual([])
+  })
+
+  test('that failed while its transaction ran leaves no heartbeat behind, whatever became of that', async () => {
+    for (const rollback of [async () => {}, away]) {
+      const { clock, execution } = await run({ begin: transactions({ rollback }) }, { transactional: true })
+      let fail = (_: Error): void => {}
+      const failing = new Promise<never>((_, reject) => (fail = reject))
+      const transaction = execution.transaction(() => failing).catch(String)
+      await clock.settle()
+      const verdict = execution.fail(new Error('did not wait'))
+      fail(new Error('no'))
+      await clock.settle()
+      await verdict
+      await transaction
+      expect(clock.pending).toBe(0)
+    }
+  })
+})
