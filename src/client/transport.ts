@@ -1,7 +1,7 @@
 import type { Fetch, FetchInput } from '../http/fetch-types.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
-import type { Transport } from './options.ts'
+import type { HoldfastInit, Transport } from './options.ts'
 import { initOf, requestOf, wholeInitOf } from './request.ts'
 
 /** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
@@ -17,11 +17,33 @@ export interface Sender {
   sendPastReplacement: Sender['send']
 }
 
+/** Under this an init carries what sends its attempts in place of the fetch's own transport: an interceptor's way. */
+export const SEND: unique symbol = Symbol('send')
+
+export interface RoutedInit extends HoldfastInit {
+  [SEND]: (init: RequestInit | undefined) => Promise<Response>
+}
+
+const routeOf = (init: Partial<RoutedInit> | undefined): RoutedInit[typeof SEND] | undefined => init?.[SEND]
+
 export function markAsHoldfast(fetch: object, sender: Sender): void {
   underlying.set(fetch, sender)
 }
 
 export function senderOf(transport: Transport | undefined): Sender {
+  const sender = plainSenderOf(transport)
+  const routed =
+    (send: Sender['send']): Sender['send'] =>
+    (input, init, request) =>
+      routeOf(init)?.(init) ?? send(input, init, request)
+  return {
+    send: routed((...request) => sender.send(...request)),
+    pass: routed((...request) => sender.pass(...request)),
+    sendPastReplacement: (...request) => sender.sendPastReplacement(...request),
+  }
+}
+
+function plainSenderOf(transport: Transport | undefined): Sender {
   if (transport === undefined) return new GlobalSender(globalThis.fetch)
   if (underlying.get(transport) !== undefined) {
     throw invalidOption(
@@ -63,6 +85,7 @@ let callingGlobal: string | undefined
  * Seen by the call stack, or by the signal where the wrapper takes its time.
  */
 export function isOwnAttempt(input: FetchInput, init: RequestInit | undefined): boolean {
+  if (routeOf(init) !== undefined) return false
   return (
     (callingGlobal !== undefined && callingGlobal === urlOf(input)) || sentSignals.get(init?.signal) === true
   )

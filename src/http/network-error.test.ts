@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { provablyNeverLeft } from './network-error.ts'
+import { isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 
 const url = new URL('http://127.0.0.1:8080/orders')
 const coded = (code: string): Error => Object.assign(new Error(code), { code })
@@ -89,5 +89,26 @@ describe('provablyNeverLeft', () => {
     ],
   ])('not: %s', (_, error) => {
     expect(provablyNeverLeft(error, url)).toBe(false)
+  })
+})
+
+describe('what undici itself refuses or ends', () => {
+  test.each(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])('%s was never sent', (code) => {
+    for (const error of [coded(code), fetchFailed(coded(code))]) {
+      expect([isRefusedHere(error), isEndedHere(error)]).toEqual([true, false])
+    }
+  })
+
+  test.each(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])(
+    '%s ended on this side',
+    (code) => {
+      for (const error of [coded(code), fetchFailed(coded(code))]) {
+        expect([isRefusedHere(error), isEndedHere(error)]).toEqual([false, true])
+      }
+    },
+  )
+
+  test.each([coded('UND_ERR_SOCKET'), fetchFailed(undefined), undefined, null])('not: %s', (error) => {
+    expect([isRefusedHere(error), isEndedHere(error)]).toEqual([false, false])
   })
 })

@@ -14,6 +14,12 @@ const NEVER_LEFT = new Set([
   'FailedToOpenSocket',
 ])
 
+/** Codes of undici for what it refuses to send. */
+const REFUSED_HERE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
+
+/** Codes of undici for what ended on this side: the dispatcher was closed, the body was not as long as it said. */
+const ENDED_HERE = new Set(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])
+
 interface Coded {
   readonly code?: unknown
   readonly cause?: unknown
@@ -38,6 +44,18 @@ export function provablyNeverLeft(error: unknown, url: URL): boolean {
     return error.errors.every((each) => provablyNeverLeft(each, url))
   }
   return isObject(error.cause) && error.cause !== error && provablyNeverLeft(error.cause, url)
+}
+
+/** A request that was never sent, since undici does not send such. */
+export const isRefusedHere = (error: unknown): boolean => hasCode(error, REFUSED_HERE)
+
+/** A request that ended on this side, whatever has left by then: it is no news of the service. */
+export const isEndedHere = (error: unknown): boolean => hasCode(error, ENDED_HERE)
+
+/** undici's fetch wraps its errors once. */
+function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
+  if (!isObject(error)) return false
+  return codes.has(error.code) || (isObject(error.cause) && codes.has(error.cause.code))
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }

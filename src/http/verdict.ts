@@ -1,7 +1,7 @@
 import { isLocalRejection } from '../errors.ts'
 import type { Outcome } from '../policy.ts'
 import { isInFlight, isRecorded } from './idempotency-key.ts'
-import { provablyNeverLeft } from './network-error.ts'
+import { isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 import { isNeutral, isRefused } from './statuses.ts'
 
 /** What an attempt's outcome means, in HTTP's terms. */
@@ -75,10 +75,10 @@ function advised(headers: Headers, verdict: Verdict): Verdict {
 }
 
 function verdictOfError(error: unknown, url: URL): Verdict {
-  if (isLocalRejection(error)) return REJECTED_HERE
+  if (isLocalRejection(error) || isRefusedHere(error)) return REJECTED_HERE
   if (provablyNeverLeft(error, url)) return NEVER_LEFT
   // The caller's own abort never gets here; this one came from inside the transport.
-  return isAbort(error) ? ABANDONED : FAILED
+  return isAbort(error) || isEndedHere(error) ? ABANDONED : FAILED
 }
 
 /** By name, not class: aborts come as DOMException, Error or another realm's. */

@@ -1,0 +1,85 @@
+import type { HeaderRecord, HeaderValue, RawHeaders, RequestHeaders } from './dispatch.ts'
+
+type Pair = readonly [name: string, value: HeaderValue]
+
+/** The headers of a request in the order in which they were given. */
+function pairsOf(headers: RequestHeaders | undefined): Pair[] {
+  if (headers === undefined || headers === null) return []
+  if (Array.isArray(headers) && !Array.isArray(headers[0])) return inTurn(headers)
+  const pairs = Symbol.iterator in headers ? (headers as Iterable<Pair>) : Object.entries(headers)
+  return [...pairs]
+}
+
+function inTurn(list: readonly unknown[]): Pair[] {
+  const pairs: Pair[] = []
+  for (let at = 0; at + 1 < list.length; at += 2) pairs.push([textOf(list[at]), valueOf(list[at + 1])])
+  return pairs
+}
+
+/** What came over the wire are bytes, each a character. */
+const textOf = (value: unknown): string =>
+  value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : String(value)
+
+const valueOf = (value: unknown): HeaderValue =>
+  Array.isArray(value) ? value.map(textOf) : value === undefined ? undefined : textOf(value)
+
+const valuesOf = (value: HeaderValue): readonly string[] =>
+  value === undefined || value === null ? [] : Array.isArray(value) ? value : [value as string]
+
+/** For reading. What is malformed is left out: undici will refuse it, or the server has sent it. */
+function readable(pairs: Iterable<Pair>): Headers {
+  const headers = new Headers()
+  for (const [name, value] of pairs) {
+    for (const each of valuesOf(value)) {
+      try {
+        headers.append(name, each)
+      } catch {}
+    }
+  }
+  return headers
+}
+
+export const requestHeaders = (headers: RequestHeaders | undefined): Headers => readable(pairsOf(headers))
+
+export const responseHeaders = (headers: HeaderRecord): Headers => readable(Object.entries(headers))
+
+/** What an attempt sends: what the caller gave, in his spelling, with what has been changed since. */
+export function changed(given: RequestHeaders | undefined, wanted: Headers): RequestHeaders | undefined {
+  const before = requestHeaders(given)
+  const isSame = (name: string): boolean => before.get(name) === wanted.get(name)
+  const added = [...wanted.keys()].filter((name) => !isSame(name))
+  if (added.length === 0 && [...before.keys()].every(isSame)) return given
+  const record: Record<string, HeaderValue> = {}
+  for (const [name, value] of pairsOf(given)) {
+    if (!isSame(name)) continue
+    const known = valuesOf(record[name])
+    record[name] = known.length === 0 ? value : [...known, ...valuesOf(value)]
+  }
+  for (const name of added) record[name] = wanted.get(name) ?? undefined
+  return record
+}
+
+/** As undici 7 and 8 hand them to a handler: names in lower case, several values as an array. */
+export function recordOf(raw: readonly unknown[]): HeaderRecord {
+  const record: Record<string, HeaderValue> = {}
+  for (const [name, value] of inTurn(raw)) {
+    const key = name.toLowerCase()
+    const values = [...valuesOf(record[key]), ...valuesOf(value)]
+    record[key] = values.length === 1 ? values[0] : values
+  }
+  return record
+}
+
+/** The same of a response that was made on this side. */
+export function recordFrom(headers: Headers): HeaderRecord {
+  const cookies = headers.getSetCookie()
+  return { ...Object.fromEntries(headers), ...(cookies.length === 0 ? {} : { 'set-cookie': cookies }) }
+}
+
+/** As undici 6 hands them to a handler: names and values in turn, in bytes. */
+export function rawOf(raw: RawHeaders, headers: HeaderRecord): readonly unknown[] {
+  if (Array.isArray(raw) && raw.every((each) => each instanceof Uint8Array)) return raw
+  return Object.entries(headers).flatMap(([name, value]) =>
+    valuesOf(value).flatMap((each) => [Buffer.from(name, 'latin1'), Buffer.from(each, 'latin1')]),
+  )
+}

@@ -1,0 +1,58 @@
+/**
+ * Holdfast under undici: `new Agent().compose(interceptor())`.
+ *
+ * @module
+ */
+import { createFetch } from '../../client/create-fetch.ts'
+import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
+import { checkKeys } from '../../validate.ts'
+import { run } from './call.ts'
+import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
+
+/** Those of `createFetch`, but for the transport: that is the dispatcher. */
+export type InterceptorOptions = Omit<FetchOptions, 'fetch'>
+
+/** Fits `compose` of undici 6, 7 and 8, without needing their types where there is no undici. */
+export type HoldfastInterceptor = <D extends (options: never, handler: never) => boolean>(
+  dispatch: D,
+  origin?: string | null,
+) => D
+
+/**
+ * An interceptor for any dispatcher of undici: what goes through it is retried, keyed and guarded as by `createFetch`. A
+ * handler is told of one response only, the one that the call ends with, and of that as it comes over the wire: pace,
+ * trailers and aborts are undici's own.
+ *
+ * @param options those of `createFetch` without `fetch`, or a fetch that it has made, to share its circuits and budgets
+ * @example
+ * setGlobalDispatcher(new Agent().compose(interceptor()))
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function interceptor(options: InterceptorOptions | HoldfastFetch = {}): HoldfastInterceptor {
+  const fetch = typeof options === 'function' ? options : createFetch(checked(options))
+  return <D>(next: D, origin?: string | null): D => {
+    // Only undici composes interceptors.
+    const dispatch = next as Dispatch
+    const parts = { fetch, dispatch, origin: origin ?? unnamedOrigin() }
+    const intercept = (given: DispatchOptions, handler: AnyHandler): boolean => {
+      if (isTunnel(given)) return dispatch(given, handler)
+      void run(parts, given, handler)
+      return true
+    }
+    return intercept as D
+  }
+}
+
+function checked(options: InterceptorOptions): InterceptorOptions {
+  if ('fetch' in options) checkKeys('interceptor', options, ['everything of createFetch but fetch'])
+  return options
+}
+
+/** What becomes of a connection is none of the pipeline's business. */
+const isTunnel = ({ method, upgrade }: DispatchOptions): boolean =>
+  method === 'CONNECT' || (upgrade !== undefined && upgrade !== null && upgrade !== false)
+
+let unnamed = 0
+
+/** A Client of undici 6 or 7 does not tell where it leads: it still has a circuit of its own. */
+const unnamedOrigin = (): string => `http://dispatcher-${++unnamed}`

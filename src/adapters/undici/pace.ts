@@ -1,0 +1,34 @@
+/** Holds up whoever sends until the one who reads is ready for more. */
+export class Pace {
+  #held: { readonly over: Promise<void>; readonly end: () => void } | undefined
+  #aborted: { readonly reason: unknown } | undefined
+
+  pause(): void {
+    if (this.#held !== undefined) return
+    let end = (): void => {}
+    const over = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    this.#held = { over, end }
+  }
+
+  resume(): void {
+    this.#held?.end()
+    this.#held = undefined
+  }
+
+  abort(reason: unknown): void {
+    this.#aborted = { reason }
+    this.resume()
+  }
+
+  /** @throws the reason of the abort */
+  async ready(): Promise<void> {
+    while (this.#held !== undefined) await this.#held.over
+    this.check()
+  }
+
+  check(): void {
+    if (this.#aborted !== undefined) throw this.#aborted.reason
+  }
+}

@@ -1,0 +1,71 @@
+import type { BodyLike } from '../../http/fetch-types.ts'
+import type { DispatchOptions } from './dispatch.ts'
+
+/** The URL that a request goes to: what circuits and events are named by. */
+export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: string): string {
+  const base = `${origin ?? fallbackOrigin}`.replace(/\/$/, '')
+  const url = base + (path.startsWith('/') ? path : '/')
+  const added = new URLSearchParams()
+  for (const [name, value] of Object.entries(query ?? {})) {
+    for (const each of [value].flat()) added.append(name, String(each))
+  }
+  return added.size === 0 ? url : `${url}?${added.toString()}`
+}
+
+/** A body, as the pipeline takes it. */
+export interface CallBody {
+  readonly body?: BodyLike
+  /** One that can be read only once but says how long it is: it is read before it is sent, as that of a `Request` is. */
+  readonly finite?: ReadableStream
+}
+
+export function bodyOf({ body, method }: DispatchOptions, headers: Headers): CallBody {
+  if (body === undefined || body === null) return {}
+  if (isForm(body)) return { body: standardForm(body) }
+  if (isAsyncIterable(body) && headers.has('content-length') && !/^(?:GET|HEAD)$/i.test(method))
+    return { finite: streamOf(bytesOf(body)) }
+  // The platform's types know neither Node's streams nor iterables; undici does.
+  return { body: (isSyncIterable(body) ? onceOf(body) : body) as BodyLike }
+}
+
+const isAsyncIterable = (body: unknown): body is AsyncIterable<unknown> =>
+  typeof body === 'object' && body !== null && Symbol.asyncIterator in body
+
+const isSyncIterable = (body: unknown): body is Iterable<unknown> =>
+  typeof body === 'object' && body !== null && Symbol.iterator in body && !ArrayBuffer.isView(body)
+
+/** A generator can be read only once, and looks like an array: both are taken for streams. */
+async function* onceOf(chunks: Iterable<unknown>): AsyncIterable<unknown> {
+  yield* chunks
+}
+
+async function* bytesOf(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield chunk instanceof Uint8Array ? chunk : Buffer.from(String(chunk))
+}
+
+function streamOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(stream) {
+        const { done, value } = await chunks.next()
+        if (done === true) stream.close()
+        else stream.enqueue(value)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+const isForm = (body: unknown): body is Iterable<[string, FormDataEntryValue]> =>
+  Object.prototype.toString.call(body) === '[object FormData]'
+
+/** A form of undici's own class, as one of the platform's, which can be written out once for all attempts. */
+function standardForm(given: Iterable<[string, FormDataEntryValue]>): FormData {
+  if (given instanceof FormData) return given
+  const form = new FormData()
+  for (const [name, value] of given) {
+    if (typeof value === 'string') form.append(name, value)
+    else form.append(name, value, value.name)
+  }
+  return form
+}

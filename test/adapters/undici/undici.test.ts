@@ -1,0 +1,435 @@
+/** `holdfast/undici` in every undici that this Node can load, against loopback servers that fail first. */
+import { createServer } from 'node:http'
+import { Readable, Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { pipeline as join } from 'node:stream/promises'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { interceptor } from '../../../src/adapters/undici/index.ts'
+import { systemClock } from '../../../src/clock.ts'
+import { createFetch, outcomeOf } from '../../../src/index.ts'
+import { endless, hang, noBackoff, reset, status, times, truncate } from '../../../src/testing/index.ts'
+import { testClock } from '../../client/support/clock.ts'
+import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
+import { failureOf, until } from '../../client/support/wait.ts'
+import { listening } from '../../support/listening.ts'
+import { bench, typesOf } from './support.ts'
+import { versions, type UndiciModule } from './versions.ts'
+
+expectNoUnhandledRejections()
+
+const echo = async (request: Request): Promise<Response> =>
+  Response.json({ body: await request.text(), type: request.headers.get('content-type') })
+
+describe.each(versions)('$name', ({ undici: loaded }) => {
+  // Asked for inside of tests only, which are left out where there is none.
+  const undici = loaded as UndiciModule
+  const it = loaded === undefined ? test.skip : test
+
+  describe('undici.request', () => {
+    it('gets its answer in spite of failures, and sees nothing of them', async () => {
+      const { api, dispatcher, events } = await bench(undici, { faults: [status(503), reset()] })
+      const { statusCode, headers, body } = await undici.request(`${api.url}/a?b=c`, { dispatcher })
+      expect(statusCode).toBe(200)
+      expect(headers['content-type']).toContain('json')
+      expect(await body.json()).toEqual({ ok: true })
+      expect(api.requests.map(({ path }) => path)).toEqual(Array(3).fill('/a?b=c'))
+      expect(typesOf(events)).toEqual([
+        'call-start',
+        ...Array.from({ length: 2 }, () => ['attempt-start', 'attempt-end', 'retry']).flat(),
+        'attempt-start',
+        'attempt-end',
+        'call-end',
+      ])
+    })
+
+    it.each([
+      ['a string', (): string => 'bytes'],
+      ['a buffer', (): Buffer => Buffer.from('bytes')],
+      ['bytes', (): Uint8Array => new TextEncoder().encode('bytes')],
+    ])('sends %s again, with one key', async (_, body) => {
+      const { api, dispatcher } = await bench(undici, { handler: echo, faults: [reset(), status(500)] })
+      const answer = await undici.request(api.url, { dispatcher, method: 'POST', body: body() })
+      expect(await answer.body.json()).toMatchObject({ body: 'bytes' })
+      const keys = api.requests.map(({ headers }) => headers['idempotency-key'])
+      expect(keys).toHaveLength(3)
+      expect(new Set(keys).size).toBe(1)
+      expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/)
+    })
+
+    it.each([
+      ['a stream', (): Readable => Readable.from([Buffer.from('by'), Buffer.from('tes')])],
+      [
+        'a generator',
+        (): Readable => {
+          function* chunks(): Generator<Buffer> {
+            yield Buffer.from('by')
+            yield Buffer.from('tes')
+          }
+          return chunks() as unknown as Readable
+        },
+      ],
+    ])('sends %s once, and says so', async (_, body) => {
+      const { api, dispatcher, events } = await bench(undici, {
+        handler: echo,
+        faults: [status(200), status(503)],
+      })
+      await (await undici.request(api.url, { dispatcher })).body.dump()
+      const answer = await undici.request(api.url, { dispatcher, method: 'POST', body: body() })
+      expect(answer.statusCode).toBe(503)
+      await answer.body.dump()
+      expect(api.requests).toHaveLength(2)
+      expect(typesOf(events)).toContain('body-not-replayable')
+      const served = await undici.request(api.url, { dispatcher, method: 'POST', body: body() })
+      expect(await served.body.json()).toMatchObject({ body: 'bytes' })
+    })
+
+    it('sends a stream whose length is known again', async () => {
+      const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503)] })
+      const answer = await undici.request(api.url, {
+        dispatcher,
+        method: 'POST',
+        headers: { 'content-length': '5' },
+        body: Readable.from([Buffer.from('bytes')]),
+      })
+      expect(await answer.body.json()).toMatchObject({ body: 'bytes' })
+      expect(api.requests).toHaveLength(2)
+    })
+
+    it("sends undici's own form with the same bytes each time", async () => {
+      const bodies: string[] = []
+      const { api, dispatcher } = await bench(undici, {
+        handler: async (request) => {
+          bodies.push(await request.text())
+          return new Response(null, { status: bodies.length < 3 ? 503 : 200 })
+        },
+      })
+      const form = new undici.FormData()
+      form.set('name', 'anchor')
+      form.set('file', new Blob(['bytes']), 'a.txt')
+      await (await undici.request(api.url, { dispatcher, method: 'POST', body: form })).body.dump()
+      expect(bodies).toHaveLength(3)
+      expect(new Set(bodies).size).toBe(1)
+      expect(bodies[0]).toContain('name="file"; filename="a.txt"')
+    })
+
+    it('leaves headers as the caller wrote them, and his own key', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: [status(503)] })
+      const headers = ['X-One', 'a', 'X-One', 'b', 'idempotency-key', 'mine']
+      await (await undici.request(api.url, { dispatcher, method: 'POST', headers })).body.dump()
+      expect(api.requests.map(({ headers: got }) => [got['x-one'], got['idempotency-key']])).toEqual(
+        Array.from({ length: 2 }, () => ['a, b', 'mine']),
+      )
+    })
+
+    it('takes what beforeAttempt does to headers', async () => {
+      const { api, dispatcher } = await bench(
+        undici,
+        { faults: [status(503)] },
+        { beforeAttempt: ({ attempt, headers }) => headers.set('authorization', `token ${attempt}`) },
+      )
+      const headers = { Authorization: 'stale', 'X-Kept': ['a', 'b'] }
+      await (await undici.request(api.url, { dispatcher, headers })).body.dump()
+      const seen = api.requests.map(({ headers: got }) => [got['authorization'], got['x-kept']])
+      expect(seen).toEqual([
+        ['token 1', 'a, b'],
+        ['token 2', 'a, b'],
+      ])
+    })
+
+    it('gets the last response as it is when nothing helps', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: () => status(503, { body: 'down' }) })
+      const { statusCode, body } = await undici.request(api.url, { dispatcher })
+      expect([statusCode, await body.text(), api.requests.length]).toEqual([503, 'down', 5])
+    })
+
+    it('gets the last error as it is when nothing helps', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: () => reset() })
+      const error = await failureOf(undici.request(api.url, { dispatcher }))
+      expect((error as { code: string }).code).toMatch(/ECONNRESET|UND_ERR_SOCKET/)
+      expect(outcomeOf(error)?.attempts).toBe(5)
+    })
+
+    it('waits as Retry-After asks', async () => {
+      const clock = testClock()
+      const { api, dispatcher } = await bench(
+        undici,
+        { faults: [status(429, { retryAfter: 7 })] },
+        { clock, random: () => 0 },
+      )
+      const work = undici.request(api.url, { dispatcher })
+      await until(() => clock.wakeInMs !== undefined)
+      expect(clock.sleeps).toEqual([7000])
+      await clock.advance(7000)
+      await (await work).body.dump()
+    })
+
+    it('fails at once while the circuit is open', async () => {
+      const { api, dispatcher } = await bench(
+        undici,
+        { faults: () => status(500) },
+        { retry: false, circuitBreaker: { minimumCalls: 1 } },
+      )
+      await (await undici.request(api.url, { dispatcher })).body.dump()
+      const error = await failureOf(undici.request(api.url, { dispatcher }))
+      expect(error).toMatchObject({ code: 'ERR_CIRCUIT_OPEN', key: api.url })
+      expect(api.requests).toHaveLength(1)
+    })
+
+    it('ends an attempt that takes too long, and tries again', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: [hang()] }, { timeout: { attemptMs: 30 } })
+      const { statusCode, body } = await undici.request(api.url, { dispatcher })
+      await body.dump()
+      expect([statusCode, api.requests.length]).toEqual([200, 2])
+    })
+
+    it('a request that undici refuses is not tried again', async () => {
+      const { api, dispatcher, events } = await bench(undici, {})
+      const error = await failureOf(undici.request(api.url, { dispatcher, headers: { 'bad name': 'x' } }))
+      expect(error).toMatchObject({ code: 'UND_ERR_INVALID_ARG' })
+      expect(typesOf(events).filter((type) => type === 'attempt-start')).toHaveLength(1)
+    })
+  })
+
+  describe('a response', () => {
+    it('passes on trailers', async () => {
+      let requests = 0
+      const server = createServer((_request, response) => {
+        response.writeHead(++requests === 1 ? 503 : 200, { trailer: 'x-sum' })
+        response.write('body')
+        response.addTrailers({ 'x-sum': `${requests}` })
+        response.end()
+      })
+      const { port } = (await listening(server)).address() as AddressInfo
+      onTestFinished(() => void server.close())
+      const { dispatcher } = await bench(undici, {})
+      const answer = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
+      expect(await answer.body.text()).toBe('body')
+      expect(answer.trailers).toEqual({ 'x-sum': '2' })
+    })
+
+    it('comes at the pace of its reader', async () => {
+      const size = 32 * 1024 * 1024
+      let written = 0
+      const server = createServer((_request, response) => {
+        const chunks = Array.from({ length: 1024 }, () => Buffer.alloc(size / 1024))
+        const counted = Readable.from(chunks).on('data', (chunk: Buffer) => (written += chunk.length))
+        join(counted, response).catch(() => {})
+      })
+      const { port } = (await listening(server)).address() as AddressInfo
+      onTestFinished(() => void server.close())
+      const { dispatcher } = await bench(undici, {})
+      const { body } = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
+      let before = -1
+      await until(() => {
+        const settled = written === before && written > 0
+        before = written
+        return settled
+      })
+      expect(written).toBeLessThan(size / 2)
+      let read = 0
+      for await (const chunk of body) read += (chunk as Buffer).length
+      expect(read).toBe(size)
+    })
+
+    it('that is discarded leaves its connection for the next attempt', async () => {
+      const sockets = new Set<unknown>()
+      let requests = 0
+      const server = createServer((request, response) => {
+        sockets.add(request.socket)
+        response.statusCode = ++requests < 4 ? 503 : 200
+        response.end('x'.repeat(10_000))
+      })
+      const { port } = (await listening(server)).address() as AddressInfo
+      onTestFinished(() => void server.close())
+      // A real pause, in which the connection becomes free.
+      const retry = { baseDelayMs: 5, jitter: 'none' as const }
+      const { dispatcher } = await bench(undici, {}, { retry, clock: systemClock })
+      await (await undici.request(`http://127.0.0.1:${port}`, { dispatcher })).body.dump()
+      expect([requests, sockets.size]).toEqual([4, 1])
+    })
+
+    it('that is discarded and never ends is cut off', async () => {
+      const { api, dispatcher } = await bench(undici, {
+        faults: [endless({ status: 503, body: 'x'.repeat(100_000), intervalMs: 1 })],
+      })
+      await (await undici.request(api.url, { dispatcher })).body.dump()
+      await until(() => api.requests[0]?.outcome !== undefined)
+    })
+
+    it('without a body ends', async () => {
+      let requests = 0
+      const { api, dispatcher } = await bench(undici, {
+        handler: () =>
+          ++requests === 1 ? new Response(null, { status: 503 }) : new Response(null, { status: 204 }),
+      })
+      const { statusCode, body } = await undici.request(api.url, { dispatcher, method: 'DELETE' })
+      expect([statusCode, await body.text(), requests]).toEqual([204, '', 2])
+      const head = await undici.request(api.url, { dispatcher, method: 'HEAD' })
+      expect([head.statusCode, await head.body.text()]).toEqual([204, ''])
+    })
+
+    it('whose body breaks is an error for its reader', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: [truncate({ afterBytes: 5 })] })
+      const { body } = await undici.request(api.url, { dispatcher })
+      expect(((await failureOf(body.text())) as { code: string }).code).toMatch(/UND_ERR_SOCKET|ECONNRESET/)
+      expect(api.requests).toHaveLength(1)
+    })
+
+    it('that a rule of the caller reads is told whole nevertheless', async () => {
+      const { api, dispatcher } = await bench(
+        undici,
+        { faults: [status(200, { body: 'not yet' })] },
+        {
+          retry: {
+            shouldRetry: async ({ response }) => (await response?.clone().text()) === 'not yet',
+          },
+        },
+      )
+      const { body } = await undici.request(api.url, { dispatcher })
+      expect(await body.json()).toEqual({ ok: true })
+      expect(api.requests).toHaveLength(2)
+    })
+
+    it('can be a fallback', async () => {
+      const { api, dispatcher } = await bench(
+        undici,
+        { faults: () => status(503) },
+        { retry: false, fallback: () => Response.json({ stale: true }, { headers: { 'x-source': 'mine' } }) },
+      )
+      const { statusCode, headers, body } = await undici.request(api.url, { dispatcher })
+      expect([statusCode, headers['x-source'], await body.json()]).toEqual([200, 'mine', { stale: true }])
+    })
+  })
+
+  describe('an abort', () => {
+    it.each(['request', 'fetch'] as const)('of %s ends a backoff at once', async (api) => {
+      const clock = testClock()
+      const {
+        api: server,
+        dispatcher,
+        events,
+      } = await bench(undici, { faults: () => status(503) }, { clock })
+      const controller = new AbortController()
+      const reason = new Error('enough')
+      const { signal } = controller
+      const work =
+        api === 'request'
+          ? undici.request(server.url, { dispatcher, signal })
+          : undici.fetch(server.url, { dispatcher, signal })
+      const failure = failureOf(work)
+      await until(() => clock.wakeInMs !== undefined)
+      controller.abort(reason)
+      expect(await failure).toBe(reason)
+      await until(() => clock.wakeInMs === undefined)
+      expect(server.requests).toHaveLength(1)
+      expect(typesOf(events)).not.toContain('give-up')
+    })
+
+    it('ends an attempt that hangs', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: () => hang() })
+      const controller = new AbortController()
+      const failure = failureOf(undici.request(api.url, { dispatcher, signal: controller.signal }))
+      await until(() => api.requests.length === 1)
+      controller.abort()
+      expect(await failure).toMatchObject({ name: 'AbortError' })
+      await until(() => api.requests[0]?.outcome !== undefined)
+      expect(api.requests).toHaveLength(1)
+    })
+
+    it('ends a body that is being read', async () => {
+      const { api, dispatcher } = await bench(undici, { faults: [endless({ body: 'x', intervalMs: 1 })] })
+      const controller = new AbortController()
+      const { body } = await undici.request(api.url, { dispatcher, signal: controller.signal })
+      const failure = failureOf(body.text())
+      controller.abort()
+      expect(await failure).toMatchObject({ name: 'AbortError' })
+      await until(() => api.requests[0]?.outcome !== undefined)
+    })
+  })
+
+  describe('undici.fetch', () => {
+    it('with a body of known length is sent again', async () => {
+      const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503), reset()] })
+      const response = await undici.fetch(api.url, { dispatcher, method: 'POST', body: 'bytes' })
+      expect(await response.json()).toMatchObject({ body: 'bytes' })
+      expect(new Set(api.requests.map(({ headers }) => headers['idempotency-key'])).size).toBe(1)
+      expect(api.requests).toHaveLength(3)
+    })
+
+    it('decodes what was encoded, and follows redirects', async () => {
+      const { gzipSync } = await import('node:zlib')
+      const { api, dispatcher } = await bench(undici, {
+        handler: (request) =>
+          new URL(request.url).pathname === '/'
+            ? new Response(null, { status: 302, headers: { location: '/there' } })
+            : new Response(gzipSync('there'), { headers: { 'content-encoding': 'gzip' } }),
+        faults: [status(503), status(200), status(503)],
+      })
+      await (await undici.fetch(api.url, { dispatcher })).text()
+      const response = await undici.fetch(api.url, { dispatcher })
+      expect([await response.text(), response.redirected, response.status]).toEqual(['there', true, 200])
+    })
+  })
+
+  it("Node's own fetch goes through it", async () => {
+    const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503), reset()] })
+    const init = { dispatcher, method: 'POST', body: 'bytes' } as RequestInit
+    const response = await fetch(api.url, init)
+    expect(await response.json()).toMatchObject({ body: 'bytes' })
+    expect(api.requests).toHaveLength(3)
+  })
+
+  it('undici.stream writes one response', async () => {
+    const { api, dispatcher } = await bench(undici, { faults: [status(503), status(500)] })
+    const heads: number[] = []
+    const chunks: Buffer[] = []
+    await undici.stream(api.url, { dispatcher, method: 'GET' }, ({ statusCode }) => {
+      heads.push(statusCode)
+      return new Writable({
+        write(chunk: Buffer, _encoding, done) {
+          chunks.push(chunk)
+          done()
+        },
+      })
+    })
+    expect(heads).toEqual([200])
+    expect(Buffer.concat(chunks).toString()).toBe('{"ok":true}')
+  })
+
+  it('undici.pipeline sends its stream once', async () => {
+    const { api, dispatcher } = await bench(undici, { handler: echo })
+    const duplex = undici.pipeline(api.url, { dispatcher, method: 'POST' }, ({ body }) => body)
+    const answer = text(duplex)
+    duplex.end('bytes')
+    expect(JSON.parse(await answer)).toMatchObject({ body: 'bytes' })
+  })
+
+  it('a fetch that is there already shares its circuits', async () => {
+    const { api } = await bench(undici, { faults: times(2, status(503)) })
+    const client = createFetch(noBackoff)
+    const agent = new undici.Agent()
+    onTestFinished(() => agent.destroy())
+    const dispatcher = agent.compose(interceptor(client))
+    await (await undici.request(api.url, { dispatcher })).body.dump()
+    expect([...client.circuits].map(({ key }) => key)).toEqual([api.url])
+    expect(api.requests).toHaveLength(3)
+    expect((await client(api.url)).status).toBe(200)
+  })
+
+  it('a Client has a circuit of its own', async () => {
+    const { api } = await bench(undici, { faults: [status(503)] })
+    const fetch = createFetch(noBackoff)
+    const client = new undici.Client(api.url)
+    onTestFinished(() => client.destroy())
+    const { body } = await client.compose(interceptor(fetch)).request({ path: '/', method: 'GET' })
+    await body.dump()
+    expect(api.requests).toHaveLength(2)
+    expect(fetch.circuits.size).toBe(1)
+  })
+})
+
+test('wrong options are refused', () => {
+  expect(() => interceptor({ retry: { maxRetries: -1 } })).toThrow(/retry\.maxRetries .*-1/)
+  expect(() => interceptor({ fetch: globalThis.fetch } as never)).toThrow(/interceptor/)
+})
