@@ -116,6 +116,8 @@ export async function connectPostgresJs(settings: PoolSettings = {}, max = 10): 
     connection: { ...HASTY, ...settings },
     max,
     onnotice: () => {},
+    // Its own query for types on a new connection is an unhandled rejection where that is ended meanwhile.
+    fetch_types: false,
   })
   return { pool: sql, end: () => sql.end({ timeout: 0.1 }) }
 }

@@ -8,6 +8,7 @@ import {
   type DatabaseTransaction,
   type Row,
 } from './database.ts'
+import { lent } from './pg-client-guard.ts'
 
 export interface PgQuery {
   text: string
@@ -84,7 +85,7 @@ class PgTransaction implements DatabaseTransaction {
   }
 
   get client(): unknown {
-    return this.#connection.client
+    return this.#connection.handed
   }
 
   get lost(): Promise<unknown> {
@@ -119,7 +120,11 @@ class PgTransaction implements DatabaseTransaction {
 
 /** A client of the pool while it is in use; it is given back once. */
 class Connection {
-  readonly client: PgClient
+  /** For handlers. */
+  readonly handed: PgClient
+  readonly #client: PgClient
+  readonly #giveBack: PgClient['release']
+  #isOver = false
   /** Why it broke, if it has. Without a listener the event would end the process. */
   loss: Error | undefined
   readonly lost: Promise<Error>
@@ -130,7 +135,10 @@ class Connection {
   }
 
   constructor(client: PgClient) {
-    this.client = client
+    this.#client = client
+    // Whoever has the client may put something else in its place.
+    this.#giveBack = client.release.bind(client)
+    this.handed = lent(client, () => this.#isOver)
     this.lost = new Promise((resolve) => {
       this.#lose = resolve
     })
@@ -139,18 +147,16 @@ class Connection {
 
   /** Several statements in one message. Resolves to their results. */
   async send(...statements: readonly string[]): Promise<readonly unknown[]> {
-    const results = await this.client.query({ text: statements.join('; '), rowMode: 'array' })
+    const results = await this.#client.query({ text: statements.join('; '), rowMode: 'array' })
     return Array.isArray(results) ? results : [results]
   }
 
   release(): void {
-    this.client.removeListener('error', this.#onError)
-    this.client.release()
+    this.#leave(false)
   }
 
   destroy(): void {
-    this.client.removeListener('error', this.#onError)
-    this.client.release(true)
+    this.#leave(true)
   }
 
   /** Ends what may still be open. A connection of which nobody knows the state is closed. */
@@ -162,6 +168,12 @@ class Connection {
       return
     }
     this.release()
+  }
+
+  #leave(destroy: boolean): void {
+    this.#isOver = true
+    this.#client.removeListener('error', this.#onError)
+    this.#giveBack(destroy)
   }
 }
 
