@@ -177,8 +177,14 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     })
 
     it('ends an attempt that takes too long, and tries again', async () => {
-      const { api, dispatcher } = await bench(undici, { faults: [hang()] }, { timeout: { attemptMs: 30 } })
-      const { statusCode, body } = await undici.request(api.url, { dispatcher })
+      const clock = testClock()
+      const { api, dispatcher } = await bench(undici, { faults: [hang()] }, { clock })
+      const work = undici.request(api.url, { dispatcher })
+      await until(() => api.requests.length === 1)
+      await clock.advance(30_000)
+      await until(() => clock.wakeInMs !== undefined)
+      await clock.advance(2000)
+      const { statusCode, body } = await work
       await body.dump()
       expect([statusCode, api.requests.length]).toEqual([200, 2])
     })
