@@ -44,8 +44,8 @@ export interface WebExchange<Req extends object> {
   readonly source: Req
   readonly request: Request
   handle(): Promise<Response>
-  /** Headers of the response that middleware outside had set before: they are not the handler's. */
-  readonly entry?: Headers
+  /** Headers of the response that middleware outside had set before, asked for before `handle`: they are not the handler's. */
+  entry?(): Headers
   /** What was thrown, where what `handle` resolved to is an error handler's. */
   thrown?(): Thrown | undefined
 }
@@ -130,10 +130,11 @@ class WebRun {
   }
 
   async settle<Req extends object>(execution: Execution, exchange: WebExchange<Req>): Promise<Response> {
+    const entry = exchange.entry?.()
     try {
       const returned = await exchange.handle()
       const captured = this.#early ?? (await capture(returned, this.#maxBytes))
-      const verdict = await execution.respond(...judged(captured.response, exchange))
+      const verdict = await execution.respond(...judged(captured.response, entry, exchange))
       if (verdict.type === 'void') throw verdict.error
       return verdict.type === 'other' ? toResponse(verdict.answer) : captured.toResponse(verdict.status)
     } catch (error) {
@@ -147,9 +148,10 @@ class WebRun {
 
 function judged<Req extends object>(
   response: HandlerResponse,
+  entry: Headers | undefined,
   exchange: WebExchange<Req>,
 ): [response: HandlerResponse, thrown: Thrown | undefined] {
-  const headers = response.headers.filter(([name, value]) => exchange.entry?.get(name) !== value)
+  const headers = response.headers.filter(([name, value]) => entry?.get(name) !== value)
   // An error that was answered with a success has been dealt with.
   return [{ ...response, headers }, response.status >= 400 ? exchange.thrown?.() : undefined]
 }

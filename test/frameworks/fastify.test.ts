@@ -386,4 +386,43 @@ describe('in a transaction', () => {
     expect((await ask(port, { key: null })).text).toBe('ordered')
     expect(heard).toEqual(['out of stock'])
   })
+
+  test.each(['k', null])(
+    'an error handler may answer with nothing after a reply was sent, key %s',
+    async (key) => {
+      const { store } = ledger()
+      let failed = false
+      const port = await kept(
+        (app) => {
+          app.setErrorHandler((_error, _request, reply) => void reply.code(500).send())
+          app.addHook('onSend', async () => {
+            if (failed) return
+            failed = true
+            throw new Error('a hook failed')
+          })
+          app.post('/', async (request, reply) => {
+            await idempotencyOf(request).transaction(async () => void reply.send({ made: 1 }))
+            return reply
+          })
+        },
+        { store, transactional: true },
+      )
+      expect(await ask(port, { key })).toMatchObject({ status: 500, text: '' })
+    },
+  )
+
+  test.each(['k', null])('what was taken back leaves no reason phrase, key %s', async (key) => {
+    const { store } = ledger()
+    const handle: Handler = async (request, reply) => {
+      const work = idempotencyOf(request).transaction(async () => {
+        reply.raw.statusMessage = 'Order Made'
+        reply.code(201).send('made')
+        throw new Error('out of stock')
+      })
+      await work.catch(() => reply.code(409).send('not made'))
+      return reply
+    }
+    const port = await kept(answering(handle), { store, transactional: true })
+    expect(await ask(port, { key })).toMatchObject({ status: 409, message: 'Conflict', text: 'not made' })
+  })
 })

@@ -8,7 +8,8 @@ import { stream, streamText } from 'hono/streaming'
 import { validator } from 'hono/validator'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/hono.ts'
-import { CORS_HEADERS } from '../../src/idempotency/index.ts'
+import { CORS_HEADERS, type IdempotencyStore } from '../../src/idempotency/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
 import {
   ask,
   Departure,
@@ -254,6 +255,41 @@ test('in a transaction a throw takes everything back, and what is done is done o
   app.onError((_, context) => context.text('out of stock', 500))
   await expectOneEffect(await started(app))
 })
+
+test('a response of an unprotected request is left as it is: that of an upgrade can not be made again', async () => {
+  const upgrade = new Response(null)
+  Object.defineProperty(upgrade, 'status', { value: 101 })
+  const app = application(layer()).get('/', () => upgrade)
+  expect(await app.request('/')).toBe(upgrade)
+})
+
+test('what stands in for a response that was discarded has all that middleware outside has set', async () => {
+  const store = memoryStore()
+  const stale = { ...bound(store), complete: async () => 'stale' as const }
+  const app = application(
+    async (context, next) => {
+      for (const cookie of ['a=1', 'b=2']) context.header('set-cookie', cookie, { append: true })
+      await next()
+    },
+    layer({ store: stale }),
+  )
+  app.post('/', (context) => context.text('ordered'))
+  const response = await app.request('/', { method: 'POST', headers: { 'idempotency-key': 'k' } })
+  expect(response.status).toBe(409)
+  expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+})
+
+/** A store's operations, to be put together anew. */
+function bound(store: IdempotencyStore): IdempotencyStore {
+  return {
+    name: store.name,
+    acquire: (request) => store.acquire(request),
+    heartbeat: (lease) => store.heartbeat(lease),
+    complete: (lease, response) => store.complete(lease, response),
+    release: (lease) => store.release(lease),
+    read: (lease) => store.read(lease),
+  }
+}
 
 describe('as the handler of a worker', () => {
   const asking = (app: Hono, ...rest: [object?, ExecutionContext?]): Promise<Response> =>

@@ -60,6 +60,8 @@ interface Running {
 
 const running = createStamp<Running>()
 const answered = createStamp<Answer>()
+/** Replies that take no second, empty answer; how to end that. */
+const muted = createStamp<() => void>()
 
 /**
  * A Fastify plugin that protects the routes of the scope it is registered in: the same key with the same request runs
@@ -75,7 +77,11 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
   const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
     instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
     // What is thrown comes by before an error handler makes a response of it.
-    instance.addHook('onError', async (_, reply, error) => running.get(reply)?.run.threw(error))
+    instance.addHook('onError', async (_, reply, error) => {
+      // An error handler may well answer with nothing.
+      muted.get(reply)?.()
+      running.get(reply)?.run.threw(error)
+    })
     instance.addHook('onSend', (request, reply, payload) => leave(request, reply, payload))
   }
   // The hooks are for the scope that registers the plugin, not for one of its own.
@@ -124,7 +130,8 @@ function watch(reply: FastifyReply, run: HandlerRun): void {
  * reply inside would wait for what waits for him.
  */
 function held(reply: FastifyReply): HeldResponse {
-  const { statusCode } = reply
+  const { statusCode, raw } = reply
+  const { statusMessage } = raw
   const entry = new HeadersOnEntry(holderOf(reply))
   let sent: unknown[] | undefined
   reply.send = (...args) => {
@@ -146,6 +153,7 @@ function held(reply: FastifyReply): HeldResponse {
       // What a handler resolves to would be sent too, and is nothing where it should have been the reply.
       const send = reply.send.bind(reply)
       reply.send = (...more) => (more[0] === undefined ? reply : send(...more))
+      muted.set(reply, () => Reflect.deleteProperty(reply, 'send'))
     },
     discard() {
       end()
@@ -153,6 +161,7 @@ function held(reply: FastifyReply): HeldResponse {
       sent = undefined
       entry.restore()
       reply.code(statusCode)
+      raw.statusMessage = statusMessage
     },
   }
 }

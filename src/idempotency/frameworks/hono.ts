@@ -38,7 +38,9 @@ export function idempotency<Context extends HonoContext = HonoContext>(
 ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const engine = new Engine(options)
   return async (context, next) => {
-    const entry = new Headers(context.res.headers)
+    let before: Headers | undefined
+    // Read only where it is needed: from then on Hono makes other responses of those that come.
+    const entry = (): Headers => (before ??= new Headers(context.res.headers))
     const handle = async (): Promise<Response> => {
       await next()
       return context.res
@@ -47,9 +49,12 @@ export function idempotency<Context extends HonoContext = HonoContext>(
     const work = respond(engine, { source: context, request: context.req.raw, handle, entry, thrown })
     keepAlive(waitersOf(context), work)
     const response = await work
-    // Where nothing ran, Hono adds what middleware outside has set.
-    if (!context.finalized) return response
-    if (context.res !== response) replace(context, response, entry)
+    if (!context.finalized) {
+      // Nothing ran. Hono adds what middleware outside has set, once it has been asked for it.
+      entry()
+      return response
+    }
+    if (context.res !== response) replace(context, response, before ?? new Headers())
     return undefined
   }
 }
@@ -57,7 +62,8 @@ export function idempotency<Context extends HonoContext = HonoContext>(
 /** Hono would put the headers of the discarded response into the new one. */
 function replace(context: HonoContext, response: Response, entry: Headers): void {
   context.res = undefined
-  for (const [name, value] of entry) if (!response.headers.has(name)) response.headers.append(name, value)
+  const own = new Set(response.headers.keys())
+  for (const [name, value] of entry) if (!own.has(name)) response.headers.append(name, value)
   context.res = response
 }
 

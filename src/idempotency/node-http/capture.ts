@@ -1,6 +1,8 @@
 import { validateHeaderValue, type ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
+import type { HeldResponse } from '../unprotected.ts'
+import { FeignedEnd } from './feigned-end.ts'
 import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
 import { Originals, replaceMembers, type GetterName, type MethodName, type StandIn } from './stand-ins.ts'
 
@@ -29,6 +31,7 @@ export class ResponseCapture implements StandIn {
   readonly #maxBytes: number
   readonly #entry: HeadersOnEntry
   readonly #entryStatus: number
+  readonly #entryMessage: string
   readonly #originals: Originals
   #chunks: Uint8Array[] = []
   #length = 0
@@ -37,6 +40,7 @@ export class ResponseCapture implements StandIn {
   #ended = false
   #endCallback: Callback | undefined
   #needsDrain = false
+  #feigned: FeignedEnd | undefined
   #answered = false
   /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
@@ -55,6 +59,7 @@ export class ResponseCapture implements StandIn {
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
     this.#entryStatus = response.statusCode
+    this.#entryMessage = response.statusMessage
     this.#originals = new Originals(response)
     this.#destroyed = response.destroyed
     if (response.closed) this.#noticeGone('closed')
@@ -83,6 +88,13 @@ export class ResponseCapture implements StandIn {
   /** As if the handler had not responded yet. */
   discard(): void {
     if (this.#state !== 'done') this.#reset()
+  }
+
+  /** The handler is in a transaction from here on, until one of both is called. */
+  feignEnd(): HeldResponse {
+    this.#feigned = new FeignedEnd(this.#response)
+    const stop = (): void => void (this.#feigned = undefined)
+    return { release: stop, discard: stop }
   }
 
   /** Calls back when nobody is there any more to get a response. */
@@ -202,7 +214,8 @@ export class ResponseCapture implements StandIn {
     this.#closeHead()
     if (callback !== undefined) queueMicrotask(callback)
     if (this.#length > this.#maxBytes) this.#decide(undefined)
-    this.#needsDrain = this.#state === 'deciding'
+    // In a transaction nothing can drain, and all is kept.
+    this.#needsDrain = this.#state === 'deciding' && this.#feigned === undefined
     return !this.#needsDrain
   }
 
@@ -216,7 +229,8 @@ export class ResponseCapture implements StandIn {
     const [chunk, encoding] = args
     if (chunk !== undefined && chunk !== null && !isCallback(chunk)) this.#keep(chunk, encoding)
     this.#ended = true
-    this.#endCallback = callback
+    if (this.#feigned === undefined) this.#endCallback = callback
+    else this.#feigned.tell(callback)
     this.#closeHead()
     this.#decide(this.#length > this.#maxBytes ? undefined : Buffer.concat(this.#chunks))
     return this.#response
@@ -264,6 +278,7 @@ export class ResponseCapture implements StandIn {
   #reset(): void {
     this.#state = 'open'
     this.#response.statusCode = this.#entryStatus
+    this.#response.statusMessage = this.#entryMessage
     this.#chunks = []
     this.#length = 0
     this.#head = undefined

@@ -10,6 +10,7 @@ const undecided = (): Promise<Verdict> => new Promise(() => {})
 export function hold(response: ServerResponse, maxBytes: number): HeldResponse | undefined {
   if (response.headersSent || response.writableEnded) return undefined
   const capture = new ResponseCapture(response, maxBytes, undecided)
+  capture.feignEnd()
   return {
     release: () => capture.release(),
     discard: () => capture.discard(),

@@ -45,8 +45,9 @@ export async function serve<Req extends object>(
   if (admission === undefined) return undefined
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
-  if (exchange.holdReply) admission.execution.holdWith(exchange.holdReply)
-  return new HandlerRun(engine.settings, admission.execution, response).go((run) => exchange.proceed(run))
+  const run = new HandlerRun(engine.settings, admission.execution, response)
+  admission.execution.holdWith(() => together(run.feignEnd(), exchange.holdReply?.()))
+  return run.go(() => exchange.proceed(run))
 }
 
 function together(...held: (HeldResponse | undefined)[]): HeldResponse {
@@ -98,6 +99,11 @@ export class HandlerRun {
     this.#capture = new ResponseCapture(response, settings.maxResponseBytes, (captured) =>
       this.#judge(captured),
     )
+  }
+
+  /** While a transaction runs, who waits in it for the response to be sent is told that it was. */
+  feignEnd(): HeldResponse {
+    return this.#capture.feignEnd()
   }
 
   /** For frameworks whose error handler answers for what was thrown: that response is then judged as a throw's. */
