@@ -28,8 +28,16 @@ const waits: Readonly<Record<string, (response: ServerResponse) => Promise<unkno
   pipeline: (response) => pipeline(Readable.from(['x']), response),
   'a pipeline beyond what is kept of a response': (response) => pipeline(Readable.from(LARGE), response),
   "end's callback": (response) => new Promise<void>((resolve) => void response.end('x', resolve)),
-  'the event finish': (response) => Promise.all([once(response, 'finish'), response.end('x')]),
-  'finished()': (response) => Promise.all([finished(response, { readable: false }), response.end('x')]),
+  'the event finish': (response) => {
+    const told = once(response, 'finish')
+    response.end('x')
+    return told
+  },
+  'finished()': (response) => {
+    const told = finished(response, { readable: false })
+    response.end('x')
+    return told
+  },
   drain: async (response) => {
     for (const chunk of LARGE) if (!response.write(chunk)) await once(response, 'drain')
     response.end()
@@ -52,12 +60,12 @@ test.each(cases)('%s is waited for, %s, and the response sent then', async (_, _
 test.each(['k', null])('sendFile calls back, key %s', async (key) => {
   const app = express()
   app.use(middleware(transactional()))
-  app.post('/', (request, response, next) => {
+  app.post('/', async (request, response) => {
     const send = (): Promise<void> =>
       new Promise((resolve, reject) => {
         response.sendFile(FILE, (error?: Error) => (error ? reject(error) : resolve()))
       })
-    idempotencyOf(request).transaction(send).catch(next)
+    await idempotencyOf(request).transaction(send)
   })
   const answer = await ask(await serving(app), { key })
   expect(answer.status).toBe(200)
