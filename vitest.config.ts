@@ -1,4 +1,5 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { sourceAliases } from './test/support/source-aliases.ts'
 
 const tests = ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts']
 /** Needs packages that no clone has from the start: `npm run sdks`. */
@@ -21,6 +22,12 @@ const config: ViteUserConfig = defineConfig({
           isolate: false,
           sequence: { groupOrder: 0 },
         },
+      },
+      {
+        extends: true,
+        // They import the package by its name, as its users do.
+        resolve: { alias: sourceAliases() },
+        test: { name: 'examples', include: ['examples/**/*.test.ts'], sequence: { groupOrder: 0 } },
       },
       {
         extends: true,

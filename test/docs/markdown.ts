@@ -48,8 +48,13 @@ export interface Page {
 export function documentation(): Page[] {
   const docs = existsSync(join(root, 'docs')) ? readdirSync(join(root, 'docs'), { recursive: true }) : []
   const paths = docs.map((file) => `docs/${String(file).replaceAll('\\', '/')}`).filter(isMarkdown)
-  return ['README.md', ...paths.toSorted()].filter((path) => existsSync(join(root, path))).map(readPage)
+  return ['README.md', ...paths.toSorted(), ...exampleReadmes()]
+    .filter((path) => existsSync(join(root, path)))
+    .map(readPage)
 }
+
+const exampleReadmes = (): string[] =>
+  readdirSync(join(root, 'examples')).map((name) => `examples/${name}/README.md`)
 
 /** The pages about the repository itself. */
 export function housePages(): Page[] {
