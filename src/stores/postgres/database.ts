@@ -1,3 +1,5 @@
+import { discreet } from './discreet.ts'
+
 /** The part of a client that the store works with; there is one implementation a client. */
 
 export type Value = string | number | null
@@ -41,7 +43,7 @@ export class CommitError extends Error {
   readonly outcome: 'rolled-back' | 'unknown'
 
   constructor(outcome: 'rolled-back' | 'unknown', cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    super(cause instanceof Error ? cause.message : String(cause), { cause: discreet(cause) })
     this.outcome = outcome
   }
 }

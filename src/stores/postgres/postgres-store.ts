@@ -14,6 +14,7 @@ import {
   type Row,
   type Value,
 } from './database.ts'
+import { discreet } from './discreet.ts'
 import { Purging } from '../purging.ts'
 import { indexed, written } from './names.ts'
 import { RecordingTransaction } from './recording-transaction.ts'
@@ -166,7 +167,7 @@ export class SqlStore implements PostgresStore {
 async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await attempt()
+      return await attempt().catch(throwDiscreet)
     } catch (error) {
       const state = sqlState(error) ?? ''
       if (MISSING.has(state)) {
@@ -177,6 +178,10 @@ async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
       if (!RETRYABLE.has(state) || tries >= MOST_TRIES) throw error
     }
   }
+}
+
+function throwDiscreet(error: unknown): never {
+  throw discreet(error)
 }
 
 /** Somebody else holds a lock for long: whoever it is, the key is not to be had now. */

@@ -1,4 +1,5 @@
 import type { StoreTransaction } from '../../idempotency/store.ts'
+import { discreet } from './discreet.ts'
 import { CommitError, isEndedElsewhere, sqlState, type Call, type DatabaseTransaction } from './database.ts'
 
 const STALE = 'HF002'
@@ -23,7 +24,9 @@ export class RecordingTransaction implements StoreTransaction {
     this.#check = check
     this.#finish = finish
     // Once it is being ended, its end tells how.
-    this.lost = transaction.lost.then((reason) => (this.#state === 'open' ? reason : new Promise(() => {})))
+    this.lost = transaction.lost.then((reason) =>
+      this.#state === 'open' ? discreet(reason) : new Promise(() => {}),
+    )
   }
 
   get client(): unknown {
@@ -56,7 +59,7 @@ export class RecordingTransaction implements StoreTransaction {
       await this.#transaction.rollback(this.#check)
     } catch (error) {
       // Any other failure leaves nothing behind: without a COMMIT the server undoes everything.
-      if (isEndedElsewhere(error)) throw error
+      if (isEndedElsewhere(error)) throw discreet(error)
     }
   }
 
