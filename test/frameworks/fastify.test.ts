@@ -240,14 +240,17 @@ test('requests that inject makes are no different', async () => {
   await app.register(layer())
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   answering((request, reply) => reply.code(201).send(request.body))(app)
-  const inject = (payload: Buffer) =>
-    app.inject({ method: 'POST', url: '/', headers: { 'idempotency-key': 'k' }, payload })
+  const inject = (payload: Buffer | string, key = 'k') =>
+    app.inject({ method: 'POST', url: '/', headers: { 'idempotency-key': key }, payload })
   const first = await inject(Buffer.of(0, 255))
   const again = await inject(Buffer.of(0, 255))
   expect([first.statusCode, ...first.rawPayload]).toEqual([201, 0, 255])
   expect([again.statusCode, ...again.rawPayload]).toEqual([201, 0, 255])
   expect(again.headers['idempotent-replayed']).toBe('true')
   expect((await inject(Buffer.of(0))).statusCode).toBe(422)
+  expect((await inject('pay 1', 'text')).statusCode).toBe(201)
+  expect((await inject(Buffer.from('pay 1'), 'text')).headers['idempotent-replayed']).toBe('true')
+  expect((await inject('pay 1000', 'text')).statusCode).toBe(422)
   await app.close()
 })
 

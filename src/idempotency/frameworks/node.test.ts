@@ -224,6 +224,70 @@ describe('the request', () => {
     expect(bodies.map(({ length }) => length)).toEqual([5, 500_000])
   })
 
+  describe('whose encoding was set when its body had arrived', () => {
+    const decoded = (encoding: BufferEncoding) =>
+      start(
+        async (request, response) => void response.end(await text(request)),
+        {},
+        async (request) => {
+          request.setEncoding(encoding)
+          await until(() => request.complete)
+        },
+      )
+
+    test.each(['utf8', 'latin1', 'hex', 'base64', 'base64url'] as const)(
+      'to %s is compared by its bytes',
+      async (encoding) => {
+        const { port } = await decoded(encoding)
+        for (const headers of [{}, { 'idempotency-key': 'chunked', 'transfer-encoding': 'chunked' }]) {
+          const first = await send(port, { body: 'pay 1 €', headers })
+          expect([first.status, first.body.toString()]).toEqual([
+            200,
+            Buffer.from('pay 1 €').toString(encoding),
+          ])
+          const again = await send(port, { body: 'pay 1 €', headers })
+          expect(again.headers['idempotent-replayed']).toBe('true')
+          expect((await send(port, { body: 'pay 1000 €', headers })).status).toBe(422)
+        }
+      },
+    )
+
+    test('is refused where the characters do not tell the bytes', async () => {
+      const utf8 = await decoded('utf8')
+      expect((await send(utf8.port, { body: Buffer.of(0x61, 0xff) })).status).toBe(500)
+      const ascii = await decoded('ascii')
+      expect((await send(ascii.port, { body: 'pay 1' })).status).toBe(500)
+    })
+
+    test.each(['content-length: 3', 'transfer-encoding: chunked'])(
+      'is refused where a character had arrived in part, with %s',
+      async (header) => {
+        const { port, server } = await start(
+          (_, response) => response.end(),
+          {},
+          async (request) => {
+            request.setEncoding('utf8')
+            await until(() => request.readableLength > 0)
+          },
+        )
+        const socket = connect(port, '127.0.0.1')
+        const isChunked = header.startsWith('transfer')
+        const part = (bytes: Buffer, last = ''): Buffer =>
+          isChunked
+            ? Buffer.concat([Buffer.from(`${bytes.length}\r\n`), bytes, Buffer.from(`\r\n${last}`)])
+            : bytes
+        server.on('request', (request: IncomingMessage) => {
+          const watched = until(() => Object.hasOwn(request, 'push'))
+          void watched.then(() => socket.end(part(Buffer.of(0xa9), '0\r\n\r\n')))
+        })
+        const fields = ['host: a', 'idempotency-key: k', 'connection: close', header]
+        socket.write(`POST / HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`)
+        socket.write(part(Buffer.of(0x61, 0xc3)))
+        expect(await text(socket)).toContain('body-unavailable')
+      },
+    )
+  })
+
   test('with a body that was parsed already is recognized by rawBody', async () => {
     const { port } = await start(
       (_, response) => response.end('parsed'),

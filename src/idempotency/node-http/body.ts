@@ -52,6 +52,7 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let length = 0
+    const isWhole = wholeness(request)
     const push = request.push.bind(request)
     const stop = (result: NodeBody): void => {
       Reflect.deleteProperty(request, 'push')
@@ -63,22 +64,25 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
       Reflect.deleteProperty(request, 'push')
       reject(new RequestGoneError())
     }
-    const take = (chunk: unknown): void => {
-      if (chunk === null) stop(Buffer.concat(chunks))
-      else if (chunk instanceof Uint8Array) {
-        chunks.push(chunk)
-        length += chunk.length
-        if (length > maxBytes) stop('too-large')
-      }
+    const take = (chunk: Uint8Array): void => {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > maxBytes) stop('too-large')
     }
+    const end = (): void => stop(isWhole(length) ? Buffer.concat(chunks) : 'unavailable')
     request.on('close', gone)
-    request.push = (chunk, encoding) => {
+    request.push = (chunk: unknown, encoding) => {
       push(chunk, encoding)
-      take(chunk)
+      if (chunk === null) end()
+      else if (chunk instanceof Uint8Array) take(chunk)
+      else if (typeof chunk === 'string') take(Buffer.from(chunk, encoding))
       // Nobody reads yet, so a full buffer must not stop the sender; the limit is `maxBytes`.
       return true
     }
-    peek(request, take)
+    const early = peek(request)
+    if (early === undefined) return stop('unavailable')
+    take(early)
+    if (request.complete) end()
     // A socket pushes by itself; a request that somebody made up (Fastify's `inject`) waits to be asked.
     if (!(request instanceof IncomingMessage)) (request as Readable).read(0)
   })
@@ -100,15 +104,37 @@ function keepUnread(request: IncomingMessage): void {
 const leftByClient = (error: Error | undefined): boolean =>
   error !== undefined && 'code' in error && error.code === 'ECONNRESET' && error.message === 'aborted'
 
-/** What has arrived before anybody looked on: after an asynchronous middleware the first packets are there. */
-function peek(request: IncomingMessage, take: (chunk: unknown) => void): void {
-  if (request.readableLength > 0) {
-    const buffered: unknown = request.read()
-    // Back at once: with its buffer filled the request does not notice that it had been empty.
-    request.unshift(buffered)
-    take(buffered)
-  }
-  if (request.complete) take(null)
+/**
+ * What has arrived before anybody looked on: after an asynchronous middleware the first packets are there. Nothing
+ * where somebody has set an encoding, and the characters do not tell the bytes.
+ */
+function peek(request: IncomingMessage): Uint8Array | undefined {
+  if (request.readableLength === 0) return new Uint8Array()
+  const encoding = request.readableEncoding
+  const buffered: unknown = request.read()
+  // Back at once: with its buffer filled the request does not notice that it had been empty.
+  request.unshift(buffered, encoding ?? undefined)
+  if (typeof buffered === 'string') return encoded(buffered, encoding)
+  return buffered instanceof Uint8Array ? buffered : undefined
+}
+
+/**
+ * How to tell whether nothing is missing of a body of so many bytes. After `setEncoding()` the bytes of a character that
+ * has not arrived whole are nowhere to be seen.
+ */
+function wholeness(request: IncomingMessage): (length: number) => boolean {
+  const { complete, headers, readableEncoding, readableLength } = request
+  if (readableEncoding === null || complete) return () => true
+  const stated = headers['content-length']
+  return (length) => (stated === undefined ? readableLength === 0 : length === Number(stated))
+}
+
+/** What the characters were made of, by encodings that have one way back only. */
+function encoded(text: string, encoding: BufferEncoding | null): Uint8Array | undefined {
+  if (encoding === 'utf8') return text.includes('\uFFFD') ? undefined : Buffer.from(text)
+  const isExact =
+    encoding === 'latin1' || encoding === 'hex' || encoding === 'base64' || encoding === 'base64url'
+  return isExact ? Buffer.from(text, encoding) : undefined
 }
 
 /** The client went away while it was sending; there is nobody to answer, and nothing was started. */
