@@ -205,7 +205,7 @@ describe('a claim', () => {
         return never()
       },
     }
-    const settings = resolveOptions({ store, clock })
+    const settings = resolveOptions({ store, clock, leaseMs: 2000 })
     const wait = async (count: number): Promise<void> => {
       const claims = Array.from({ length: count }, () => new Claim(settings, info, record).acquire())
       const ended = Promise.allSettled(claims)

@@ -8,7 +8,7 @@ import { defaultScope, fingerprint, usesBearer, type IdentitySource } from './id
 import { parseKey } from './key.ts'
 import { resolveOptions, type IdempotencyOptions, type Settings } from './options.ts'
 import { preferredWaitSeconds } from './prefer.ts'
-import { problem, problemStatus, type ProblemCode } from './problem.ts'
+import { problem, problemStatus, type ProblemCode, type ProblemOptions } from './problem.ts'
 import { replay } from './replay.ts'
 import type { AcquireResult } from './store.ts'
 import { Unprotected } from './unprotected.ts'
@@ -39,6 +39,9 @@ export type Admission =
 
 /** The name of the header that carries the key. */
 export const KEY_HEADER = 'idempotency-key'
+
+const STRICT_KEY =
+  'Send one Idempotency-Key header with 1 to 255 characters as a quoted string: in double quotes.'
 
 /**
  * The whole layer without a framework: what to do with a request, and what with its response. A framework adapter
@@ -73,8 +76,9 @@ export class Engine<Req> {
       return { type: 'unprotected', ignored: false, context: new Unprotected(this.settings) }
     }
     const key = parseKey(keyLines, syntax)
-    if (key === undefined) return { type: 'refused', answer: this.#refuse('key-malformed', { method, path }) }
-    return { type: 'keyed', key }
+    if (key !== undefined) return { type: 'keyed', key }
+    const detail = syntax === 'strict' ? STRICT_KEY : undefined
+    return { type: 'refused', answer: this.#refuse('key-malformed', { method, path }, { detail }) }
   }
 
   async admit(request: RequestView<Req>, key: string, findResponse?: FindResponse): Promise<Admission> {
@@ -141,11 +145,11 @@ export class Engine<Req> {
     if (result.type === 'abandoned') return this.#refuse('outcome-unknown', info)
     if (result.type === 'full') {
       const code = result.limit === 'scope' ? 'too-many-keys' : 'store-unavailable'
-      return this.#refuse(code, info, result.retryAfterMs)
+      return this.#refuse(code, info, { retryAfterMs: result.retryAfterMs })
     }
     // The lease may have long to go, but the first request has probably not.
     const retryAfterMs = Math.min(result.retryAfterMs, SERVER_DEFAULTS.retryAfterMs)
-    return this.#refuse('request-in-flight', info, retryAfterMs)
+    return this.#refuse('request-in-flight', info, { retryAfterMs })
   }
 
   async #replay(recorded: Uint8Array, claim: Claim): Promise<Answer> {
@@ -171,17 +175,17 @@ export class Engine<Req> {
   }
 
   #refused(code: ProblemCode, info: RequestInfo, retryAfterMs?: number): Admission {
-    return { type: 'answer', answer: this.#refuse(code, info, retryAfterMs) }
+    return { type: 'answer', answer: this.#refuse(code, info, { retryAfterMs }) }
   }
 
   #refuse(
     code: ProblemCode,
     info: Omit<RequestInfo, 'key'> & { key?: string },
-    retryAfterMs?: number,
+    details: Omit<ProblemOptions, 'policyUrl'> = {},
   ): Answer {
     const { onEvent, policyUrl } = this.settings
     emit(onEvent, { type: 'rejected', ...info, code, status: problemStatus(code) })
-    return problem(code, { policyUrl, retryAfterMs })
+    return problem(code, { policyUrl, ...details })
   }
 }
 

@@ -36,6 +36,21 @@ const chunked = (...parts: readonly string[]): ReadableStream<Uint8Array> =>
   })
 
 describe('a web handler', () => {
+  test.each([
+    ['lenient', 'k,', /bare or as a quoted string/],
+    ['strict', 'k', /as a quoted string: in double quotes/],
+  ] as const)(
+    'of %s syntax tells the sender of %s what a key looks like here',
+    async (syntax, key, advice) => {
+      const { protect } = protector({ syntax })
+      const response = await protect(() => new Response('x'))(ask({ key }))
+      expect(response.status).toBe(400)
+      const detail: unknown = Reflect.get(Object(await response.json()), 'detail')
+      expect(detail).toMatch(advice)
+      expect(String(detail).includes('bare')).toBe(syntax === 'lenient')
+    },
+  )
+
   test('gets the very same request and every further argument', async () => {
     const { protect } = protector()
     const handler = protect(async (request: Request, env: { name: string }, ...rest: number[]) => {

@@ -84,6 +84,8 @@ const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> = {
 export interface ProblemOptions {
   /** Where the API's policy on keys is published: becomes the problem's `type` and a `Link`. */
   readonly policyUrl?: string | undefined
+  /** Instead of the code's own, where an option makes that wrong. */
+  readonly detail?: string | undefined
   /** Sent as Retry-After, in whole seconds, rounded up. */
   readonly retryAfterMs?: number | undefined
 }
@@ -99,7 +101,8 @@ export function problemStatus(code: ProblemCode): number {
 
 /** A problem document (RFC 9457), for every framework. */
 export function problem(code: ProblemCode, options: ProblemOptions = {}): Answer {
-  const { status, title, detail } = PROBLEMS[code]
+  const { status, title } = PROBLEMS[code]
+  const { detail = PROBLEMS[code].detail } = options
   const headers: HeaderLine[] = [
     ['content-type', 'application/problem+json'],
     ['cache-control', 'no-store'],
