@@ -1,4 +1,6 @@
+import { systemClock } from './clock.ts'
 import type { AbortListener, Scope } from './signal.ts'
+import { Leases, Line, onWorkers } from './workers.ts'
 
 /** Places for work that runs at the same time, and a queue, first come first served, for what finds none. */
 export class Semaphore {
@@ -6,10 +8,16 @@ export class Semaphore {
   #limit: number
   #running = 0
   readonly #queue = new Queue()
+  /** Of those who can't be let in by others. */
+  readonly #line: Line | undefined
+  readonly #leases: Leases | undefined
 
   constructor(limit: number, maxQueued: number) {
     this.#limit = limit
     this.maxQueued = maxQueued
+    if (!onWorkers()) return
+    this.#line = new Line(systemClock)
+    this.#leases = new Leases(systemClock)
   }
 
   get running(): number {
@@ -17,7 +25,7 @@ export class Semaphore {
   }
 
   get queued(): number {
-    return this.#queue.size
+    return this.#queue.size + (this.#line?.size ?? 0)
   }
 
   /** Whoever waits does so for one that runs. */
@@ -38,26 +46,34 @@ export class Semaphore {
   /**
    * Takes a place, at once or when the returned promise resolves; whoever got one gives it back by `leave`.
    *
+   * @param endMs When whoever takes it is at its end at the latest, by the system's clock: for those who can't give it back.
    * @throws the reason of a scope that has ended or ends in the queue; what `whenFull` makes, if there is no room to wait
    */
-  enter(scope: Scope, whenFull: () => Error): Promise<void> | undefined {
+  enter(scope: Scope, whenFull: () => Error, endMs: number = Infinity): Promise<void> | undefined {
     if (scope.aborted) throw scope.reason
-    if (this.#running < this.#limit) {
-      this.#running++
-      return undefined
-    }
-    if (this.#queue.size >= this.maxQueued) throw whenFull()
-    return this.#wait(scope)
+    const { queued } = this
+    if (queued === 0 && this.#take(endMs)) return undefined
+    if (queued >= this.maxQueued) throw whenFull()
+    return this.#line?.turn(scope, () => this.#take(endMs)) ?? this.#wait(scope)
   }
 
   leave(): void {
+    if (this.#leases?.giveBack() === false) return
     this.#running--
     this.#admit()
   }
 
   /** For messages. */
   get summary(): string {
-    return `${this.#running} running (at most ${this.#limit}), ${this.#queue.size} waiting (at most ${this.maxQueued})`
+    return `${this.#running} running (at most ${this.#limit}), ${this.queued} waiting (at most ${this.maxQueued})`
+  }
+
+  #take(endMs: number): boolean {
+    this.#running -= this.#leases?.takeEnded() ?? 0
+    if (this.#running >= this.#limit) return false
+    this.#running++
+    this.#leases?.add(endMs)
+    return true
   }
 
   async #wait(scope: Scope): Promise<void> {

@@ -62,7 +62,7 @@ export function bulkhead(options: BulkheadOptions = {}): Bulkhead {
     wrap: (next) => async (context) => {
       const own = key(context)
       const places = compartments.get(own)
-      await places.enter(context.scope, () => fullError(own, places))
+      await places.enter(context.scope, () => fullError(own, places), context.deadline)
       try {
         return await next(context)
       } finally {

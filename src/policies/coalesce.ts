@@ -10,6 +10,7 @@ import {
 } from '../policy.ts'
 import { Scope, type AbortListener } from '../signal.ts'
 import { checkFunction, checkKeys, invalidOption } from '../validate.ts'
+import { onWorkers } from '../workers.ts'
 
 export interface CoalesceOptions<Value = unknown> {
   /**
@@ -38,7 +39,8 @@ export interface CoalesceRules<Value> extends Omit<CoalesceOptions<Value>, 'shar
 /**
  * Executions that ask for the same at the same time share one run. The run is nobody's: who is aborted or times out
  * leaves alone, and only when the last one has left is the run aborted. Once it has settled, the next execution starts
- * a new one: nothing is kept. Known elsewhere as request coalescing, request collapsing or single flight.
+ * a new one: nothing is kept. On Cloudflare's workers, whose requests can share nothing that runs, each has its own run.
+ * Known elsewhere as request coalescing, request collapsing or single flight.
  *
  * @example
  * const users = pipeline(coalesce({ key: ({ execution }) => execution.key }), retry())
@@ -66,6 +68,8 @@ export function coalesceBy<Value>(rules: CoalesceRules<Value>): Policy<Value> {
   return {
     name: 'coalesce',
     wrap<T extends Value>(next: Next<T>): Next<T> {
+      // There a request could neither wait for the run of another one nor read its response.
+      if (onWorkers()) return next
       const runs = new Map<string, Run<Value, T>>()
       return async (context) => {
         const key = context.scope.aborted ? undefined : keyOf(rules, context)

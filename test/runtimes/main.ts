@@ -1,14 +1,15 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { showProgress } from '../../bench/harness/progress.ts'
 import { startBackend } from './backend.ts'
-import { cases } from './cases/index.ts'
 import type { CaseResult } from './cases/case.ts'
 import { renewPage } from './page.ts'
 import { isGood, renderTable, type Report } from './report.ts'
+import { chromium } from './runtimes/chromium.ts'
 import { processes } from './runtimes/processes.ts'
 import { MissingRuntime, type Installed, type Runtime, type SuiteRun } from './runtimes/runtime.ts'
+import { workerd } from './runtimes/workerd.ts'
 
-const RUNTIMES: readonly Runtime[] = [...processes]
+const RUNTIMES: readonly Runtime[] = [...processes, workerd, chromium]
 
 interface Flags {
   readonly only?: readonly Runtime[]
@@ -77,9 +78,10 @@ async function reportOf(runtime: Runtime, origins: SuiteRun['origins']): Promise
     installed = await runtime.obtain()
     startedMs = performance.now()
     const signal = AbortSignal.any([interruption.signal, AbortSignal.timeout(LIMIT_MS)])
+    const { total } = installed
     const onResult = (result: CaseResult): void => {
       results.push(result)
-      progress.step(results.length / cases.length, result.name)
+      progress.step(results.length / total, result.name)
     }
     await installed.run({ origins, signal, onResult })
   } catch (error) {

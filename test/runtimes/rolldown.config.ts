@@ -16,6 +16,15 @@ const processes: RolldownOptions = {
   output: { dir, format: 'esm', cleanDir: true, chunkFileNames: '[name].js' },
 }
 
-const options: RolldownOptions[] = [processes]
+/** Each a single file, with all that it needs. */
+const alone = (name: string): RolldownOptions => ({
+  cwd,
+  input: { [name]: `./test/runtimes/entries/${name}.ts` },
+  platform: 'browser',
+  plugins: [builtPackage('bundled')],
+  output: { dir, format: 'esm', codeSplitting: false },
+})
+
+const options: RolldownOptions[] = [processes, alone('worker'), alone('page')]
 
 export default options

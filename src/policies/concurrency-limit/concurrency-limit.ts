@@ -117,7 +117,7 @@ class Lane {
     context: Context,
     judgeOutcome: (outcome: Outcome<T>) => Ended | 'ignored',
   ): Promise<T> {
-    await this.places.enter(context.scope, () => this.#fullError())
+    await this.places.enter(context.scope, () => this.#fullError(), context.deadline)
     const started = this.#limit.start(this.places.running)
     try {
       const outcome = await settled(next(context))

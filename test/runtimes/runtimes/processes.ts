@@ -5,7 +5,8 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { root } from '../../package/run.ts'
 import type { CaseResult } from '../cases/case.ts'
-import { binaryOf, packageFor, type Packaged } from './registry.ts'
+import { cases } from '../cases/index.ts'
+import { app, binaryOf, packageFor, type Packaged } from './registry.ts'
 import type { Runtime, SuiteRun } from './runtime.ts'
 
 interface ProcessRuntime extends Pick<Runtime, 'name' | 'title' | 'required'> {
@@ -13,8 +14,6 @@ interface ProcessRuntime extends Pick<Runtime, 'name' | 'title' | 'required'> {
   readonly args: readonly string[]
   readonly binary: () => Promise<string>
 }
-
-const app = join(root, '.cache/runtimes-app')
 
 /** The suite in a process: it imports the package by its name, as an application that has installed it. */
 function processRuntime({ binary, version, args, ...rest }: ProcessRuntime): Runtime {
@@ -25,6 +24,7 @@ function processRuntime({ binary, version, args, ...rest }: ProcessRuntime): Run
       const { stdout } = await promisify(execFile)(program, ['--version'])
       return {
         version: version.exec(stdout)?.[1] ?? stdout.trim(),
+        total: cases.length,
         run: (suite) => runProcess(program, args, suite),
       }
     },

@@ -7,6 +7,9 @@ import { MissingRuntime } from './runtime.ts'
 
 const cache = join(root, '.cache/runtimes')
 
+/** Where the suite is bundled. */
+export const app: string = join(root, '.cache/runtimes-app')
+
 export interface Packaged {
   readonly title: string
   /** `name@version` of the package that holds the binary for this machine. */

@@ -14,6 +14,8 @@ export interface Runtime {
 
 export interface Installed {
   readonly version: string
+  /** How many results there will be. */
+  readonly total: number
   /** Runs the suite; hands out each result as it comes. */
   run(suite: SuiteRun): Promise<void>
 }
