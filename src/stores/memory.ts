@@ -59,7 +59,10 @@ interface Shelf<K = unknown> {
 /** How many records an acquire looks at to find expired ones: more than it adds, so none are left behind. */
 const SWEEP = 2
 
-/** Each method is one synchronous step, with no `await` in it: that is what makes it atomic. */
+/**
+ * Each method is one synchronous step, with no `await` in it: that is what makes it atomic. Responses are copied, in and
+ * out: what others do to their bytes must not change the record.
+ */
 class MemoryStore implements IdempotencyStore {
   readonly name = 'memory'
   readonly #clock: Clock
@@ -82,6 +85,7 @@ class MemoryStore implements IdempotencyStore {
     this.#sweep(nowMs)
     const found = this.#find(request)
     const decision = decide(found, request, nowMs)
+    if (decision.type === 'done') return { type: 'done', response: new Uint8Array(decision.response) }
     if (decision.type !== 'take') return decision
     const full = found === undefined ? this.#full(request, nowMs) : undefined
     if (full !== undefined) return full
@@ -103,7 +107,7 @@ class MemoryStore implements IdempotencyStore {
     if (record === undefined) return 'stale'
     if (record.state === 'done') return 'completed'
     record.state = 'done'
-    record.response = response
+    record.response = new Uint8Array(response)
     this.#expire(record, this.#clock.now(), lease)
     this.#bytes += response.length
     return 'completed'
@@ -118,7 +122,8 @@ class MemoryStore implements IdempotencyStore {
 
   async read(lease: Lease): Promise<Uint8Array | undefined> {
     const record = this.#find(lease)
-    return record?.fingerprint === lease.fingerprint ? record.response : undefined
+    if (record?.response === undefined || record.fingerprint !== lease.fingerprint) return undefined
+    return new Uint8Array(record.response)
   }
 
   #find({ scope, key }: Lease): MemoryRecord | undefined {

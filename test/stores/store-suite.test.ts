@@ -111,6 +111,65 @@ const owning: readonly Broken[] = [
   },
 ]
 
+const UNCHANGED =
+  'what is recorded stays as it is when the bytes are changed that were given, or that came back'
+
+/** Gives the same bytes each time. */
+const sharing = (): ((response: Uint8Array) => Uint8Array) => {
+  const first = new Map<string, Uint8Array>()
+  return (response) => {
+    const text = new TextDecoder().decode(response)
+    if (!first.has(text)) first.set(text, response)
+    return first.get(text) ?? response
+  }
+}
+
+const keeping: readonly Broken[] = [
+  {
+    flaw: 'the bytes that were given are kept, not a copy',
+    caughtBy: [UNCHANGED],
+    breaks: (model) => {
+      const given = new Map<string, Uint8Array>()
+      return {
+        complete(lease, response) {
+          given.set(new TextDecoder().decode(response), response)
+          return model.complete(lease, response)
+        },
+        async read(lease) {
+          const recorded = await model.read(lease)
+          return recorded && given.get(new TextDecoder().decode(recorded))
+        },
+      }
+    },
+  },
+  {
+    flaw: 'an acquire gives the bytes of the record away',
+    caughtBy: [UNCHANGED],
+    breaks: (model) => {
+      const share = sharing()
+      return {
+        async acquire(request) {
+          const result = await model.acquire(request)
+          return result.type === 'done' ? { ...result, response: share(result.response) } : result
+        },
+      }
+    },
+  },
+  {
+    flaw: 'reading gives the bytes of the record away',
+    caughtBy: [UNCHANGED],
+    breaks: (model) => {
+      const share = sharing()
+      return {
+        async read(lease) {
+          const recorded = await model.read(lease)
+          return recorded && share(recorded)
+        },
+      }
+    },
+  },
+]
+
 const inTransactions: readonly Broken[] = [
   {
     flaw: 'a completion is there before its transaction is committed',
@@ -261,7 +320,10 @@ const inTransactions: readonly Broken[] = [
   },
 ]
 
-const named = [...owning, ...inTransactions].map((broken): [string, Broken] => [broken.flaw, broken])
+const named = [...owning, ...keeping, ...inTransactions].map((broken): [string, Broken] => [
+  broken.flaw,
+  broken,
+])
 
 /** The names of the tests that fail. */
 async function failures(suite: readonly StoreTest[]): Promise<string[]> {

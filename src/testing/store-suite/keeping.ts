@@ -18,6 +18,26 @@ export const keeping: readonly StoreCase[] = [
     },
   },
   {
+    name: 'what is recorded stays as it is when the bytes are changed that were given, or that came back',
+    async run({ store }) {
+      const request = ask()
+      const given = bytes('done')
+      await acquired(store, request)
+      assertEqual(await store.complete(request, given), 'completed')
+      given.fill(0)
+      for (let time = 1; time <= 2; time++) {
+        const result = await store.acquire(ask())
+        assertEqual(result.type, 'done')
+        if (result.type !== 'done') return
+        assertEqual(new TextDecoder().decode(result.response), 'done', `acquire, time ${time}`)
+        result.response.fill(0)
+        const recorded = await store.read(ask())
+        assertEqual(new TextDecoder().decode(recorded), 'done', `read, time ${time}`)
+        recorded?.fill(0)
+      }
+    },
+  },
+  {
     name: 'reading gives what was recorded, only for the same request, and claims nothing',
     async run({ store }) {
       const request = ask()
