@@ -35,7 +35,7 @@ const interruption = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interruption.abort())
 
 /** The longest that a runtime may take: what hangs has failed. */
-const LIMIT_MS = 120_000
+const LIMIT_MS = 240_000
 
 function listOf(text: string): Runtime[] {
   return text.split(',').map((part) => {

@@ -34,7 +34,7 @@ function troubles({ title, problem, results }: Report): string[] {
   const failed = results.filter(({ result }) => result === 'failed')
   return [
     ...failed.map(({ name, error }) => `✘ ${title}: ${name}: ${error}\n`),
-    ...(problem === undefined ? [] : [`✘ ${title}: ${problem}\n`]),
+    ...(problem === undefined ? [] : [`✘ ${problem.startsWith(title) ? '' : `${title}: `}${problem}\n`]),
   ]
 }
 

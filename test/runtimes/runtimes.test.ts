@@ -62,10 +62,11 @@ describe('what came of a run', () => {
   })
 
   test('is a table, and below it what went wrong', () => {
-    const table = renderTable([whole, missing, failed])
+    const table = renderTable([whole, missing, failed, crashed])
     expect(table).toMatch(/Bun +│ 1\.4\.5 +│ 1 +│ 0 +│ 0 +│ 2\.0 s/)
-    expect(table).toContain('✘ Bun: Bun is missing: get it\n')
+    expect(table).toContain('✘ Bun is missing: get it\n')
     expect(table).toContain('✘ Bun: two: wrong\n')
+    expect(table).toContain('✘ Bun: it ended with 1\n')
   })
 
   test('a runtime without a package for this machine is told in one line', async () => {
