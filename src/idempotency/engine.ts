@@ -106,6 +106,12 @@ export class Engine<Req> {
     }
   }
 
+  /** Answers for what `scope` or `fingerprint` threw, for frameworks in which nobody else would. */
+  unidentified(request: RequestView<Req>, key: string, error: unknown): Answer {
+    const { method, target } = request
+    return this.#refuse('identification-failed', { method, path: pathOf(target), key, error })
+  }
+
   async #admission(
     result: AcquireResult | undefined,
     claim: Claim,
@@ -180,7 +186,7 @@ export class Engine<Req> {
 
   #refuse(
     code: ProblemCode,
-    info: Omit<RequestInfo, 'key'> & { key?: string },
+    info: Omit<RequestInfo, 'key'> & { key?: string; error?: unknown },
     details: Omit<ProblemOptions, 'policyUrl'> = {},
   ): Answer {
     const { onEvent, policyUrl } = this.settings

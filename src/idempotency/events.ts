@@ -47,6 +47,8 @@ interface Rejected {
   readonly key?: string
   readonly code: ProblemCode
   readonly status: number
+  /** For `identification-failed`: what `scope` or `fingerprint` threw. */
+  readonly error?: unknown
 }
 interface Ignored {
   readonly type: 'ignored'

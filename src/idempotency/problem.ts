@@ -12,6 +12,7 @@ export type ProblemCode =
   | 'too-many-keys'
   | 'store-unavailable'
   | 'body-unavailable'
+  | 'identification-failed'
   | 'handler-failed'
 
 interface ProblemKind {
@@ -73,6 +74,11 @@ const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> = {
     title: 'The request body was read before idempotency could see it',
     detail:
       'Put idempotency() before whatever reads the body, or keep the raw bytes: `rawBody` on the Node request.',
+  },
+  'identification-failed': {
+    status: 500,
+    title: 'Internal Server Error',
+    detail: 'The server failed to tell whose request this is, so the operation was not started.',
   },
   'handler-failed': {
     status: 500,

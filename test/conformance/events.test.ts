@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import {
   idempotency,
@@ -9,6 +11,7 @@ import {
   type ProblemCode,
   type StoreOperation,
 } from '../../src/idempotency/index.ts'
+import { idempotency as onNode } from '../../src/idempotency/frameworks/node.ts'
 import { faultyStore, type Faults } from './faulty-store.ts'
 import { barrier, until } from './service.ts'
 import { storeKinds, type DisposableStore } from './stores-under-test.ts'
@@ -376,6 +379,24 @@ const refused: Readonly<Record<ProblemCode, () => Promise<Setup>>> = {
     })
     await request.text()
     service.codes.push(Reflect.get(Object(await (await handler(request)).json()), 'code'))
+    return service
+  },
+  async 'identification-failed'() {
+    const service = await setup()
+    const fail = (): never => {
+      throw new Error('no scope')
+    }
+    const { store } = service.subject
+    const onEvent = (event: IdempotencyEvent): void => void service.events.push(event)
+    const listener = onNode({ store, onEvent, scope: fail })(() => {})
+    const server = createServer((request, response) => void listener(request, response))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${Reflect.get(Object(server.address()), 'port')}`
+    const response = await fetch(url, { method: 'POST', headers: { 'idempotency-key': 'k' } })
+    service.codes.push(Reflect.get(Object(await response.json()), 'code'))
+    server.closeAllConnections()
+    server.close()
     return service
   },
   async 'handler-failed'() {

@@ -731,6 +731,30 @@ describe('a stream', () => {
 })
 
 describe('a listener', () => {
+  test.each(['scope', 'fingerprint'] as const)(
+    'is not called where %s throws: a 500, and an event',
+    async (option) => {
+      const warned = once(process, 'warning')
+      const error = new Error('no')
+      const fail = (): never => {
+        throw error
+      }
+      let ran = false
+      const { port, events, errors } = await start(() => (ran = true), { [option]: fail })
+      const answer = await send(port)
+      expect([answer.status, Reflect.get(Object(JSON.parse(String(answer.body))), 'code')]).toEqual([
+        500,
+        'identification-failed',
+      ])
+      const request = { method: 'POST', path: '/', key: 'k' }
+      expect(events).toEqual([
+        { type: 'rejected', ...request, code: 'identification-failed', status: 500, error },
+      ])
+      expect([ran, errors]).toEqual([false, []])
+      expect(String(await warned)).toMatch(/answered 500: Error: no/)
+    },
+  )
+
   test('that throws rejects as it would, after the key is given back', async () => {
     const failure = new Error('broken')
     let count = 0

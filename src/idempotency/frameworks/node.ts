@@ -26,7 +26,8 @@ export type NodeListener = (request: IncomingMessage, response: ServerResponse) 
  * Protects a node:http listener: the same key with the same request runs it once, and everybody who asks again gets
  * the first response. The listener gets the very same `request` and `response`; the body is still there to be read.
  *
- * What the listener throws goes on as if nobody stood between: the returned promise rejects.
+ * What the listener throws goes on as if nobody stood between: the returned promise rejects. What the options `scope`
+ * and `fingerprint` throw is answered with a 500 and told by the event `rejected`: here nobody else would.
  *
  * @throws {HoldfastError} `ERR_INVALID_OPTION`
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
@@ -37,6 +38,6 @@ export function idempotency(
   const engine = new Engine(options)
   return (listener) => async (request, response) => {
     const proceed = (): unknown => listener(request, response)
-    await serve(engine, { source: request, request, response, advice: ADVICE, proceed })
+    await serve(engine, { source: request, request, response, advice: ADVICE, isOutermost: true, proceed })
   }
 }

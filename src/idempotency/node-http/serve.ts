@@ -15,6 +15,8 @@ import { NodeRequestView, type Incoming } from './request.ts'
 export interface Exchange<Req extends object> extends Incoming<Req> {
   /** What a developer has to do who mounted the layer where the body has been read already. */
   readonly advice: string
+  /** There is no framework outside to answer for an error that is not the handler's. */
+  readonly isOutermost?: boolean
   /** Sends a whole response. Default: straight to `response`. */
   answer?(answer: Answer): unknown
   /** Keeps back what the handler sends by the framework's own means; for frameworks that can't take it back. */
@@ -40,8 +42,13 @@ export async function serve<Req extends object>(
     if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
     return exchange.proceed()
   }
-  const admission = await engine.admit(view, screening.key).catch(goneAsUndefined)
-  if (view.bodyGone) warnOf(engine, exchange.advice)
+  const admission = await engine.admit(view, screening.key).catch((error: unknown) => {
+    if (error instanceof RequestGoneError) return undefined
+    if (exchange.isOutermost !== true) throw error
+    warnOnce(engine, 'HOLDFAST_IDENTIFICATION_FAILED', `idempotency() answered 500: ${String(error)}`)
+    return { type: 'answer' as const, answer: engine.unidentified(view, screening.key, error) }
+  })
+  if (view.bodyGone) warnOnce(engine, 'HOLDFAST_BODY_UNAVAILABLE', `${BODY_GONE} ${exchange.advice}`)
   if (admission === undefined) return undefined
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
@@ -71,18 +78,17 @@ function attachTo<Req extends object>(
 /** A handler that has been silent for so many leases after its client had left is not going to respond. */
 const LEASES_WITHOUT_CLIENT = 10
 
-const warned = new WeakSet<object>()
+const BODY_GONE =
+  'idempotency() answered 500: the body of a request had been read before it, and was not kept.'
+
+const warned = new WeakMap<object, Set<string>>()
 
 /** The answer tells the client; whoever can do something about it reads the log. */
-function warnOf(engine: object, advice: string): void {
-  if (warned.has(engine)) return
-  warned.add(engine)
-  const what = 'idempotency() answered 500: the body of a request had been read before it, and was not kept.'
-  process.emitWarning(`${what} ${advice}`, { type: 'HoldfastWarning', code: 'HOLDFAST_BODY_UNAVAILABLE' })
-}
-
-function goneAsUndefined(error: unknown): undefined {
-  if (!(error instanceof RequestGoneError)) throw error
+function warnOnce(engine: object, code: string, message: string): void {
+  const known = warned.get(engine) ?? new Set()
+  if (known.has(code)) return
+  warned.set(engine, known.add(code))
+  process.emitWarning(message, { type: 'HoldfastWarning', code })
 }
 
 /** A handler under a key of its own, whose response is captured on its way to the socket. */
