@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import {
@@ -259,3 +259,34 @@ function withResolvers(): { readonly promise: Promise<void>; readonly resolve: (
   const promise = new Promise<void>((onResolve) => (resolve = onResolve))
   return { promise, resolve: () => resolve() }
 }
+
+describe('on workers, where no request may call back into another one', () => {
+  afterEach(() => void vi.unstubAllGlobals())
+
+  test('each duplicate looks for itself, and is told when its own timer is due', async () => {
+    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
+    const service = setup()
+    const { clock, first, ask, end } = service
+    const running = first(ask())
+    await clock.settle()
+    const told: number[] = []
+    const waiting = [0, 1].map(async () => {
+      const response = await first(ask())
+      told.push(clock.now())
+      return response.text()
+    })
+    await clock.settle()
+    service.acquires = 0
+    await clock.advance(60)
+    expect(service.acquires).toBe(2)
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.settle()
+    expect(told).toEqual([])
+    const sinceMs = clock.now()
+    await clock.advance(90)
+    expect(told.map((atMs) => atMs - sinceMs)).toEqual([90, 90])
+    expect(await Promise.all(waiting)).toEqual(['first', 'first'])
+    expect(clock.pending).toBe(0)
+  })
+})

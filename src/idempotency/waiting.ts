@@ -1,4 +1,5 @@
 import type { Timer } from '../clock.ts'
+import { onWorkers } from '../workers.ts'
 import type { Claim } from './claim.ts'
 import type { Settings } from './options.ts'
 import type { AcquireResult } from './store.ts'
@@ -103,6 +104,8 @@ class Waiter {
 
   wake(wake: Wake): void {
     this.#woken = wake
+    // There nothing of a request may be called by another one: its own timer looks.
+    if (onWorkers()) return
     this.#poll?.cancel()
     this.#poll = undefined
     this.#go()
@@ -120,8 +123,8 @@ class Waiter {
   /** Who asks the store has to be replaced when it leaves. */
   askWhenFirst(): void {
     const [first] = this.#room
-    if (first !== this || this.#poll !== undefined) return
-    this.#poll = this.#settings.clock.schedule(() => this.wake('ask'), this.#pollMs, { keepAlive: true })
+    if ((first !== this && !onWorkers()) || this.#poll !== undefined) return
+    this.#poll = this.#settings.clock.schedule(() => this.#look(), this.#pollMs, { keepAlive: true })
     this.#pollMs = Math.min(2 * this.#pollMs, LONGEST_POLL_MS)
   }
 
@@ -130,7 +133,13 @@ class Waiter {
     this.#poll?.cancel()
     this.#room.delete(this)
     const [next] = this.#room
-    next?.askWhenFirst()
+    if (!onWorkers()) next?.askWhenFirst()
+  }
+
+  #look(): void {
+    this.#poll = undefined
+    this.#woken ??= 'ask'
+    this.#go()
   }
 
   #go(): void {
