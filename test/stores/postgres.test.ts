@@ -425,6 +425,13 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     expect(await shown({ idle_in_transaction_session_timeout: '5s' })).toEqual(['5s', '5s'])
   })
 
+  test.each(['0', '45s'])('leaves the idle limit of a session alone without a lease: %s', async (limit) => {
+    const { store } = await bench(connect, { settings: { idle_in_transaction_session_timeout: limit } })
+    const transaction = await opened(store, undefined)
+    expect(await run(transaction.client, 'SHOW idle_in_transaction_session_timeout')).toEqual([limit])
+    await transaction.rollback()
+  })
+
   test('hands on what a server says that is asked too long', async () => {
     const subject = await bench(connect, { settings: { statement_timeout: '700' }, migrated: false })
     const { pool, end } = await connect({}, 1)

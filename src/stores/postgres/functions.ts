@@ -36,17 +36,20 @@ BEGIN
   END IF;
 END $f$;`
 
-/** Deletes at most so many expired rows; those that somebody is at are left for the next time. */
+/**
+ * Deletes at most so many expired rows; those that somebody is at are left for the next time. Materialized, so that no
+ * plan looks for them more than once, each time beyond those that are locked by then.
+ */
 const PURGE = `
 CREATE FUNCTION S.holdfast_purge(p_rows integer, p_now double precision) RETURNS text ${IMPATIENT} AS $f$
 DECLARE
   v_now timestamptz := S.holdfast_now(p_now);
   v_deleted bigint;
 BEGIN
-  DELETE FROM S.holdfast_keys k USING (
+  WITH expired AS MATERIALIZED (
     SELECT x.scope, x.key FROM S.holdfast_keys x WHERE x.expires_at <= v_now
       ORDER BY x.expires_at LIMIT p_rows FOR UPDATE SKIP LOCKED
-  ) AS expired WHERE k.scope = expired.scope AND k.key = expired.key;
+  ) DELETE FROM S.holdfast_keys k USING expired WHERE k.scope = expired.scope AND k.key = expired.key;
   GET DIAGNOSTICS v_deleted = ROW_COUNT;
   RETURN v_deleted;
 END $f$;`
