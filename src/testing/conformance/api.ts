@@ -61,7 +61,7 @@ export class Api {
         ...(key === undefined ? {} : { 'idempotency-key': [key].flat() }),
       },
       body: typeof body === 'object' ? JSON.stringify(body) : body,
-      signal: signal ?? this.signal,
+      signal: signal === undefined || this.signal.aborted ? this.signal : signal,
       gate,
     })
   }

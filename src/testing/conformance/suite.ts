@@ -77,8 +77,9 @@ export class Suite {
     const timeout = new Promise<never>((_, reject) => {
       timer = systemClock.schedule(() => reject(late), timeoutMs, { keepAlive: true })
     })
+    const running = row.run(api)
     try {
-      await Promise.race([row.run(api), timeout])
+      await Promise.race([running, timeout])
       return { result: 'pass' }
     } catch (error) {
       const result = resultOfError(error)
@@ -87,6 +88,8 @@ export class Suite {
     } finally {
       timer.cancel()
       controller.abort()
+      // What it would still send is refused from here on, and what it counts would be the next row's runs.
+      await running.catch(() => {})
     }
   }
 }

@@ -65,6 +65,7 @@ export function exchangeBytes(url: URL, lines: readonly string[], signal: AbortS
       resolve(status === 0 ? noReply(error) : { status, headers: new Map(), body: new Uint8Array() })
     }
     signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
     socket.on('data', (chunk) => chunks.push(chunk))
     socket.on('error', settle)
     socket.on('close', () => settle(new Error('connection closed')))

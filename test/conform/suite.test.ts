@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { settle } from '../../src/testing/conformance/options.ts'
+import type { Row } from '../../src/testing/conformance/row.ts'
+import { Suite } from '../../src/testing/conformance/suite.ts'
+import { serveFlawed } from './flawed.ts'
+
+test('a row whose time is over sends nothing more, and the next one waits for its end', async () => {
+  await using served = await serveFlawed('none')
+  const suite = new Suite(settle({ url: served.url, timeoutMs: 1000 }))
+  const seen: unknown[] = []
+  const row = (id: string, run: Row['run']): Row => ({ id, level: 'MUST', title: id, run })
+  const late = suite.check(
+    row('late', async (api) => {
+      await api.until(async () => false, 60_000)
+      const { signal } = new AbortController()
+      const replies = [await api.send({ signal }), await api.sendBytes('k')]
+      seen.push(replies.map(({ status }) => status))
+    }),
+  )
+  const next = suite.check(row('next', async () => void seen.push('next')))
+  expect([(await late).result, (await next).result]).toEqual(['fail', 'pass'])
+  expect(seen).toEqual([[0, 0], 'next'])
+})
