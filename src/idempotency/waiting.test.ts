@@ -2,6 +2,9 @@ import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
+import type { Claim } from './claim.ts'
+import type { Settings } from './options.ts'
+import { WaitingRooms } from './waiting.ts'
 import {
   idempotency,
   type IdempotencyEvent,
@@ -259,6 +262,20 @@ function withResolvers(): { readonly promise: Promise<void>; readonly resolve: (
   const promise = new Promise<void>((onResolve) => (resolve = onResolve))
   return { promise, resolve: () => resolve() }
 }
+
+test('each of those who wait gets bytes of its own', async () => {
+  const settings = { clock: virtualClock(), maxWaitersPerKey: 2 } as Partial<Settings> as Settings
+  const claim = { fingerprint: 'f' } as Partial<Claim> as Claim
+  const rooms = new WaitingRooms(settings)
+  const waiting = [rooms.wait(claim, 1000, undefined), rooms.wait(claim, 1000, undefined)]
+  const recorded = Uint8Array.of(1, 2)
+  rooms.wake('f', recorded)
+  const bytes = (await Promise.all(waiting)).map((waited) =>
+    waited.type === 'told' && waited.result.type === 'done' ? waited.result.response : undefined,
+  )
+  expect(bytes).toEqual([recorded, recorded])
+  expect(new Set([recorded, ...bytes]).size).toBe(3)
+})
 
 describe('on workers, where no request may call back into another one', () => {
   afterEach(() => void vi.unstubAllGlobals())

@@ -52,8 +52,10 @@ export class WaitingRooms {
 
   /** The key was settled or given up: `response` is what was recorded. */
   wake(fingerprint: string, response: Uint8Array | undefined): void {
-    const wake: Wake = response === undefined ? 'ask' : { type: 'done', response }
-    for (const waiter of this.#rooms.get(fingerprint) ?? []) waiter.wake(wake)
+    for (const waiter of this.#rooms.get(fingerprint) ?? []) {
+      // A copy for each: middleware outside may change a body in place.
+      waiter.wake(response === undefined ? 'ask' : { type: 'done', response: new Uint8Array(response) })
+    }
   }
 
   async #attend(claim: Claim, waiter: Waiter): Promise<Waited> {

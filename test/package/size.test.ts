@@ -6,7 +6,7 @@ import { root } from './run.ts'
 
 /** Where it shall go, and what it may not pass meanwhile. */
 const targetBytes = 7 * 1024
-const limitBytes = 23 * 1024
+const limitBytes = 24 * 1024
 
 /** What an application pays for one import: bundled, minified and compressed, with everything it reaches. */
 async function bundledBytes(name: string): Promise<number> {
