@@ -242,12 +242,12 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     const store = postgresStore({ pool, schema })
     await administrate(`CREATE TABLE ${quoteName(schema)}.orders (run int)`)
     let runs = 0
-    const handler = idempotency({ store, transactional: true, leaseMs: 100 })((request) =>
+    const handler = idempotency({ store, transactional: true, leaseMs: 500 })((request) =>
       idempotencyOf(request).transaction(async (client) => {
         const order = ++runs
         await run(client, `INSERT INTO ${quoteName(schema)}.orders VALUES (${order})`)
         // Postgres ends what has been idle for a lease.
-        if (order === 1) await new Promise((resolve) => setTimeout(resolve, 500))
+        if (order === 1) await new Promise((resolve) => setTimeout(resolve, 1500))
         return new Response(`order ${order}`)
       }),
     )
