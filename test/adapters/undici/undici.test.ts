@@ -423,6 +423,31 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     expect((await client(api.url)).status).toBe(200)
   })
 
+  it('a fetch of Holdfast over it still goes through it', async () => {
+    const { api, dispatcher, events } = await bench(undici, { faults: [status(503)] })
+    const response = await createFetch({ retry: false })(api.url, { dispatcher } as RequestInit)
+    expect([response.status, api.requests.length]).toEqual([200, 2])
+    expect(typesOf(events)).toContain('retry')
+  })
+
+  it('tells where redirects below it led', async () => {
+    const { api } = await bench(undici, {
+      handler: ({ url }) =>
+        new URL(url).pathname === '/'
+          ? new Response(null, { status: 302, headers: { location: '/there' } })
+          : new Response('there'),
+      faults: [status(200), status(503)],
+    })
+    const agent = new undici.Agent()
+    onTestFinished(() => agent.destroy())
+    const redirect = undici.interceptors.redirect({ maxRedirections: 1 })
+    const dispatcher = agent.compose(redirect, interceptor(noBackoff))
+    await (await undici.request(api.url, { dispatcher })).body.dump()
+    const { body, context } = await undici.request(api.url, { dispatcher })
+    expect(await body.text()).toBe('there')
+    expect((context as { history: readonly URL[] }).history.map(({ pathname }) => pathname)).toContain('/')
+  })
+
   it('a Client has a circuit of its own', async () => {
     const { api } = await bench(undici, { faults: [status(503)] })
     const fetch = createFetch(noBackoff)
