@@ -143,6 +143,8 @@ export class Attempt {
           isRead = true
           this.passTo({
             onData: (chunk) => {
+              // What undici tells when it resumes: pausing for nothing would go round in a circle.
+              if (chunk.byteLength === 0) return
               this.pause()
               stream.enqueue(chunk)
             },

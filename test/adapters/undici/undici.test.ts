@@ -227,10 +227,11 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       const { dispatcher } = await bench(undici, {})
       const { body } = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
       let before = -1
+      let unchanged = 0
       await until(() => {
-        const settled = written === before && written > 0
+        unchanged = written === before && written > 0 ? unchanged + 1 : 0
         before = written
-        return settled
+        return unchanged === 50
       })
       expect(written).toBeLessThan(size / 2)
       let read = 0
@@ -295,6 +296,18 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       const { body } = await undici.request(api.url, { dispatcher })
       expect(await body.json()).toEqual({ ok: true })
       expect(api.requests).toHaveLength(2)
+    })
+
+    it('that is read on this side waits for what is to come', async () => {
+      const server = createServer((_request, response) => {
+        response.write('one ')
+        setTimeout(() => response.end('two'), 20)
+      })
+      const { port } = (await listening(server)).address() as AddressInfo
+      onTestFinished(() => void server.close())
+      const { dispatcher } = await bench(undici, {}, { timeout: { bodyIdleMs: 60_000 } })
+      const { body } = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
+      expect(await body.text()).toBe('one two')
     })
 
     it('can be a fallback', async () => {
