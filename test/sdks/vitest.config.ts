@@ -6,7 +6,12 @@ import { sourceAliases } from '../support/source-aliases.ts'
 const config: ViteUserConfig = defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   resolve: { alias: sourceAliases() },
-  test: { name: 'sdks', include: ['*.test.ts'], globalSetup: './installed.setup.ts', testTimeout: 30_000 },
+  test: {
+    name: 'sdks',
+    include: ['*.test.ts', '../adapters/undici/*.test.ts'],
+    globalSetup: './installed.setup.ts',
+    testTimeout: 30_000,
+  },
 })
 
 export default config

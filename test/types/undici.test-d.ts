@@ -1,14 +1,10 @@
 /** The interceptor goes where each undici asks for one. */
 import * as undici7 from 'undici'
 import * as undici6 from 'undici6'
-import * as undici8 from 'undici8'
 import { interceptor, type InterceptorOptions } from '../../src/adapters/undici/index.ts'
-import { createFetch } from '../../src/index.ts'
 
 new undici6.Agent().compose(interceptor()) satisfies undici6.Dispatcher
 new undici7.Agent().compose(interceptor(), undici7.interceptors.redirect()) satisfies undici7.Dispatcher
-new undici8.Pool('http://127.0.0.1').compose([interceptor()]) satisfies undici8.Dispatcher
-interceptor(createFetch()) satisfies undici8.Dispatcher.DispatchInterceptor
 
 interceptor({ retry: { maxRetries: 1 }, circuitBreaker: false, fallback: () => undefined })
 // @ts-expect-error The dispatcher is the transport.
