@@ -14,20 +14,16 @@ import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf, until } from '../../client/support/wait.ts'
 import { listening } from '../../support/listening.ts'
 import { bench, typesOf } from './support.ts'
-import { versions, type UndiciModule } from './versions.ts'
+import { versions } from './versions.ts'
 
 expectNoUnhandledRejections()
 
 const echo = async (request: Request): Promise<Response> =>
   Response.json({ body: await request.text(), type: request.headers.get('content-type') })
 
-describe.each(versions)('$name', ({ undici: loaded }) => {
-  // Asked for inside of tests only, which are left out where there is none.
-  const undici = loaded as UndiciModule
-  const it = loaded === undefined ? test.skip : test
-
+describe.each(versions)('$name', ({ undici }) => {
   describe('undici.request', () => {
-    it('gets its answer in spite of failures, and sees nothing of them', async () => {
+    test('gets its answer in spite of failures, and sees nothing of them', async () => {
       const { api, dispatcher, events } = await bench(undici, { faults: [status(503), reset()] })
       const { statusCode, headers, body } = await undici.request(`${api.url}/a?b=c`, { dispatcher })
       expect(statusCode).toBe(200)
@@ -43,7 +39,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       ])
     })
 
-    it.each([
+    test.each([
       ['a string', (): string => 'bytes'],
       ['a buffer', (): Buffer => Buffer.from('bytes')],
       ['bytes', (): Uint8Array => new TextEncoder().encode('bytes')],
@@ -57,7 +53,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/)
     })
 
-    it.each([
+    test.each([
       ['a stream', (): Readable => Readable.from([Buffer.from('by'), Buffer.from('tes')])],
       [
         'a generator',
@@ -84,7 +80,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(await served.body.json()).toMatchObject({ body: 'bytes' })
     })
 
-    it('sends a stream whose length is known again', async () => {
+    test('sends a stream whose length is known again', async () => {
       const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503)] })
       const answer = await undici.request(api.url, {
         dispatcher,
@@ -96,7 +92,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(api.requests).toHaveLength(2)
     })
 
-    it("sends undici's own form with the same bytes each time", async () => {
+    test("sends undici's own form with the same bytes each time", async () => {
       const bodies: string[] = []
       const { api, dispatcher } = await bench(undici, {
         handler: async (request) => {
@@ -113,7 +109,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(bodies[0]).toContain('name="file"; filename="a.txt"')
     })
 
-    it('leaves headers as the caller wrote them, and his own key', async () => {
+    test('leaves headers as the caller wrote them, and his own key', async () => {
       const { api, dispatcher } = await bench(undici, { faults: [status(503)] })
       const headers = ['X-One', 'a', 'X-One', 'b', 'idempotency-key', 'mine']
       await (await undici.request(api.url, { dispatcher, method: 'POST', headers })).body.dump()
@@ -122,7 +118,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       )
     })
 
-    it('takes what beforeAttempt does to headers', async () => {
+    test('takes what beforeAttempt does to headers', async () => {
       const { api, dispatcher } = await bench(
         undici,
         { faults: [status(503)] },
@@ -137,20 +133,20 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       ])
     })
 
-    it('gets the last response as it is when nothing helps', async () => {
+    test('gets the last response as it is when nothing helps', async () => {
       const { api, dispatcher } = await bench(undici, { faults: () => status(503, { body: 'down' }) })
       const { statusCode, body } = await undici.request(api.url, { dispatcher })
       expect([statusCode, await body.text(), api.requests.length]).toEqual([503, 'down', 5])
     })
 
-    it('gets the last error as it is when nothing helps', async () => {
+    test('gets the last error as it is when nothing helps', async () => {
       const { api, dispatcher } = await bench(undici, { faults: () => reset() })
       const error = await failureOf(undici.request(api.url, { dispatcher }))
       expect((error as { code: string }).code).toMatch(/ECONNRESET|UND_ERR_SOCKET/)
       expect(outcomeOf(error)?.attempts).toBe(5)
     })
 
-    it('waits as Retry-After asks', async () => {
+    test('waits as Retry-After asks', async () => {
       const clock = testClock()
       const { api, dispatcher } = await bench(
         undici,
@@ -164,7 +160,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       await (await work).body.dump()
     })
 
-    it('fails at once while the circuit is open', async () => {
+    test('fails at once while the circuit is open', async () => {
       const { api, dispatcher } = await bench(
         undici,
         { faults: () => status(500) },
@@ -176,7 +172,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(api.requests).toHaveLength(1)
     })
 
-    it('ends an attempt that takes too long, and tries again', async () => {
+    test('ends an attempt that takes too long, and tries again', async () => {
       const clock = testClock()
       const { api, dispatcher } = await bench(undici, { faults: [hang()] }, { clock })
       const work = undici.request(api.url, { dispatcher })
@@ -189,7 +185,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect([statusCode, api.requests.length]).toEqual([200, 2])
     })
 
-    it('a request that undici refuses is not tried again', async () => {
+    test('a request that undici refuses is not tried again', async () => {
       const { api, dispatcher, events } = await bench(undici, {})
       const error = await failureOf(undici.request(api.url, { dispatcher, headers: { 'bad name': 'x' } }))
       expect(error).toMatchObject({ code: 'UND_ERR_INVALID_ARG' })
@@ -198,7 +194,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
   })
 
   describe('a response', () => {
-    it('passes on trailers', async () => {
+    test('passes on trailers', async () => {
       let requests = 0
       const server = createServer((_request, response) => {
         response.writeHead(++requests === 1 ? 503 : 200, { trailer: 'x-sum' })
@@ -214,7 +210,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(answer.trailers).toEqual({ 'x-sum': '2' })
     })
 
-    it('comes at the pace of its reader', async () => {
+    test('comes at the pace of its reader', async () => {
       const size = 32 * 1024 * 1024
       let written = 0
       const server = createServer((_request, response) => {
@@ -239,7 +235,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(read).toBe(size)
     })
 
-    it('that is discarded leaves its connection for the next attempt', async () => {
+    test('that is discarded leaves its connection for the next attempt', async () => {
       const sockets = new Set<unknown>()
       let requests = 0
       const server = createServer((request, response) => {
@@ -256,7 +252,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect([requests, sockets.size]).toEqual([4, 1])
     })
 
-    it('that is discarded and never ends is cut off', async () => {
+    test('that is discarded and never ends is cut off', async () => {
       let requests = 0
       let isCut = false
       const server = createServer((_request, response) => {
@@ -277,7 +273,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       await until(() => isCut)
     })
 
-    it('without a body ends', async () => {
+    test('without a body ends', async () => {
       let requests = 0
       const { api, dispatcher } = await bench(undici, {
         handler: () =>
@@ -289,14 +285,14 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect([head.statusCode, await head.body.text()]).toEqual([204, ''])
     })
 
-    it('whose body breaks is an error for its reader', async () => {
+    test('whose body breaks is an error for its reader', async () => {
       const { api, dispatcher } = await bench(undici, { faults: [truncate({ afterBytes: 5 })] })
       const { body } = await undici.request(api.url, { dispatcher })
       expect(((await failureOf(body.text())) as { code: string }).code).toMatch(/UND_ERR_SOCKET|ECONNRESET/)
       expect(api.requests).toHaveLength(1)
     })
 
-    it('that a rule of the caller reads is told whole nevertheless', async () => {
+    test('that a rule of the caller reads is told whole nevertheless', async () => {
       const { api, dispatcher } = await bench(
         undici,
         { faults: [status(200, { body: 'not yet' })] },
@@ -311,7 +307,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(api.requests).toHaveLength(2)
     })
 
-    it('that is read on this side waits for what is to come', async () => {
+    test('that is read on this side waits for what is to come', async () => {
       const server = createServer((_request, response) => {
         response.writeHead(200, { 'content-length': 7 })
         response.write('one ')
@@ -324,7 +320,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(await body.text()).toBe('one two')
     })
 
-    it('can be a fallback', async () => {
+    test('can be a fallback', async () => {
       const { api, dispatcher } = await bench(
         undici,
         { faults: () => status(503) },
@@ -336,7 +332,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
   })
 
   describe('an abort', () => {
-    it.each(['request', 'fetch'] as const)('of %s ends a backoff at once', async (api) => {
+    test.each(['request', 'fetch'] as const)('of %s ends a backoff at once', async (api) => {
       const clock = testClock()
       const {
         api: server,
@@ -359,7 +355,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(typesOf(events)).not.toContain('give-up')
     })
 
-    it('ends an attempt that hangs', async () => {
+    test('ends an attempt that hangs', async () => {
       const { api, dispatcher } = await bench(undici, { faults: () => hang() })
       const controller = new AbortController()
       const failure = failureOf(undici.request(api.url, { dispatcher, signal: controller.signal }))
@@ -370,7 +366,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(api.requests).toHaveLength(1)
     })
 
-    it('ends a body that is being read', async () => {
+    test('ends a body that is being read', async () => {
       const { api, dispatcher } = await bench(undici, { faults: [endless({ body: 'x', intervalMs: 1 })] })
       const controller = new AbortController()
       const { body } = await undici.request(api.url, { dispatcher, signal: controller.signal })
@@ -382,7 +378,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
   })
 
   describe('undici.fetch', () => {
-    it('with a body of known length is sent again', async () => {
+    test('with a body of known length is sent again', async () => {
       const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503), reset()] })
       const response = await undici.fetch(api.url, { dispatcher, method: 'POST', body: 'bytes' })
       expect(await response.json()).toMatchObject({ body: 'bytes' })
@@ -390,7 +386,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
       expect(api.requests).toHaveLength(3)
     })
 
-    it('decodes what was encoded, and follows redirects', async () => {
+    test('decodes what was encoded, and follows redirects', async () => {
       const { gzipSync } = await import('node:zlib')
       const { api, dispatcher } = await bench(undici, {
         handler: (request) =>
@@ -405,7 +401,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     })
   })
 
-  it("Node's own fetch goes through it", async () => {
+  test("Node's own fetch goes through it", async () => {
     const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503), reset()] })
     const init = { dispatcher, method: 'POST', body: 'bytes' } as RequestInit
     const response = await fetch(api.url, init)
@@ -413,7 +409,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     expect(api.requests).toHaveLength(3)
   })
 
-  it('undici.stream writes one response', async () => {
+  test('undici.stream writes one response', async () => {
     const { api, dispatcher } = await bench(undici, { faults: [status(503), status(500)] })
     const heads: number[] = []
     const chunks: Buffer[] = []
@@ -430,7 +426,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     expect(Buffer.concat(chunks).toString()).toBe('{"ok":true}')
   })
 
-  it('undici.pipeline sends its stream once', async () => {
+  test('undici.pipeline sends its stream once', async () => {
     const { api, dispatcher } = await bench(undici, { handler: echo })
     const duplex = undici.pipeline(api.url, { dispatcher, method: 'POST' }, ({ body }) => body)
     const answer = text(duplex)
@@ -438,7 +434,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     expect(JSON.parse(await answer)).toMatchObject({ body: 'bytes' })
   })
 
-  it('a fetch that is there already shares its circuits', async () => {
+  test('a fetch that is there already shares its circuits', async () => {
     const { api } = await bench(undici, { faults: times(2, status(503)) })
     const client = createFetch(noBackoff)
     const agent = new undici.Agent()
@@ -450,14 +446,14 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     expect((await client(api.url)).status).toBe(200)
   })
 
-  it('a fetch of Holdfast over it still goes through it', async () => {
+  test('a fetch of Holdfast over it still goes through it', async () => {
     const { api, dispatcher, events } = await bench(undici, { faults: [status(503)] })
     const response = await createFetch({ retry: false })(api.url, { dispatcher } as RequestInit)
     expect([response.status, api.requests.length]).toEqual([200, 2])
     expect(typesOf(events)).toContain('retry')
   })
 
-  it('tells where redirects below it led', async () => {
+  test('tells where redirects below it led', async () => {
     const { api } = await bench(undici, {
       handler: ({ url }) =>
         new URL(url).pathname === '/'
@@ -475,7 +471,7 @@ describe.each(versions)('$name', ({ undici: loaded }) => {
     expect((context as { history: readonly URL[] }).history.map(({ pathname }) => pathname)).toContain('/')
   })
 
-  it('a Client has a circuit of its own', async () => {
+  test('a Client has a circuit of its own', async () => {
     const { api } = await bench(undici, { faults: [status(503)] })
     const fetch = createFetch(noBackoff)
     const client = new undici.Client(api.url)

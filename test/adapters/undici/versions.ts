@@ -8,8 +8,7 @@ export type UndiciModule = typeof Undici
 
 interface Version {
   readonly name: string
-  /** `undefined` where the running Node is too old for it. */
-  readonly undici: UndiciModule | undefined
+  readonly undici: UndiciModule
 }
 
 async function load(name: string, specifier: string): Promise<Version> {
@@ -17,17 +16,17 @@ async function load(name: string, specifier: string): Promise<Version> {
 }
 
 /** It needs a newer Node than the oldest one that the package is for, so it is installed with the SDKs. */
-async function loadUndici8(): Promise<Version> {
+async function loadUndici8(): Promise<Version[]> {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  const leftOut = (why: string): Version => {
+  const leftOut = (why: string): Version[] => {
     console.warn(`LEFT OUT: undici8 ${why}`)
-    return { name: 'undici8', undici: undefined }
+    return []
   }
   if (major < 22 || (major === 22 && minor < 19))
     return leftOut(`needs Node 22.19, this is ${process.version}`)
   const sdks = createRequire(new URL('../../sdks/package.json', import.meta.url))
   try {
-    return await load('undici8', pathToFileURL(sdks.resolve('undici8')).href)
+    return [await load('undici8', pathToFileURL(sdks.resolve('undici8')).href)]
   } catch {
     return leftOut('is not installed: `npm run sdks` installs it and runs these tests with it')
   }
@@ -37,5 +36,5 @@ export const versions: readonly Version[] = [
   await load('undici6', 'undici6'),
   // What the documentation imports goes by its own name.
   await load('undici7', 'undici'),
-  await loadUndici8(),
+  ...(await loadUndici8()),
 ]

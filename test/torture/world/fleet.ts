@@ -42,6 +42,8 @@ export class Fleet {
   /** Strikes for which every server is busy with another one. */
   #waiting = 0
   #closing = false
+  /** Servers that are being started: an end has to wait for them, to end them too. */
+  readonly #starting = new Set<Promise<unknown>>()
   #crowdLeft: () => void = () => {}
   readonly #crowdGone = new Promise<false>((resolve) => {
     this.#crowdLeft = () => resolve(false)
@@ -101,6 +103,7 @@ export class Fleet {
   /** Ends every server without notice, and everything between. */
   async close(): Promise<void> {
     this.#closing = true
+    await Promise.all(this.#starting)
     await Promise.all(this.#slots.map(async ({ server }) => server?.kill()))
     await Promise.all([this.#front?.close(), ...this.#slots.map(({ storeLink }) => storeLink?.close())])
   }
@@ -134,11 +137,18 @@ export class Fleet {
     slot.server = undefined
     // The store may be cut off at the moment; a supervisor tries again.
     while (slot.server === undefined && !this.#closing) {
-      const started = await ServerProcess.start(slot.config).catch(() => pause(100))
-      if (!(started instanceof ServerProcess)) continue
-      if (this.#closing) await started.kill()
-      else this.#put(slot, started)
+      const starting = this.#startAnew(slot)
+      this.#starting.add(starting)
+      await starting
+      this.#starting.delete(starting)
     }
+  }
+
+  async #startAnew(slot: Slot): Promise<void> {
+    const started = await ServerProcess.start(slot.config).catch(() => pause(100))
+    if (!(started instanceof ServerProcess)) return
+    if (this.#closing) await started.kill()
+    else this.#put(slot, started)
   }
 
   async #hit({ server, storeLink }: Slot, blow: Blow): Promise<void> {
