@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { IdempotencyStore } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
@@ -28,14 +25,10 @@ import {
   temporarySchema,
   type PostgresConnection,
 } from '../support/postgres.ts'
-import {
-  connectIoRedis,
-  connectNodeRedis,
-  deleteAll,
-  redisUrl,
-  type RedisConnection,
-} from '../support/redis.ts'
+import { connectIoRedis, connectNodeRedis, deleteAll, type RedisConnection } from '../support/redis.ts'
+import { redisUrl } from '../support/redis-server.ts'
 import { urlOf } from '../support/servers.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 export interface DisposableStore extends StoreUnderTest, AsyncDisposable {
   readonly clock: VirtualClock
@@ -51,16 +44,6 @@ export interface StoreKind {
   readonly make: (clock?: VirtualClock) => Promise<DisposableStore>
 }
 
-/** In memory, where the machine has such a place: nothing here outlives a power cut, so no test has to wait for a disk. */
-const IN_MEMORY = '/dev/shm'
-const parent = existsSync(IN_MEMORY) ? IN_MEMORY : tmpdir()
-
-export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(parent, 'holdfast-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
-}
-
-/** Time is the test's here, where Redis would tell its own; all keys are deleted after. */
 /**
  * Knows what its server is still at. A case may end before a call that it let hang has arrived there, and the next one
  * must not meet it.
@@ -92,6 +75,7 @@ function settling(store: IdempotencyStore): {
   return { store: watched, settled }
 }
 
+/** Time is the test's here, where Redis would tell its own; all keys are deleted after. */
 function redisKind(
   name: string,
   remote: Remote,

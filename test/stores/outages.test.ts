@@ -17,7 +17,7 @@ import { deferred } from '../support/operations.ts'
 import { Gate } from '../support/gate.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { administrate, connectPg, pgPool, postgresUrl } from '../support/postgres.ts'
-import { redisUrl } from '../support/redis.ts'
+import { redisUrl } from '../support/redis-server.ts'
 import { urlOf } from '../support/servers.ts'
 
 expectNoUnhandledRejections()

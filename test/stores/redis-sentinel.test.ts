@@ -10,10 +10,9 @@ import {
   connectIoRedisSentinel,
   connectNodeRedisSentinel,
   deleteAll,
-  redisUrl,
-  startSentinel,
   type RedisConnection,
 } from '../support/redis.ts'
+import { redisUrl, startSentinel } from '../support/redis-server.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { urlOf } from '../support/servers.ts'
 

@@ -12,7 +12,8 @@ import { senderOf } from '../../src/stores/redis/client.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { connectPg, connectPostgresJs, postgresUrl, temporarySchema } from '../support/postgres.ts'
-import { connectIoRedis, connectNodeRedis, deleteAll, redisUrl } from '../support/redis.ts'
+import { connectIoRedis, connectNodeRedis, deleteAll } from '../support/redis.ts'
+import { redisUrl } from '../support/redis-server.ts'
 import { urlOf } from '../support/servers.ts'
 
 const redis = await urlOf(redisUrl)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { redisUrl } from '../../support/redis.ts'
+import { redisUrl } from '../../support/redis-server.ts'
 import { throughPort, until, type KeptRecord, type Shop } from './shop.ts'
 import type { Order } from './till.ts'
 
