@@ -1,5 +1,5 @@
 import { HoldfastError } from './errors.ts'
-import type { Policy } from './policy.ts'
+import { orderCheck, type Policy } from './policy.ts'
 
 /**
  * Which orders of policies are wrong. A pipeline in the wrong order works on fair days and fails in the storm it was
@@ -89,4 +89,13 @@ function checkPair(where: string, outer: Policy<never>, inner: Policy<never>): v
 
 function refuse(where: string, what: string, why: string): never {
   throw new HoldfastError('ERR_INVALID_OPTION', `${where}: ${what}; ${why}`)
+}
+
+/**
+ * Brings the rules along with a policy that they speak of, for who must not know them: `createFetch` needs none where
+ * nothing is given to it.
+ */
+export function ordered<P extends Policy<never>>(policy: P): P {
+  orderCheck.set(policy, checkComposition)
+  return policy
 }

@@ -28,26 +28,15 @@ export type {
 } from './client/options.ts'
 export type { Clock, ScheduleOptions, Timer } from './clock.ts'
 export { DEFAULTS } from './defaults.ts'
-export {
-  BulkheadFullError,
-  CircuitOpenError,
-  HoldfastError,
-  isHoldfastError,
-  RateLimitedError,
-  ThrottledError,
-  TimeoutError,
-  type ErrorCode,
-} from './errors.ts'
+export { CircuitOpenError, HoldfastError, isHoldfastError, TimeoutError, type ErrorCode } from './errors.ts'
+export { BulkheadFullError, RateLimitedError, ThrottledError } from './refusals.ts'
 export type { CallInfo, CircuitOpenCause, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
 export { pipeline, type ExecuteOptions, type Pipeline } from './pipeline.ts'
 export type { BackoffOptions, Jitter, JitterInput } from './policies/backoff.ts'
-export { bulkhead, type Bulkhead, type BulkheadOptions } from './policies/bulkhead.ts'
-export {
-  circuitBreaker,
-  type CircuitBreaker,
-  type CircuitBreakerOptions,
-} from './policies/circuit-breaker/circuit-breaker.ts'
+export { bulkhead, type Bulkhead, type BulkheadOptions } from './policies/bulkhead/bulkhead.ts'
+export { circuitBreaker } from './policies/circuit-breaker/circuit-breaker.ts'
 export type { CircuitControl, Circuits } from './policies/circuit-breaker/circuits.ts'
+export type { CircuitBreaker, CircuitBreakerOptions } from './policies/circuit-breaker/guard.ts'
 export type { SlowCall } from './policies/circuit-breaker/rules.ts'
 export type { CircuitBucket, CircuitSnapshot, CircuitState } from './policies/circuit-breaker/snapshot.ts'
 export {

@@ -1,6 +1,7 @@
 import { isLocalRejection } from './errors.ts'
 import type { HoldfastEvent } from './events.ts'
 import type { Scope } from './signal.ts'
+import { createStamp, type Stamp } from './stamp.ts'
 
 /** How an execution ended. */
 export type Outcome<T = unknown> = Success<T> | Failure
@@ -167,3 +168,9 @@ export interface Policy<Value = unknown> {
   readonly settings?: Readonly<Record<string, unknown>>
   wrap<T extends Value>(next: Next<T>): Next<T>
 }
+
+/** Refuses policies that are in a wrong order, of a list that the user calls `where`. */
+export type OrderCheck = (where: string, policies: readonly Policy<never>[]) => void
+
+/** The check that a built-in policy brings along. */
+export const orderCheck: Stamp<OrderCheck> = createStamp()

@@ -1,16 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { SlidingQuantile, WINDOW_SAMPLES } from './quantile.ts'
+import { SlidingQuantile } from './quantile.ts'
+
+const WINDOW_SAMPLES = 256
 
 const filled = (...samples: number[]): SlidingQuantile => {
-  const window = new SlidingQuantile()
+  const window = new SlidingQuantile(WINDOW_SAMPLES)
   for (const sample of samples) window.add(sample)
   return window
 }
 
 describe('a sliding quantile', () => {
   test('is unknown without samples', () => {
-    expect(new SlidingQuantile().quantile(0.95)).toBeUndefined()
+    expect(new SlidingQuantile(WINDOW_SAMPLES).quantile(0.95)).toBeUndefined()
   })
 
   test('is the smallest sample that the share does not exceed', () => {

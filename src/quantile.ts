@@ -1,10 +1,8 @@
-/** How many samples a window keeps: enough for a dozen above the 95th percentile, and 2 KB a window. */
-export const WINDOW_SAMPLES = 256
 const FIRST_SAMPLES = 16
 
 /**
- * Exact quantiles of the newest 256 samples. They are kept twice, in order of arrival and in order of size: a new one
- * costs two binary searches and two moves of at most 1 KB, a quantile nothing. A sort at each reading would cost more,
+ * Exact quantiles of the newest samples. They are kept twice, in order of arrival and in order of size: a new one
+ * costs two binary searches and two moves of a kilobyte at most, for 256 samples, a quantile nothing. A sort at each reading would cost more,
  * since every attempt reads; an estimate (P², a histogram) saves little at this size and forgets less well.
  *
  * Samples are kept as 32-bit floats: exact to seven digits, which is plenty for durations.
@@ -13,20 +11,26 @@ export class SlidingQuantile {
   /** A ring, once it is full. */
   #arrived = new Float32Array(FIRST_SAMPLES)
   #sorted = new Float32Array(FIRST_SAMPLES)
+  readonly #capacity: number
   #count = 0
   #next = 0
 
-  /** How many samples there are, at most 256. */
+  /** @param capacity How many samples are kept: 16, or a power of two above that. */
+  constructor(capacity: number) {
+    this.#capacity = capacity
+  }
+
+  /** How many samples there are, at most `capacity`. */
   get count(): number {
     return this.#count
   }
 
   add(value: number): void {
-    if (this.#count === WINDOW_SAMPLES) this.#remove(this.#arrived[this.#next] ?? 0)
+    if (this.#count === this.#capacity) this.#remove(this.#arrived[this.#next] ?? 0)
     else if (this.#count === this.#sorted.length) this.#grow()
     const sample = Math.fround(value)
     this.#arrived[this.#next] = sample
-    this.#next = (this.#next + 1) % WINDOW_SAMPLES
+    this.#next = (this.#next + 1) % this.#capacity
     const place = this.#placeOf(sample)
     this.#sorted.copyWithin(place + 1, place, this.#count)
     this.#sorted[place] = sample

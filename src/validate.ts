@@ -63,3 +63,33 @@ export function checkKeys(name: string, options: unknown, known: readonly string
     )
   }
 }
+
+/** What an option must be: throws for a value, which it calls by `name`, that is something else. */
+export type Rule = (name: string, value: unknown) => void
+
+/** The options that there are, and what each must be. */
+export type Rules<O = Readonly<Record<string, unknown>>> = { readonly [K in keyof O]-?: Rule }
+
+/** Refuses what is no object, a key that nobody reads, and a value against its rule; `undefined` is none. */
+export function checkOptions(
+  name: string,
+  options: unknown,
+  rules: Rules,
+  prefix: string = `${name}.`,
+): void {
+  checkKeys(name, options, Object.keys(rules))
+  for (const [key, rule] of Object.entries<Rule>(rules)) {
+    const value: unknown = Reflect.get(options as object, key)
+    if (value !== undefined) rule(prefix + key, value)
+  }
+}
+
+/** For what can be switched off. */
+export const orFalse =
+  (rule: Rule): Rule =>
+  (name, value) => {
+    if (value !== false) rule(name, value)
+  }
+
+/** For what is checked elsewhere, or by its type only. */
+export const unchecked: Rule = () => {}

@@ -1,7 +1,8 @@
-import { systemClock } from '../clock.ts'
-import type { CacheClient, CacheRequest, ResponseCache } from '../http/response-cache.ts'
+import { systemClock, type Clock } from '../clock.ts'
+import type { ResponseCache } from '../http/response-cache.ts'
 import type { Context, Next, Policy } from '../policy.ts'
 import { invalidOption } from '../validate.ts'
+import { cacheClient, type CacheRequest } from './client.ts'
 import { GuardedStore } from './guarded-store.ts'
 import { Keys } from './keys.ts'
 import { MemoryCacheStore } from './memory-store.ts'
@@ -50,11 +51,11 @@ class OutageCache implements HttpCache {
     })
   }
 
-  policy(client: CacheClient): Policy<Response> {
+  policy(clock: Clock): Policy<Response> {
     const { serveFresh, staleIfErrorMs, maxEntryBytes } = this.#settings
     const parts: VisitParts = {
       shelf: this.#shelf,
-      client,
+      client: cacheClient(clock),
       serveFresh,
       staleIfErrorMs,
       maxEntryBytes,

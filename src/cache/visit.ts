@@ -1,6 +1,6 @@
 import { discard } from '../http/discard.ts'
 import { isSafe } from '../http/methods.ts'
-import type { CacheClient, CacheRequest } from '../http/response-cache.ts'
+import type { CacheClient, CacheRequest } from './client.ts'
 import { settled, unwrap, type Context, type Next, type Outcome } from '../policy.ts'
 import {
   appraise,

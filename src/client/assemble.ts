@@ -1,24 +1,19 @@
 import type { Clock } from '../clock.ts'
 import { discard } from '../http/discard.ts'
-import { checkComposition } from '../composition.ts'
 import type { Described } from '../describe.ts'
 import { compose } from '../pipeline.ts'
-import { guard, type CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
-import { fallback, type FailureInfo } from '../policies/fallback.ts'
-import type { HedgeStore } from '../policies/hedge/stats.ts'
+import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
+import { fallbackBy, type FailureInfo } from '../policies/fallback.ts'
 import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
-import { retry } from '../policies/retry.ts'
-import { timeout } from '../policies/timeout.ts'
-import type { Context, Next, Outcome, Policy } from '../policy.ts'
+import { retryBy } from '../policies/retry.ts'
+import { timeoutBy } from '../policies/timeout.ts'
+import { orderCheck, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
-import { cacheClient } from './cache.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
-import { coalescePolicy } from './coalesce.ts'
 import { decide } from './decide.ts'
-import { hedgePolicy } from './hedge.ts'
+import { bodyIdlePolicy, coalescePolicy, waitingGuard } from './optional-policies.ts'
 import type { FetchCircuitBreakerOptions } from './options.ts'
-import type { RetrySettings } from './settings/retry.ts'
-import type { FallbackSettings, Settings } from './settings/settings.ts'
+import type { FallbackSettings, RetrySettings, Settings } from './settings/settings.ts'
 
 /** What the policies of a client are made from, besides its settings; fetches derived from each other share it. */
 export interface SharedParts {
@@ -26,8 +21,8 @@ export interface SharedParts {
   readonly random: Random
   readonly circuits: CircuitStore
   readonly budgets: RetryBudgets
-  readonly bulkhead: Policy | undefined
-  readonly hedges: HedgeStore
+  readonly bulkhead: Policy<Response> | undefined
+  readonly hedge: Policy<Response> | undefined
   /** Told before a call's request is sent again. */
   readonly onResend: (call: FetchCall) => void
 }
@@ -45,22 +40,24 @@ export interface Assembly {
  * can end a retry; timeouts of attempts count as failures.
  */
 export function assemble(settings: Settings, shared: SharedParts): Assembly {
-  const { totalMs, attemptMs, circuitBreaker, policies } = settings
+  const { totalMs, attemptMs, bodyIdleMs, circuitBreaker, policies } = settings
   const { clock } = shared
   const all = [
+    ...optional(bodyIdleMs, (ms) => bodyIdlePolicy(ms, clock)),
     ...optional(settings.fallback, (by) => fallbackPolicy(by)),
-    ...optional(settings.cache, (by) => by.policy(cacheClient(clock))),
+    ...optional(settings.cache, (by) => by.policy(clock)),
     ...(settings.coalesce ? [coalescePolicy()] : []),
-    ...optional(totalMs, (ms) => timeout({ totalMs: ms, clock, discard: discardResponse })),
+    ...optional(totalMs, (ms) => timeoutBy({ totalMs: ms, clock, discard: discardResponse })),
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared)),
-    ...(settings.hedge ? [hedgePolicy(shared)] : []),
+    ...(settings.hedge && shared.hedge ? [shared.hedge] : []),
     ...policies,
     ...(settings.bulkhead && shared.bulkhead ? [shared.bulkhead] : []),
     ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
-    ...optional(attemptMs, (ms) => timeout({ attemptMs: ms, clock })),
+    ...optional(attemptMs, (ms) => timeoutBy({ attemptMs: ms, clock })),
   ]
-  checkComposition('createFetch', all)
+  // Its own order is right; what is given to it may not fit.
+  for (const own of policies) orderCheck.get(own)?.('createFetch', all)
   return { handler: compose<Response>(all), parts: describedParts(settings, all) }
 }
 
@@ -89,11 +86,9 @@ function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>)
 /** A timeout knows nothing of what it times; here that is always a response. */
 const discardResponse = (response: unknown): void => discard(response as Response)
 
-function retryPolicy({ options }: RetrySettings, shared: SharedParts): Policy<Response> {
-  const { maxRetries, baseDelayMs, factor, maxDelayMs, jitter } = options
-  const given = Object.entries({ maxRetries, baseDelayMs, factor, maxDelayMs, jitter })
-  return retry<Response>({
-    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+function retryPolicy(settings: RetrySettings, shared: SharedParts): Policy<Response> {
+  return retryBy<Response>({
+    ...settings,
     shouldRetry: (outcome, context) => decide(outcome, context, shared),
     discard,
     describe: eventResult,
@@ -108,9 +103,9 @@ function retryPolicy({ options }: RetrySettings, shared: SharedParts): Policy<Re
 }
 
 function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: SharedParts): Policy<Response> {
-  const { whenOpen, isFailure, key } = options
-  return guard<Response>(circuits, {
-    ...(whenOpen === undefined ? {} : { whenOpen }),
+  const { whenOpen = circuits.settings.whenOpen, isFailure, key } = options
+  const rules: Parameters<typeof guard<Response>>[1] = {
+    whenOpen,
     key: (context) => callOf(context).circuitKey,
     isFailure(outcome, context) {
       const call = callOf(context)
@@ -121,7 +116,8 @@ function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: Shared
       return health === 'ignored' ? health : health === 'failure'
     },
     ...(key === undefined ? { settledKey: originOfAnswer } : {}),
-  })
+  }
+  return whenOpen === 'wait' ? waitingGuard(circuits, rules) : guard(circuits, rules)
 }
 
 /** The caller's own rule; when it throws, that is no news of the service, and nobody will read the response. */
@@ -145,7 +141,7 @@ function originOfAnswer(outcome: Outcome<Response>): string | undefined {
 }
 
 function fallbackPolicy({ methods, respond }: FallbackSettings): Policy<Response> {
-  return fallback<Response>({
+  return fallbackBy<Response>({
     isFailure: (outcome, context) =>
       methods.has(callOf(context).method) && callOf(context).hasFailed(outcome),
     discard,

@@ -1,22 +1,45 @@
 import type { Clock } from '../clock.ts'
+import { emit } from '../emit.ts'
 import { TimeoutError } from '../errors.ts'
 import { relay, type BodyReader, type ReadResult } from '../http/relay.ts'
-
-export interface BodyIdleParts {
-  readonly idleMs: number
-  readonly clock: Clock
-  readonly onIdle: (error: TimeoutError) => void
-}
+import type { Context, Next, Policy } from '../policy.ts'
+import { callOf } from './call.ts'
 
 /**
- * Watches a response's body: when a read waits longer than `idleMs` for the next bytes, it fails with a
- * `TimeoutError`. A slow reader is no idle body.
+ * Watches the body of the response that is returned: when a read waits longer than `idleMs` for the next bytes, it fails
+ * with a `TimeoutError`. A slow reader is no idle body.
  */
-export function watchBody(response: Response, parts: BodyIdleParts): Response {
-  return relay(response, (reader) => readWithin(reader, parts))
+export function watchBodies(idleMs: number, clock: Clock): Policy<Response> {
+  return {
+    name: 'body-idle-timeout',
+    wrap:
+      <T extends Response>(next: Next<T>) =>
+      async (context: Context): Promise<T> =>
+        // The same response, read through another body.
+        watched(await next(context), context, idleMs, clock) as T,
+  }
 }
 
-function readWithin(reader: BodyReader, { idleMs, clock, onIdle }: BodyIdleParts): Promise<ReadResult> {
+function watched(response: Response, context: Context, idleMs: number, clock: Clock): Response {
+  const call = callOf(context)
+  if (call.source !== 'network') return response
+  const scope = call.scopeOf(response)
+  const relayed = relay(response, (reader) =>
+    readWithin(reader, idleMs, clock, (error) => {
+      emit(undefined, { type: 'timeout', kind: 'body-idle', timeoutMs: idleMs }, context)
+      scope?.abort(error, 'timeout')
+    }),
+  )
+  if (scope !== undefined) call.answered(relayed, scope)
+  return relayed
+}
+
+function readWithin(
+  reader: BodyReader,
+  idleMs: number,
+  clock: Clock,
+  onIdle: (error: TimeoutError) => void,
+): Promise<ReadResult> {
   return new Promise((resolve, reject) => {
     const timer = clock.schedule(() => {
       const error = new TimeoutError('ERR_BODY_IDLE_TIMEOUT', `the body was silent for ${idleMs} ms`, idleMs)

@@ -2,6 +2,7 @@ import { isHoldfastError } from '../errors.ts'
 import type { CallInfo, EventResult } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
+import type { CacheableCall } from '../http/response-cache.ts'
 import { verdictOf, type Verdict } from '../http/verdict.ts'
 import type { Context, OnEvent, Outcome, Standing } from '../policy.ts'
 import type { Scope } from '../signal.ts'
@@ -36,7 +37,7 @@ interface CallFields {
 export type BodySource = () => RequestBody | undefined | Promise<RequestBody | undefined>
 
 /** One logical call: what its attempts share. */
-export class FetchCall {
+export class FetchCall implements CacheableCall {
   readonly id: number
   readonly settings: Settings
   readonly watch: Watch

@@ -7,7 +7,7 @@ import { callOf, type FetchCall } from './call.ts'
 import { initOf } from './request.ts'
 
 /** Calls of the same pipeline that ask for exactly the same at the same time share one request. */
-export function coalescePolicy(): Policy<Response> {
+export function coalesceCalls(): Policy<Response> {
   return coalesceBy<Response>({ key: (context) => identityOf(callOf(context)), handOut, discard })
 }
 

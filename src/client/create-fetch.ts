@@ -16,7 +16,6 @@ import { followSignal, raceAbort, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
 import { assemble, type Assembly } from './assemble.ts'
 import { attempt } from './attempt.ts'
-import { watchBody } from './body-idle.ts'
 import { eventResult, type FetchCall, type Watch } from './call.ts'
 import { Listeners } from './listeners.ts'
 import { checkObserver, onAttemptOf } from './observers.ts'
@@ -31,8 +30,9 @@ import type {
 import { setOutcome } from './outcome.ts'
 import { prepareCall } from './prepare.ts'
 import { readRequest, requestOf } from './request.ts'
-import { checkDerived, DERIVED_KEYS, merge } from './settings/merge.ts'
-import { checkedCoalesce, isOff, settingsOf, type Settings } from './settings/settings.ts'
+import { checkDerived, merge } from './settings/merge.ts'
+import { DERIVED_KEYS, RULES } from './settings/rules.ts'
+import { isOff, settingsOf, type Settings } from './settings/settings.ts'
 import { ClientState } from './state.ts'
 import { isOwnAttempt, markAsHoldfast } from './transport.ts'
 
@@ -172,7 +172,8 @@ class Client {
     if (body !== undefined) checkFunction('holdfast.body', body)
     if (Object.keys(changes).length > 0)
       return this.#planOf(settingsOf(merge(this.#options, { ...changes, coalesce })))
-    if (checkedCoalesce(coalesce) === this.#plan.settings.coalesce) return this.#plan
+    RULES.coalesce('coalesce', coalesce)
+    if (coalesce === this.#plan.settings.coalesce) return this.#plan
     this.#otherPlan ??= this.#planOf(settingsOf(merge(this.#options, { coalesce })))
     return this.#otherPlan
   }
@@ -206,24 +207,10 @@ class Client {
       if (link.scope.abortedBy !== 'caller') setOutcome(outcome.error, call.outcome)
       return outcome
     }
-    const response = this.#watched(call, outcome.value)
+    const { value: response } = outcome
     if (response.body === null) link.release()
-    else link.keepFor([response, response.body], call.scopeOf(outcome.value) ?? link.scope)
+    else link.keepFor([response, response.body], call.scopeOf(response) ?? link.scope)
     setOutcome(response, call.outcome)
-    return { ok: true, value: response }
-  }
-
-  #watched(call: FetchCall, response: Response): Response {
-    const { bodyIdleMs } = call.settings
-    const { onEvent } = call.watch
-    if (bodyIdleMs === undefined || call.source !== 'network') return response
-    return watchBody(response, {
-      idleMs: bodyIdleMs,
-      clock: this.#state.clock,
-      onIdle(error) {
-        emit(onEvent, { type: 'timeout', kind: 'body-idle', timeoutMs: bodyIdleMs, call: call.info })
-        call.scopeOf(response)?.abort(error, 'timeout')
-      },
-    })
+    return outcome
   }
 }

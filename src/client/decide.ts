@@ -6,7 +6,7 @@ import type { RetryDecision } from '../policies/retry.ts'
 import type { Context, Outcome } from '../policy.ts'
 import { uniform, type Random } from '../random.ts'
 import { callOf, resultFields, type FetchCall } from './call.ts'
-import type { RetrySettings } from './settings/retry.ts'
+import type { RetrySettings } from './settings/settings.ts'
 
 export interface DecideParts {
   readonly clock: Clock
@@ -70,10 +70,10 @@ async function askCaller(
   call: FetchCall,
   outcome: Outcome<Response>,
   { attempt }: Context,
-  { options }: RetrySettings,
+  { shouldRetry }: RetrySettings,
 ): Promise<boolean | undefined> {
   try {
-    return await options.shouldRetry?.({ request: call.request, attempt, ...resultFields(outcome) })
+    return await shouldRetry?.({ request: call.request, attempt, ...resultFields(outcome) })
   } catch (error) {
     if (outcome.ok) discard(outcome.value)
     throw call.local(error)

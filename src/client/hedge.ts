@@ -1,20 +1,24 @@
 import type { Clock } from '../clock.ts'
 import { discard } from '../http/discard.ts'
 import { hedgeFrom } from '../policies/hedge/hedge.ts'
-import type { HedgeStore } from '../policies/hedge/stats.ts'
+import type { HedgeSettings } from '../policies/hedge/settings.ts'
+import { HedgeStore } from '../policies/hedge/stats.ts'
 import type { Policy } from '../policy.ts'
 import { callOf, type FetchCall } from './call.ts'
 
-interface HedgeParts {
+export interface HedgeParts {
   readonly clock: Clock
-  readonly hedges: HedgeStore
   /** Told before a call's request is sent again. */
   readonly onResend: (call: FetchCall) => void
 }
 
 /** Hedges by HTTP's rules: what reads, and what carries a key, until there is an answer that is not tried again. */
-export function hedgePolicy({ clock, hedges, onResend }: HedgeParts): Policy<Response> {
-  return hedgeFrom<Response>(hedges, {
+export function hedgeCalls(
+  settings: HedgeSettings,
+  maxKeys: number,
+  { clock, onResend }: HedgeParts,
+): Policy<Response> {
+  return hedgeFrom<Response>(new HedgeStore(settings, maxKeys), {
     clock,
     discard,
     key: (context) => callOf(context).hedgeKey,

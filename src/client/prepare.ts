@@ -3,13 +3,12 @@ import { emit } from '../emit.ts'
 import { readBody, snapshotBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
 import { checkKey, parseKey } from '../http/idempotency-key.ts'
-import { DEFAULTS } from '../defaults.ts'
+import { isNoCors } from '../http/response-cache.ts'
 import { invalidOption } from '../validate.ts'
 import { FetchCall, type BodySource, type Watch } from './call.ts'
 import type { CallOptions, RequestInfoOf } from './options.ts'
-import { isNoCors, type CallerRequest } from './request.ts'
-import type { RetrySettings } from './settings/retry.ts'
-import type { Settings } from './settings/settings.ts'
+import type { CallerRequest } from './request.ts'
+import type { RetrySettings, Settings } from './settings/settings.ts'
 import { nextCallId, type ClientState } from './state.ts'
 
 /** Makes a call out of a request: its circuit, its idempotency key, its body. Everything is taken as it is now. */
@@ -113,8 +112,11 @@ function bodySource(
 }
 
 /** Whether anything could lead to another attempt: then the body has to be kept. */
-function canRepeat({ options, methods }: RetrySettings, method: string, keyed: boolean): boolean {
-  const { maxRetries = DEFAULTS.retry.maxRetries, shouldRetry } = options
+function canRepeat(
+  { maxRetries, methods, shouldRetry }: RetrySettings,
+  method: string,
+  keyed: boolean,
+): boolean {
   return (maxRetries > 0 || keyed) && (methods.has(method) || shouldRetry !== undefined)
 }
 

@@ -76,11 +76,6 @@ function isSpent(request: Request | undefined, { body }: RequestInit): boolean {
   return isUsedUp(body)
 }
 
-/** Requests to other sites that may not carry a header of ours. */
-export function isNoCors({ init, request }: CallerRequest): boolean {
-  return (init.mode ?? request?.mode) === 'no-cors'
-}
-
 /** What an init may have beside its body. */
 const COPIED = [
   'method',

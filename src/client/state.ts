@@ -2,14 +2,14 @@ import { systemClock, type Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { emit } from '../emit.ts'
 import { showsSupport } from '../http/idempotency-key.ts'
-import { bulkhead, type Bulkhead } from '../policies/bulkhead.ts'
-import { CircuitStore } from '../policies/circuit-breaker/circuit-breaker.ts'
-import { HedgeStore } from '../policies/hedge/stats.ts'
+import { CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'
+import type { Policy } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
 import type { SharedParts } from './assemble.ts'
 import type { AttemptParts } from './attempt.ts'
 import type { FetchCall } from './call.ts'
+import { bulkheadPolicy, hedgePolicy } from './optional-policies.ts'
 import type { FetchOptions } from './options.ts'
 import type { Settings } from './settings/settings.ts'
 import { Listeners } from './listeners.ts'
@@ -26,8 +26,8 @@ export class ClientState implements SharedParts, AttemptParts {
   readonly sender: Sender
   readonly circuits: CircuitStore
   readonly budgets: RetryBudgets
-  readonly bulkhead: Bulkhead | undefined
-  readonly hedges: HedgeStore
+  readonly bulkhead: Policy<Response> | undefined
+  readonly hedge: Policy<Response> | undefined
   /** Told what happens to circuits, which belong to no call. */
   readonly circuitListeners: Listeners
   /** Origins that have shown that they know keys. */
@@ -51,8 +51,8 @@ export class ClientState implements SharedParts, AttemptParts {
       onEvent: (event) => emit(this.circuitListeners.current, event),
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
-    this.bulkhead = settings.bulkhead && bulkhead({ ...settings.bulkhead, maxKeys: maxCircuits })
-    this.hedges = new HedgeStore(settings.hedge ?? {}, maxCircuits)
+    this.bulkhead = settings.bulkhead && bulkheadPolicy(settings.bulkhead, maxCircuits)
+    this.hedge = settings.hedge && hedgePolicy(settings.hedge, maxCircuits, this)
   }
 
   readonly onResponse = (call: FetchCall, response: Response): void => {

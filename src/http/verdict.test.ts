@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../defaults.ts'
-import {
-  BulkheadFullError,
-  CircuitOpenError,
-  RateLimitedError,
-  ThrottledError,
-  TimeoutError,
-} from '../errors.ts'
+import { CircuitOpenError, TimeoutError } from '../errors.ts'
+import { BulkheadFullError, RateLimitedError, ThrottledError } from '../refusals.ts'
 import { statusMatcher } from './statuses.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { backoff, checkBackoff, type BackoffOptions } from './backoff.ts'
+import { backoff, BACKOFF_RULES, type BackoffOptions } from './backoff.ts'
+import { checkOptions } from '../validate.ts'
 
 const MIDDLE = (): number => 0.5
 const LOWEST = (): number => 0
@@ -84,7 +85,7 @@ describe('backoff', () => {
     { jitter: 'equal' },
     { jitter: () => 0 },
   ])('accepts %j', (options) => {
-    expect(() => checkBackoff('retry', options)).not.toThrow()
+    expect(() => checkOptions('retry', options, BACKOFF_RULES)).not.toThrow()
   })
 
   test.each([
@@ -100,6 +101,6 @@ describe('backoff', () => {
       'retry.jitter should be one of "none", "full", "equal", "decorrelated", got "half"',
     ],
   ])('refuses %j', (options, message) => {
-    expect(() => checkBackoff('retry', options)).toThrow(message)
+    expect(() => checkOptions('retry', options, BACKOFF_RULES)).toThrow(message)
   })
 })

@@ -1,7 +1,14 @@
 import { DEFAULTS } from '../defaults.ts'
 import { withDefaults } from '../options.ts'
 import { uniform, type Random } from '../random.ts'
-import { checkFunction, checkNumber, checkOneOf, checkPositive, invalidOption } from '../validate.ts'
+import {
+  checkFunction,
+  checkNumber,
+  checkOneOf,
+  checkPositive,
+  invalidOption,
+  type Rules,
+} from '../validate.ts'
 
 /** What a custom jitter decides from. */
 export interface JitterInput {
@@ -62,16 +69,18 @@ function checkedDelay(delayMs: number): number {
   return delayMs
 }
 
-export function checkBackoff(name: string, options: BackoffOptions): void {
-  if (options.baseDelayMs !== undefined) checkNumber(`${name}.baseDelayMs`, options.baseDelayMs)
-  if (options.factor !== undefined) checkNumber(`${name}.factor`, options.factor, 1)
-  if (options.maxDelayMs !== undefined) checkPositive(`${name}.maxDelayMs`, options.maxDelayMs)
-  const { jitter } = options
-  if (jitter === undefined) return
+function checkJitter(name: string, jitter: unknown): void {
   if (typeof jitter === 'number') {
-    if (!(jitter >= 0 && jitter <= 1)) throw invalidOption(`${name}.jitter`, 'in [0, 1]', jitter)
-  } else if (typeof jitter === 'string') checkOneOf(`${name}.jitter`, jitter, Object.keys(NAMED))
-  else checkFunction(`${name}.jitter`, jitter)
+    if (!(jitter >= 0 && jitter <= 1)) throw invalidOption(name, 'in [0, 1]', jitter)
+  } else if (typeof jitter === 'string') checkOneOf(name, jitter, Object.keys(NAMED))
+  else checkFunction(name, jitter)
+}
+
+export const BACKOFF_RULES: Rules<BackoffOptions> = {
+  baseDelayMs: checkNumber,
+  factor: (name, value) => checkNumber(name, value, 1),
+  maxDelayMs: checkPositive,
+  jitter: checkJitter,
 }
 
 /** Exponential backoff: `min(maxDelayMs, baseDelayMs * factor ** (retry - 1))`, then jitter. */

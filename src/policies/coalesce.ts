@@ -1,3 +1,4 @@
+import { ordered } from '../composition.ts'
 import { emit } from '../emit.ts'
 import {
   settled,
@@ -56,7 +57,7 @@ export function coalesce<Value = unknown>(options: CoalesceOptions<Value>): Poli
   }
   const handOut: HandOut<Value> = (outcome, waiting) =>
     waiting.map((_, place) => (place === 0 ? outcome : copyOf(outcome, share)))
-  return coalesceBy({ ...options, handOut })
+  return ordered(coalesceBy({ ...options, handOut }))
 }
 
 function copyOf<Value>(outcome: Outcome<Value>, share: CoalesceOptions<Value>['share']): Outcome<Value> {

@@ -1,13 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { watch } from '../../test/support/operations.ts'
-import {
-  BulkheadFullError,
-  CircuitOpenError,
-  HoldfastError,
-  RateLimitedError,
-  ThrottledError,
-  TimeoutError,
-} from '../errors.ts'
+import { CircuitOpenError, HoldfastError, TimeoutError } from '../errors.ts'
+import { BulkheadFullError, RateLimitedError, ThrottledError } from '../refusals.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'

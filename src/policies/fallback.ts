@@ -1,3 +1,4 @@
+import { ordered } from '../composition.ts'
 import { isHoldfastError, type ErrorCode } from '../errors.ts'
 import { emit } from '../emit.ts'
 import type { FallbackReason } from '../events.ts'
@@ -64,6 +65,11 @@ export function fallback<Value>(
   const settings = typeof options === 'function' ? { respond: options } : options
   checkKeys('fallback', settings, ['respond', 'isFailure', 'discard', 'onEvent'])
   checkFunction('fallback.respond', settings.respond)
+  return ordered(fallbackBy(settings))
+}
+
+/** The policy of options that were checked. */
+export function fallbackBy<Value>(settings: FallbackOptions<Value>): Policy<Value> {
   return {
     name: 'fallback',
     wrap:

@@ -1,9 +1,10 @@
 import { BoundedMap } from '../bounded-map.ts'
 import { systemClock, type Clock } from '../clock.ts'
+import { ordered } from '../composition.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { withDefaults } from '../options.ts'
 import type { AttemptBudget, Context, Policy } from '../policy.ts'
-import { checkKeys, checkNumber, checkPositive } from '../validate.ts'
+import { checkNumber, checkOptions, checkPositive, unchecked, type Rules } from '../validate.ts'
 
 export interface RetryBudgetSettings {
   /** Tokens that a successful call earns. Default 0.1. */
@@ -23,8 +24,6 @@ export interface RetryBudgetOptions extends RetryBudgetSettings {
   maxKeys?: number
   clock?: Clock
 }
-
-const SETTINGS = ['perSuccess', 'perRetry', 'perMinute', 'capacity'] as const
 
 /** A budget as its owner sees it. */
 export interface RetryBudget {
@@ -86,11 +85,11 @@ export class TokenBudget implements AttemptBudget, RetryBudget {
   }
 }
 
-export function checkRetryBudget(name: string, settings: RetryBudgetSettings): void {
-  for (const key of ['perSuccess', 'perMinute', 'capacity'] as const) {
-    if (settings[key] !== undefined) checkNumber(`${name}.${key}`, settings[key])
-  }
-  if (settings.perRetry !== undefined) checkPositive(`${name}.perRetry`, settings.perRetry)
+export const BUDGET_RULES: Rules<RetryBudgetSettings> = {
+  perSuccess: checkNumber,
+  perRetry: checkPositive,
+  perMinute: checkNumber,
+  capacity: checkNumber,
 }
 
 /** Budgets by key; the oldest full ones are forgotten first, since a new one is full too. */
@@ -122,14 +121,18 @@ export class RetryBudgets implements Iterable<RetryBudget> {
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function retryBudget(options: RetryBudgetOptions = {}): Policy {
-  checkKeys('retryBudget', options, [...SETTINGS, 'key', 'maxKeys', 'clock'])
-  checkRetryBudget('retryBudget', options)
+  checkOptions('retryBudget', options, {
+    ...BUDGET_RULES,
+    key: unchecked,
+    maxKeys: unchecked,
+    clock: unchecked,
+  })
   const {
     key = ({ execution }: Context) => execution.key,
     maxKeys = DEFAULTS.circuitBreaker.maxCircuits,
     clock = systemClock,
   } = options
-  return lendBudget(new RetryBudgets(options, maxKeys, clock), key)
+  return ordered(lendBudget(new RetryBudgets(options, maxKeys, clock), key))
 }
 
 export function lendBudget(budgets: RetryBudgets, key: (context: Context) => string): Policy {

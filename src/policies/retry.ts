@@ -1,3 +1,4 @@
+import { ordered } from '../composition.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { delay } from '../delay.ts'
@@ -16,8 +17,8 @@ import {
   type OnEvent,
 } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
-import { checkFunction, checkInteger, checkKeys } from '../validate.ts'
-import { backoff, checkBackoff, type Backoff, type BackoffOptions } from './backoff.ts'
+import { checkFunction, checkInteger, checkOptions, unchecked } from '../validate.ts'
+import { backoff, BACKOFF_RULES, type Backoff, type BackoffOptions } from './backoff.ts'
 
 /** What to do with an outcome. */
 export type RetryDecision =
@@ -54,21 +55,6 @@ export interface RetryOptions<Value = unknown> extends BackoffOptions {
   onEvent?: OnEvent
 }
 
-const KEYS = [
-  'maxRetries',
-  'baseDelayMs',
-  'factor',
-  'maxDelayMs',
-  'jitter',
-  'shouldRetry',
-  'discard',
-  'onDelay',
-  'describe',
-  'clock',
-  'random',
-  'onEvent',
-]
-
 const ACCEPT: RetryDecision = { kind: 'accept' }
 const STOP: RetryDecision = { kind: 'stop', reason: 'final' }
 const RETRY: RetryDecision = { kind: 'retry' }
@@ -82,10 +68,22 @@ const RETRY: RetryDecision = { kind: 'retry' }
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function retry<Value = unknown>(options: RetryOptions<Value> = {}): Policy<Value> {
-  checkKeys('retry', options, KEYS)
-  checkBackoff('retry', options)
-  if (options.maxRetries !== undefined) checkInteger('retry.maxRetries', options.maxRetries)
-  if (options.shouldRetry !== undefined) checkFunction('retry.shouldRetry', options.shouldRetry)
+  checkOptions('retry', options, {
+    maxRetries: checkInteger,
+    ...BACKOFF_RULES,
+    shouldRetry: checkFunction,
+    discard: unchecked,
+    onDelay: unchecked,
+    describe: unchecked,
+    clock: unchecked,
+    random: unchecked,
+    onEvent: unchecked,
+  })
+  return ordered(retryBy(options))
+}
+
+/** The policy of options that were checked. */
+export function retryBy<Value>(options: RetryOptions<Value>): Policy<Value> {
   const settings: Settings<Value> = {
     options,
     maxRetries: options.maxRetries ?? DEFAULTS.retry.maxRetries,

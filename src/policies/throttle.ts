@@ -1,7 +1,8 @@
 import { BoundedMap } from '../bounded-map.ts'
 import { systemClock, type Clock } from '../clock.ts'
+import { ordered } from '../composition.ts'
 import { DEFAULTS } from '../defaults.ts'
-import { ThrottledError } from '../errors.ts'
+import { ThrottledError } from '../refusals.ts'
 import { withDefaults } from '../options.ts'
 import { settled, standingOf, unwrap, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
@@ -126,7 +127,7 @@ export function throttle<Value = unknown>(options: ThrottleOptions<Value> = {}):
     () => new AcceptanceCounts(settings, clock),
     (counts) => counts.isEmpty,
   )
-  return {
+  return ordered({
     name: 'throttle',
     settings: { ...settings },
     wrap:
@@ -141,7 +142,7 @@ export function throttle<Value = unknown>(options: ThrottleOptions<Value> = {}):
         count(counts, outcome, context, options)
         return unwrap(outcome)
       },
-  }
+  })
 }
 
 function heldBack(key: string, { requests, accepts }: AcceptanceCounts): ThrottledError {

@@ -1,3 +1,4 @@
+import { ordered } from '../composition.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
@@ -42,10 +43,16 @@ export function timeout(options: TimeoutOptions): Policy {
       options,
     )
   }
-  const kind = attemptMs === undefined ? TOTAL : ATTEMPT
-  const timeoutMs = attemptMs ?? totalMs
-  checkPositive(`timeout.${kind.kind}Ms`, timeoutMs)
-  return new TimeoutPolicy(kind, timeoutMs as number, options)
+  checkPositive(`timeout.${attemptMs === undefined ? 'total' : 'attempt'}Ms`, attemptMs ?? totalMs)
+  return ordered(timeoutBy(options))
+}
+
+/** The policy of options that were checked. */
+export function timeoutBy(options: TimeoutOptions): Policy {
+  const { attemptMs, totalMs = Infinity } = options
+  return attemptMs === undefined
+    ? new TimeoutPolicy(TOTAL, totalMs, options)
+    : new TimeoutPolicy(ATTEMPT, attemptMs, options)
 }
 
 class TimeoutPolicy implements Policy {

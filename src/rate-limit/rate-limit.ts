@@ -1,7 +1,8 @@
 import { BoundedMap } from '../bounded-map.ts'
 import { systemClock, type Clock } from '../clock.ts'
+import { ordered } from '../composition.ts'
 import { emit } from '../emit.ts'
-import { RateLimitedError } from '../errors.ts'
+import { RateLimitedError } from '../refusals.ts'
 import { withDefaults } from '../options.ts'
 import { settled, unwrap, type Context, type Next, type OnEvent, type Policy } from '../policy.ts'
 import { systemRandom, uniform, type Random } from '../random.ts'
@@ -49,7 +50,7 @@ export function rateLimit(options: RateLimitOptions = {}): Policy<Response> {
     ({ quotas, waiting }) => waiting.size === 0 && quotas.isIdle(clock.now()),
   )
   const pacer: Pacer = { maxWaitMs, clock, random, onEvent: options.onEvent }
-  return {
+  return ordered({
     name: 'rate-limit',
     settings: { maxWaitMs },
     wrap:
@@ -65,7 +66,7 @@ export function rateLimit(options: RateLimitOptions = {}): Policy<Response> {
         origin.waiting.wakeAll()
         return unwrap(outcome)
       },
-  }
+  })
 }
 
 /** What is known of one key, and who waits for it. */

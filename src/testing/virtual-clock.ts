@@ -1,3 +1,4 @@
+import { haveAllCode } from '../client/all-code.ts'
 import type { Clock, ScheduleOptions, Timer } from '../clock.ts'
 
 export interface VirtualClockOptions {
@@ -41,6 +42,7 @@ interface Wait {
  * await response
  */
 export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
+  haveAllCode()
   return new ManualClock(options.nowMs ?? 0, options.wallNowMs ?? Date.UTC(2026, 0, 1))
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { callOf } from '../../src/client/call.ts'
 import {
   BulkheadFullError,
   concurrencyLimit,
@@ -212,13 +213,13 @@ describe('a bulkhead in a client', () => {
     const { fetch, server, occupy } = await bench({
       bulkhead: { maxConcurrent: 1, maxQueued: 0 },
       cache: {
-        policy: ({ hasFailed }) => ({
+        policy: () => ({
           name: 'cache',
           wrap:
             <T extends Response>(next: (context: never) => Promise<T>) =>
             (context) =>
               next(context as never).catch((error: unknown) => {
-                if (hasFailed({ ok: false, error }, context)) return stored as T
+                if (callOf(context).hasFailed({ ok: false, error })) return stored as T
                 throw error
               }),
         }),

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { httpCache } from '../../src/cache/index.ts'
+import { callOf } from '../../src/client/call.ts'
 import { createFetch, outcomeOf, type FetchOptions, type HoldfastEvent } from '../../src/index.ts'
 import { faultServer, hang, ok, status, times, type FaultServerOptions } from '../../src/testing/index.ts'
 import { deferred } from '../support/operations.ts'
@@ -478,10 +479,10 @@ describe('with a cache outside', () => {
       {
         fetch: async (_, init) => new Response(new Headers(init?.headers).get('if-none-match')),
         cache: {
-          policy: (client) => ({
+          policy: () => ({
             name: 'cache',
             wrap: (next) => async (context) => {
-              client.addHeaders(context, { 'if-none-match': `"${++calls}"` })
+              callOf(context).extraHeaders = { 'if-none-match': `"${++calls}"` }
               return next(context)
             },
           }),

@@ -1,9 +1,9 @@
 import { DEFAULTS } from '../../defaults.ts'
 import { randomUuid } from '../../http/uuid.ts'
 import { withDefaults } from '../../options.ts'
-import { checkFunction, checkKeys, checkOneOf, checkPositive, invalidOption } from '../../validate.ts'
+import { invalidOption } from '../../validate.ts'
 import type { IdempotencyOptions } from '../options.ts'
-import { checkMethods, upperCase } from './methods.ts'
+import { upperCase } from './upper-case.ts'
 
 export interface IdempotencySettings {
   readonly header: string
@@ -15,35 +15,13 @@ export interface IdempotencySettings {
   readonly windowMs: number
 }
 
-const IDEMPOTENCY_KEYS = [...Object.keys(DEFAULTS.idempotency), 'generateKey']
-
-/** RFC 9110, 5.6.2: what a header name is made of. */
-const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
+type KeySettings = Required<Omit<IdempotencyOptions, 'generateKey'>>
 
 export function idempotencySettings(options: IdempotencyOptions): IdempotencySettings {
-  checkKeys('idempotency', options, IDEMPOTENCY_KEYS)
-  const { header, methods, honoredBy, format, windowMs } = withDefaults<KeySettings>(
-    DEFAULTS.idempotency,
-    options,
-  )
-  if (typeof header !== 'string' || !TOKEN.test(header))
-    throw invalidOption('idempotency.header', 'a header name', header)
-  checkMethods('idempotency.methods', methods)
-  checkOneOf('idempotency.format', format, ['bare', 'sf-string'])
-  checkPositive('idempotency.windowMs', windowMs)
+  const all = withDefaults<KeySettings>(DEFAULTS.idempotency, options)
   const { generateKey = randomUuid } = options
-  checkFunction('idempotency.generateKey', generateKey)
-  return {
-    header,
-    methods: upperCase(methods),
-    honoredBy: originsOf(honoredBy),
-    generateKey,
-    format,
-    windowMs,
-  }
+  return { ...all, methods: upperCase(all.methods), honoredBy: originsOf(all.honoredBy), generateKey }
 }
-
-type KeySettings = Required<Omit<IdempotencyOptions, 'generateKey'>>
 
 function originsOf(honoredBy: 'all' | readonly string[]): ReadonlySet<string> | undefined {
   if (honoredBy === 'all') {

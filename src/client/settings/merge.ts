@@ -1,23 +1,6 @@
 import { checkKeys, invalidOption } from '../../validate.ts'
 import type { DerivedOptions, FetchOptions } from '../options.ts'
 
-/** What `fetch.with` can change. */
-export const DERIVED_KEYS: readonly string[] = [
-  'retry',
-  'circuitBreaker',
-  'idempotency',
-  'timeout',
-  'retryBudget',
-  'bulkhead',
-  'hedge',
-  'cache',
-  'coalesce',
-  'fallback',
-  'beforeAttempt',
-  'policies',
-  'onEvent',
-]
-
 /** An object that does something is no list of options: another one takes its place. */
 const ATOMIC = new Set(['cache'])
 

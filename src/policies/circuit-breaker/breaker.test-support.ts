@@ -2,7 +2,8 @@ import type { HoldfastEvent } from '../../events.ts'
 import { pipeline, type Pipeline } from '../../pipeline.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import type { CircuitControl } from './circuits.ts'
-import { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from './circuit-breaker.ts'
+import { circuitBreaker } from './circuit-breaker.ts'
+import type { CircuitBreaker, CircuitBreakerOptions } from './guard.ts'
 
 const random = (): number => 0.5
 export const fail = async (): Promise<never> => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { deferred, watch } from '../../../test/support/operations.ts'
 import { DEFAULTS } from '../../defaults.ts'
-import { BulkheadFullError, CircuitOpenError, RateLimitedError, ThrottledError } from '../../errors.ts'
+import { CircuitOpenError } from '../../errors.ts'
+import { BulkheadFullError, RateLimitedError, ThrottledError } from '../../refusals.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { Policy } from '../../policy.ts'
 import { raceAbort, Scope } from '../../signal.ts'
@@ -9,7 +10,8 @@ import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { retry } from '../retry.ts'
 import { timeout } from '../timeout.ts'
 import { bench, fail, succeed } from './breaker.test-support.ts'
-import { circuitBreaker, type CircuitBreakerOptions } from './circuit-breaker.ts'
+import { circuitBreaker } from './circuit-breaker.ts'
+import type { CircuitBreakerOptions } from './guard.ts'
 
 const hang = (): Promise<never> => new Promise(() => {})
 /** Does what hedging does to an attempt that was not the first. */

@@ -4,7 +4,7 @@ import { CircuitOpenError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
 import { timeout } from '../timeout.ts'
 import { bench, fail, succeed } from './breaker.test-support.ts'
-import { MAX_WAITING } from './circuit-breaker.ts'
+import { MAX_WAITING } from './parking.ts'
 
 describe("whenOpen: 'wait'", () => {
   const waiting = { whenOpen: 'wait' } as const

@@ -1,7 +1,9 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { systemClock, type Clock } from '../../clock.ts'
+import { ordered } from '../../composition.ts'
 import { DEFAULTS } from '../../defaults.ts'
-import { BulkheadFullError, isHoldfastError } from '../../errors.ts'
+import { isHoldfastError } from '../../errors.ts'
+import { BulkheadFullError } from '../../refusals.ts'
 import { withDefaults } from '../../options.ts'
 import {
   isNoNews,
@@ -72,7 +74,7 @@ export function concurrencyLimit<Value = unknown>(
     (name) => new Lane(name, settings, clock),
     ({ places }) => places.isIdle,
   )
-  return {
+  return ordered({
     name: 'concurrency-limit',
     settings,
     places(of = 'default') {
@@ -83,7 +85,7 @@ export function concurrencyLimit<Value = unknown>(
       <T extends Value>(next: Next<T>) =>
       async (context: Context) =>
         lanes.get(key(context)).run(next, context, (outcome) => judge(outcome, context, isOverload)),
-  }
+  })
 }
 
 function checkedSettings(options: ConcurrencyLimitOptions<never>): Settings {

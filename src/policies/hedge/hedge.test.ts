@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
-import { BulkheadFullError } from '../../errors.ts'
+import { BulkheadFullError } from '../../refusals.ts'
 import type { HoldfastEvent } from '../../events.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { AttemptBudget, Context, Policy } from '../../policy.ts'

@@ -1,9 +1,11 @@
 import { systemClock, type Clock } from '../../clock.ts'
+import { ordered } from '../../composition.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import type { Context, Next, Policy } from '../../policy.ts'
-import { checkFunction, checkInteger, checkKeys } from '../../validate.ts'
+import { checkFunction, checkInteger, checkOptions, unchecked } from '../../validate.ts'
 import { Race, type RaceRules } from './race.ts'
-import { checkHedge, HedgeStore, type HedgeSettings } from './stats.ts'
+import { HEDGE_RULES, type HedgeSettings } from './settings.ts'
+import { HedgeStore } from './stats.ts'
 
 export interface HedgeOptions<Value = unknown>
   extends HedgeSettings, Pick<RaceRules<Value>, 'isGood' | 'discard' | 'onEvent'> {
@@ -15,9 +17,6 @@ export interface HedgeOptions<Value = unknown>
   isHedgeable?: (context: Context) => boolean
   clock?: Clock
 }
-
-const SETTINGS = Object.keys(DEFAULTS.hedge)
-const HOOKS = ['key', 'isHedgeable', 'isGood', 'discard', 'onEvent'] as const
 
 /** What a hedge goes by, besides its settings. */
 export interface HedgeRules<Value> extends RaceRules<Value>, Pick<HedgeOptions<Value>, 'isHedgeable'> {
@@ -34,16 +33,22 @@ export interface HedgeRules<Value> extends RaceRules<Value>, Pick<HedgeOptions<V
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function hedge<Value = unknown>(options: HedgeOptions<Value> = {}): Policy<Value> {
-  checkKeys('hedge', options, [...SETTINGS, ...HOOKS, 'maxKeys', 'clock'])
-  checkHedge('hedge', options)
+  checkOptions('hedge', options, {
+    ...HEDGE_RULES,
+    key: checkFunction,
+    isHedgeable: checkFunction,
+    isGood: checkFunction,
+    discard: checkFunction,
+    onEvent: checkFunction,
+    maxKeys: (name, value) => checkInteger(name, value, 1),
+    clock: unchecked,
+  })
   const {
     key = ({ execution }: Context) => execution.key,
     maxKeys = DEFAULTS.circuitBreaker.maxCircuits,
     clock = systemClock,
   } = options
-  checkInteger('hedge.maxKeys', maxKeys, 1)
-  for (const hook of HOOKS) if (options[hook] !== undefined) checkFunction(`hedge.${hook}`, options[hook])
-  return hedgeFrom(new HedgeStore(options, maxKeys), { ...options, key, clock })
+  return ordered(hedgeFrom(new HedgeStore(options, maxKeys), { ...options, key, clock }))
 }
 
 /** The policy over a store. */

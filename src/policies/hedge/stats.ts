@@ -1,36 +1,13 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import { withDefaults } from '../../options.ts'
-import { SlidingQuantile, WINDOW_SAMPLES } from '../../quantile.ts'
-import { checkFraction, checkInteger, checkNumber, invalidOption } from '../../validate.ts'
-
-export interface HedgeSettings {
-  /** A second attempt is sent once the first takes longer than this share of the newest 256. Default 0.95. */
-  percentile?: number
-  /** While fewer latencies are known, the delay is `delayMs`. At most 256. Default 20. */
-  minimumSamples?: number
-  /** Default 1000. */
-  delayMs?: number
-  /** The largest share of executions that is hedged. Default 0.05. */
-  maxExtra?: number
-}
+import { SlidingQuantile } from '../../quantile.ts'
+import { WINDOW_SAMPLES, type HedgeSettings } from './settings.ts'
 
 /** The unused share is saved up, but not for hours: a burst of hedges is load, too. */
 const MOST_SAVED = 10
 /** Sums of twentieths are not exact in binary: twenty successes must earn a hedge. */
 const ROUNDING = 1e-9
-
-export function checkHedge(name: string, settings: HedgeSettings): void {
-  const { percentile, minimumSamples, delayMs, maxExtra } = settings
-  if (percentile !== undefined) checkFraction(`${name}.percentile`, percentile)
-  if (minimumSamples !== undefined) {
-    checkInteger(`${name}.minimumSamples`, minimumSamples, 1)
-    if (minimumSamples > WINDOW_SAMPLES)
-      throw invalidOption(`${name}.minimumSamples`, `at most ${WINDOW_SAMPLES}`, minimumSamples)
-  }
-  if (delayMs !== undefined) checkNumber(`${name}.delayMs`, delayMs)
-  if (maxExtra !== undefined) checkFraction(`${name}.maxExtra`, maxExtra)
-}
 
 /**
  * What is known of one key: how long it takes, and how many hedges it has earned. Successes earn, as they do for a
@@ -38,7 +15,7 @@ export function checkHedge(name: string, settings: HedgeSettings): void {
  */
 export class HedgeStats {
   readonly #settings: Required<HedgeSettings>
-  readonly #latencies = new SlidingQuantile()
+  readonly #latencies = new SlidingQuantile(WINDOW_SAMPLES)
   /** One to begin with: otherwise `delayMs` would never be used. */
   #earned = 1
 

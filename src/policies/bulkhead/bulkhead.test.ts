@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { deferred, watch, type Deferred } from '../../test/support/operations.ts'
-import { BulkheadFullError } from '../errors.ts'
-import { pipeline } from '../pipeline.ts'
-import { virtualClock } from '../testing/virtual-clock.ts'
+import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
+import { BulkheadFullError } from '../../refusals.ts'
+import { pipeline } from '../../pipeline.ts'
+import { virtualClock } from '../../testing/virtual-clock.ts'
 import { bulkhead, type BulkheadOptions } from './bulkhead.ts'
-import { retry } from './retry.ts'
-import { timeout } from './timeout.ts'
+import { retry } from '../retry.ts'
+import { timeout } from '../timeout.ts'
 
 const settle = (): Promise<void> => virtualClock().settle()
 

@@ -1,17 +1,12 @@
-import { BoundedMap } from '../bounded-map.ts'
-import { DEFAULTS } from '../defaults.ts'
-import { BulkheadFullError } from '../errors.ts'
-import { withDefaults } from '../options.ts'
-import type { Context, Policy } from '../policy.ts'
-import { Semaphore } from '../semaphore.ts'
-import { checkFunction, checkInteger, checkKeys } from '../validate.ts'
-
-export interface BulkheadSettings {
-  /** How many executions of a key may run at once. Default 10. */
-  maxConcurrent?: number
-  /** How many more may wait for a place, in the order in which they came; 0: none. Default 100. */
-  maxQueued?: number
-}
+import { BoundedMap } from '../../bounded-map.ts'
+import { ordered } from '../../composition.ts'
+import { DEFAULTS } from '../../defaults.ts'
+import { withDefaults } from '../../options.ts'
+import type { Context, Policy } from '../../policy.ts'
+import { BulkheadFullError } from '../../refusals.ts'
+import { Semaphore } from '../../semaphore.ts'
+import { checkFunction, checkInteger, checkOptions } from '../../validate.ts'
+import { BULKHEAD_RULES, type BulkheadSettings } from './settings.ts'
 
 export interface BulkheadOptions extends BulkheadSettings {
   /** Executions with the same key share the places. Default: that of the execution, so all share them unless told. */
@@ -25,13 +20,6 @@ export interface Bulkhead extends Policy {
   places(key?: string): { readonly running: number; readonly queued: number }
 }
 
-const SETTINGS = Object.keys(DEFAULTS.bulkhead)
-
-export function checkBulkhead(name: string, { maxConcurrent, maxQueued }: BulkheadSettings): void {
-  if (maxConcurrent !== undefined) checkInteger(`${name}.maxConcurrent`, maxConcurrent, 1)
-  if (maxQueued !== undefined) checkInteger(`${name}.maxQueued`, maxQueued)
-}
-
 /**
  * Keeps one slow service from taking everything: of each key only so many executions run at once, some more wait in
  * line, further ones are refused with a `BulkheadFullError`. Stands inside `retry` and outside the breaker and the
@@ -40,12 +28,18 @@ export function checkBulkhead(name: string, { maxConcurrent, maxQueued }: Bulkhe
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function bulkhead(options: BulkheadOptions = {}): Bulkhead {
-  checkKeys('bulkhead', options, [...SETTINGS, 'key', 'maxKeys'])
-  checkBulkhead('bulkhead', options)
+  checkOptions('bulkhead', options, {
+    ...BULKHEAD_RULES,
+    key: checkFunction,
+    maxKeys: (name, value) => checkInteger(name, value, 1),
+  })
+  return ordered(bulkheadBy(options))
+}
+
+/** The policy of options that were checked. */
+export function bulkheadBy(options: BulkheadOptions): Bulkhead {
   const { key = ({ execution }: Context) => execution.key, maxKeys = DEFAULTS.circuitBreaker.maxCircuits } =
     options
-  checkFunction('bulkhead.key', key)
-  checkInteger('bulkhead.maxKeys', maxKeys, 1)
   const settings = withDefaults<Required<BulkheadSettings>>(DEFAULTS.bulkhead, options)
   const compartments = new BoundedMap<Semaphore>(
     maxKeys,

@@ -1,0 +1,63 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { lazy } from '../lazy.ts'
+import { haveAllCode } from './all-code.ts'
+import { createFetch } from './create-fetch.ts'
+import { CODE } from './optional-policies.ts'
+import type { FetchOptions } from './options.ts'
+
+const PARTS: readonly [keyof typeof CODE, FetchOptions][] = [
+  ['bodyIdle', { timeout: { bodyIdleMs: 1000 } }],
+  ['bulkhead', { bulkhead: {} }],
+  ['coalesce', { coalesce: true }],
+  ['hedge', { hedge: {} }],
+  ['parking', { circuitBreaker: { whenOpen: 'wait' } }],
+]
+
+function forgetAll(): void {
+  for (const [part] of PARTS) CODE[part].loaded = undefined
+}
+
+const loaded = (): string[] => PARTS.map(([part]) => part).filter((part) => CODE[part].loaded !== undefined)
+
+afterEach(haveAllCode)
+
+describe('code of what is off by default', () => {
+  test('is not loaded by a call with the defaults, nor by making a fetch', async () => {
+    forgetAll()
+    for (const [, options] of PARTS) createFetch(options)
+    await createFetch({ fetch: async () => new Response() })('http://x.test/')
+    expect(loaded()).toEqual([])
+  })
+
+  test.each(PARTS)('%s comes with the first call, which waits for it', async (part, options) => {
+    forgetAll()
+    const fetch = createFetch({ ...options, fetch: async () => new Response('body') })
+    expect(await (await fetch('http://x.test/')).text()).toBe('body')
+    expect(loaded()).toEqual([part])
+  })
+
+  test('first calls that come together meet in one policy', async () => {
+    forgetAll()
+    let sent = 0
+    const send = async (): Promise<Response> => new Response(`${++sent}`)
+    const joined = createFetch({ coalesce: true, fetch: send })
+    const answers = await Promise.all([joined('http://x.test/'), joined('http://x.test/')])
+    expect(await Promise.all(answers.map((each) => each.text()))).toEqual(['1', '1'])
+
+    const narrow = createFetch({ bulkhead: { maxConcurrent: 1, maxQueued: 0 }, fetch: send })
+    const ends = await Promise.allSettled([narrow('http://x.test/'), narrow('http://x.test/')])
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect(ends[1]).toMatchObject({ reason: { code: 'ERR_BULKHEAD_FULL' } })
+  })
+
+  test('that could not be loaded is asked for again', async () => {
+    let asked = 0
+    const code = lazy(async () => {
+      if (++asked === 1) throw new Error('offline')
+      return 'code'
+    })
+    await expect(code.load()).rejects.toThrow('offline')
+    expect(code.loaded).toBeUndefined()
+    expect([await code.load(), code.loaded]).toEqual(['code', 'code'])
+  })
+})

@@ -1,0 +1,91 @@
+import type { Clock } from '../clock.ts'
+import { DEFAULTS } from '../defaults.ts'
+import { lazy, type Lazy } from '../lazy.ts'
+import { withDefaults } from '../options.ts'
+import type * as bulkhead from '../policies/bulkhead/bulkhead.ts'
+import type { BulkheadSettings } from '../policies/bulkhead/settings.ts'
+import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
+import type * as parking from '../policies/circuit-breaker/parking.ts'
+import type { HedgeSettings } from '../policies/hedge/settings.ts'
+import type { Next, Policy } from '../policy.ts'
+import type * as bodyIdle from './body-idle.ts'
+import type * as coalesce from './coalesce.ts'
+import type * as hedge from './hedge.ts'
+
+/**
+ * The code of what is off by default: it is loaded with the first call that needs it. Nothing here is what a call falls
+ * back on when the network is gone, over which a browser would have to load it.
+ */
+export const CODE: Code = {
+  bodyIdle: lazy(() => import('./body-idle.ts')),
+  bulkhead: lazy(() => import('../policies/bulkhead/bulkhead.ts')),
+  coalesce: lazy(() => import('./coalesce.ts')),
+  hedge: lazy(() => import('./hedge.ts')),
+  parking: lazy(() => import('../policies/circuit-breaker/parking.ts')),
+}
+
+interface Code {
+  readonly bodyIdle: Lazy<typeof bodyIdle>
+  readonly bulkhead: Lazy<typeof bulkhead>
+  readonly coalesce: Lazy<typeof coalesce>
+  readonly hedge: Lazy<typeof hedge>
+  readonly parking: Lazy<typeof parking>
+}
+
+export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
+  const settings = withDefaults<Required<BulkheadSettings>>(DEFAULTS.bulkhead, options)
+  return lazyPolicy({ name: 'bulkhead', settings: { ...settings } }, CODE.bulkhead, ({ bulkheadBy }) =>
+    bulkheadBy({ ...settings, maxKeys }),
+  )
+}
+
+export function hedgePolicy(
+  options: HedgeSettings,
+  maxKeys: number,
+  parts: hedge.HedgeParts,
+): Policy<Response> {
+  const settings = withDefaults<Required<HedgeSettings>>(DEFAULTS.hedge, options)
+  return lazyPolicy({ name: 'hedge', settings: { ...settings } }, CODE.hedge, ({ hedgeCalls }) =>
+    hedgeCalls(settings, maxKeys, parts),
+  )
+}
+
+export function coalescePolicy(): Policy<Response> {
+  return lazyPolicy({ name: 'coalesce' }, CODE.coalesce, ({ coalesceCalls }) => coalesceCalls())
+}
+
+export function bodyIdlePolicy(bodyIdleMs: number, clock: Clock): Policy<Response> {
+  return lazyPolicy(
+    { name: 'body-idle-timeout', settings: { bodyIdleMs } },
+    CODE.bodyIdle,
+    ({ watchBodies }) => watchBodies(bodyIdleMs, clock),
+  )
+}
+
+/** A breaker at whose open circuits calls wait. */
+export function waitingGuard(
+  store: CircuitStore,
+  options: Parameters<typeof guard<Response>>[1],
+): Policy<Response> {
+  return lazyPolicy(guard(store, options), CODE.parking, ({ parkingOf }) =>
+    guard(store, options, parkingOf(store)),
+  )
+}
+
+/** A policy whose code comes with the first call, which waits for it. */
+function lazyPolicy<M>(
+  { name, settings = {} }: Pick<Policy, 'name' | 'settings'>,
+  code: Lazy<M>,
+  make: (module: M) => Policy<Response>,
+): Policy<Response> {
+  let policy: Policy<Response> | undefined
+  return {
+    name,
+    settings,
+    wrap<T extends Response>(next: Next<T>): Next<T> {
+      let handler: Next<T> | undefined
+      const handlerOf = (module: M): Next<T> => (handler ??= (policy ??= make(module)).wrap(next))
+      return async (context) => handlerOf(code.loaded ?? (await code.load()))(context)
+    },
+  }
+}

@@ -1,0 +1,13 @@
+import { checkInteger, type Rules } from '../../validate.ts'
+
+export interface BulkheadSettings {
+  /** How many executions of a key may run at once. Default 10. */
+  maxConcurrent?: number
+  /** How many more may wait for a place, in the order in which they came; 0: none. Default 100. */
+  maxQueued?: number
+}
+
+export const BULKHEAD_RULES: Rules<BulkheadSettings> = {
+  maxConcurrent: (name, value) => checkInteger(name, value, 1),
+  maxQueued: checkInteger,
+}

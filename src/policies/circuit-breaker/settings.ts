@@ -1,0 +1,76 @@
+import { DEFAULTS } from '../../defaults.ts'
+import { withDefaults } from '../../options.ts'
+import {
+  checkFraction,
+  checkInteger,
+  checkKeys,
+  checkOneOf,
+  checkPositive,
+  invalidOption,
+  orFalse,
+  type Rule,
+  type Rules,
+} from '../../validate.ts'
+import type { SlowCall } from './rules.ts'
+
+export interface CircuitBreakerSettings {
+  /** The sliding window. Default 30,000. */
+  windowMs?: number
+  /** The share of failed attempts in the window that opens the circuit, in (0, 1]. Default 0.5. */
+  failureRate?: number
+  /** Attempts in the window below which no share opens it. Default 10. */
+  minimumCalls?: number
+  /**
+   * Failures in a row, within the window, that open it as well, however few attempts there were. Default `false`: a
+   * service that fails 30 % of its attempts at random has rows of any length.
+   */
+  consecutive?: number | false
+  /** Opens it as well when too many attempts are slow, successful or not. Default `false`. */
+  slowCall?: SlowCall | false
+  /** How long it stays open; doubles with every failed test request. Default 5000, ±25 %. */
+  openMs?: number
+  /** The cap of that doubling. Default 30,000. */
+  maxOpenMs?: number
+  /** How many test requests decide whether it closes, all at once or one by one, by the same shares. Default 1. */
+  halfOpenProbes?: number
+  /** 'reject' with a `CircuitOpenError` at once (default), or 'wait' until the circuit lets the call through. */
+  whenOpen?: 'reject' | 'wait'
+  /** How many circuits are kept; only closed, idle ones are forgotten. Default 1000. */
+  maxCircuits?: number
+}
+
+const count: Rule = (name, value) => checkInteger(name, value, 1)
+
+function checkSlowCall(name: string, value: unknown): void {
+  const { durationMs, rate } = Object(value) as Partial<SlowCall>
+  checkKeys(name, value, ['durationMs', 'rate'])
+  checkPositive(`${name}.durationMs`, durationMs)
+  checkFraction(`${name}.rate`, rate)
+}
+
+/** What the settings of a breaker may be; `complete` refuses those that contradict each other. */
+export const BREAKER_RULES: Rules<CircuitBreakerSettings> = {
+  windowMs: checkPositive,
+  failureRate: checkFraction,
+  minimumCalls: count,
+  consecutive: orFalse(count),
+  slowCall: orFalse(checkSlowCall),
+  openMs: checkPositive,
+  maxOpenMs: checkPositive,
+  halfOpenProbes: count,
+  whenOpen: (name, value) => checkOneOf(name, value, ['reject', 'wait']),
+  maxCircuits: count,
+}
+
+/**
+ * An open time above the default cap lifts the cap: only a cap that was asked for can contradict it.
+ *
+ * @throws {HoldfastError} ERR_INVALID_OPTION
+ */
+export function complete(settings: CircuitBreakerSettings): Required<CircuitBreakerSettings> {
+  const all = withDefaults<Required<CircuitBreakerSettings>>(DEFAULTS.circuitBreaker, settings)
+  const { openMs } = all
+  const maxOpenMs = settings.maxOpenMs ?? Math.max(all.maxOpenMs, openMs)
+  if (maxOpenMs < openMs) throw invalidOption('circuitBreaker.maxOpenMs', `>= openMs (${openMs})`, maxOpenMs)
+  return { ...all, maxOpenMs }
+}
