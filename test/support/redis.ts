@@ -1,6 +1,6 @@
 /** Clients of Redis, as an application connects them. */
-import { Redis } from 'ioredis'
-import { createClient, createSentinel } from 'redis'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import type { RedisClient, SendCommand } from '../../src/stores/redis/client.ts'
 
 export interface RedisConnection {
@@ -32,6 +32,23 @@ export async function connectIoRedisSentinel(name: string, port: number): Promis
   const client = new Redis({ name, sentinels: [{ host: '127.0.0.1', port }], lazyConnect: true })
   await client.connect()
   return { client, quit: () => client.quit() }
+}
+
+/** @param url of one of its nodes */
+export async function connectNodeRedisCluster(url: string): Promise<RedisConnection> {
+  const defaults = { socket: { reconnectStrategy: () => 50 } }
+  const client = createCluster({ rootNodes: [{ url }], defaults })
+  client.on('error', () => {})
+  await client.connect()
+  return { client, quit: async () => client.destroy() }
+}
+
+/** @param url of one of its nodes */
+export async function connectIoRedisCluster(url: string): Promise<RedisConnection> {
+  const client = new Cluster([url], { lazyConnect: true })
+  client.on('error', () => {})
+  await client.connect()
+  return { client, quit: async () => client.disconnect() }
 }
 
 /** Deletes every key with this prefix. */

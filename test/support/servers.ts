@@ -33,9 +33,9 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Ends the server and removes its folder when whoever started it is gone, in whatever way. */
-const GUARD =
-  'folder=$1; signal=$2; shift 2; command -v "$1" || exit 127; "$@" & cat; kill -$signal $!; wait; rm -rf "$folder"'
+/** Tells the server's id; ends it and removes its folder when whoever started it is gone, in whatever way. */
+const GUARD = `folder=$1; signal=$2; shift 2; command -v "$1" > /dev/null || exit 127
+"$@" > /dev/null & echo $!; cat; kill -$signal $!; kill -CONT $!; wait; rm -rf "$folder"`
 
 export interface OwnServer {
   readonly command: readonly string[]
@@ -47,22 +47,33 @@ export interface OwnServer {
   readonly answers: () => Promise<boolean>
 }
 
+export interface OwnProcess {
+  readonly signal: (signal: NodeJS.Signals) => void
+  /** Ends it now, and removes its folder. */
+  readonly end: () => void
+}
+
 /** Starts a server that ends with this process. Resolves when it answers. */
-export async function startOwn({ command, folder, signal, identity, answers }: OwnServer): Promise<void> {
+export async function startOwn(server: OwnServer): Promise<OwnProcess> {
+  const { command, folder, signal, identity, answers } = server
   const guard = spawn('sh', ['-c', GUARD, 'sh', folder, signal, ...command], {
     ...identity,
     cwd: tmpdir(),
     // Of its own group, so that a signal to the tests leaves the clean-up alone.
     detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   })
   guard.unref()
   // A pipe of Node is a socket.
-  ;(guard.stdin as Socket).unref()
-  for (let tries = 0; tries < 100; tries++) {
-    if (await answers()) return
+  for (const pipe of [guard.stdin, guard.stdout]) (pipe as Socket).unref()
+  let pid = 0
+  guard.stdout.once('data', (line) => (pid = Number(line)))
+  for (let tries = 0; tries < 400; tries++) {
+    if (pid !== 0 && (await answers())) {
+      return { signal: (name) => void process.kill(pid, name), end: () => guard.stdin.end() }
+    }
     if (guard.exitCode !== null) throw new Error(`${command[0]} is not installed`)
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await new Promise((resolve) => setTimeout(resolve, 25))
   }
   throw new Error(`${command[0]} did not start`)
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 /** In memory, where the machine has such a place: nothing here outlives a power cut, so no test has to wait for a disk. */
 const IN_MEMORY = '/dev/shm'
-const parent = existsSync(IN_MEMORY) ? IN_MEMORY : tmpdir()
+export const parent: string = existsSync(IN_MEMORY) ? IN_MEMORY : tmpdir()
 
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(parent, 'holdfast-'))
