@@ -53,15 +53,35 @@ interface BenchSettings {
   readonly settings?: PoolSettings
   readonly max?: number
   readonly migrated?: boolean
+  /** A pool that no other test has, also where nothing is special about it: for connections that end badly. */
+  readonly ownPool?: boolean
   readonly name?: string
+}
+
+/** Pools for all tests of a file: a new connection takes longer than a test does. */
+const pools = new Map<string, Promise<PostgresConnection>>()
+
+function shared(connect: Connect, process: 'first' | 'second'): Promise<PostgresConnection> {
+  const name = `${process} ${connect.name}`
+  const pool = pools.get(name) ?? connect()
+  pools.set(name, pool)
+  return pool
+}
+
+/** To be called when all tests of a file have run. */
+export async function releasePools(): Promise<void> {
+  const ended = [...pools.values()]
+  pools.clear()
+  for (const pool of ended) await (await pool).end()
 }
 
 export async function bench(connect: Connect, options: BenchSettings = {}): Promise<Bench> {
   const temporary = await temporarySchema()
   const schema = options.name ?? temporary.name
-  const { pool, end } = await connect(options.settings, options.max)
+  const own = options.ownPool ?? (options.settings !== undefined || options.max !== undefined)
+  const { pool, end } = own ? await connect(options.settings, options.max) : await shared(connect, 'first')
   onTestFinished(async () => {
-    await end()
+    if (own) await end()
     await administrate(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`)
   })
   let nowMs = 1_700_000_000_000
@@ -76,8 +96,7 @@ export async function bench(connect: Connect, options: BenchSettings = {}): Prom
 
 /** Another process on the same tables. */
 export async function another(connect: Connect, { schema, nowMs }: Bench): Promise<SqlStore> {
-  const connection = await connect()
-  onTestFinished(connection.end)
+  const connection = await shared(connect, 'second')
   await warm(connection)
   return new SqlStore({
     database: databaseOf(connection.pool, quoteName(schema), true),

@@ -1,15 +1,16 @@
 /** What a handler gets from pg inside a transaction: a client in everything but that it can't be given back. */
 import pg, { type PoolClient } from 'pg'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/index.ts'
 import { postgresStore, type PostgresPool } from '../../src/stores/postgres/index.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { connectPg, postgresUrl, run } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { backend, bench, opened } from './postgres-bench.ts'
+import { backend, bench, opened, releasePools } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
+afterAll(releasePools)
 
 const poolOf = (pool: PostgresPool): pg.Pool => pool as pg.Pool
 

@@ -1,15 +1,16 @@
 /** What the errors of the Postgres store tell whoever logs them: what went wrong, and nothing that was stored. */
 import { inspect } from 'node:util'
 import postgres from 'postgres'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf, type IdempotencyEvent } from '../../src/idempotency/index.ts'
 import { testServersAreThere } from '../support/left-out.ts'
-import { administrate, postgresUrl, run } from '../support/postgres.ts'
+import { postgresUrl, run, terminate } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { backend, bench, clients, columnOf, type Bench } from './postgres-bench.ts'
+import { backend, bench, type Bench, clients, columnOf, releasePools } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
+afterAll(releasePools)
 
 const RESPONSE = 'secret response'
 const SECRETS = [
@@ -85,7 +86,7 @@ describe.skipIf(url === undefined).each(clients)('an error of the store through 
 
   test('says that its connection broke, and nothing of what was stored', async () => {
     const errors = await failing(
-      async (_, client) => administrate(`SELECT pg_terminate_backend(${await backend(client)})`),
+      async (_, client) => terminate(await backend(client)),
       true,
     )
     expect(shown(errors)).toMatch(/terminat|CONNECTION_/)

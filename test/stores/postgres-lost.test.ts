@@ -1,5 +1,5 @@
 /** A transaction that the server ends by itself: whoever works in it is told, and nothing of it stays. */
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import {
   idempotency,
   idempotencyOf,
@@ -7,12 +7,13 @@ import {
   type IdempotencyEvent,
 } from '../../src/idempotency/index.ts'
 import { testServersAreThere } from '../support/left-out.ts'
-import { administrate, postgresUrl, run } from '../support/postgres.ts'
+import { postgresUrl, run, terminate } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { ask, backend, bench, clients, opened } from './postgres-bench.ts'
+import { ask, backend, bench, clients, opened, releasePools } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
+afterAll(releasePools)
 
 const aborted = (signal: AbortSignal): Promise<unknown> =>
   new Promise((resolve) => {
@@ -33,7 +34,7 @@ describe.skipIf(url === undefined).each(clients)(
       {
         by: 'pg_terminate_backend',
         leaseMs: 30_000,
-        end: (pid) => administrate(`SELECT pg_terminate_backend(${pid})`),
+        end: terminate,
         says: /terminat|CONNECTION_CLOSED/,
       },
       {
@@ -84,7 +85,7 @@ describe.skipIf(url === undefined).each(clients)(
         const { transaction, signal } = bound(incoming)
         return transaction(async (client) => {
           const told = aborted(signal)
-          await administrate(`SELECT pg_terminate_backend(${await backend(client)})`)
+          await terminate(await backend(client))
           return Response.json(String(((await told) as Error).cause))
         })
       })

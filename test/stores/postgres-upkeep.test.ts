@@ -1,7 +1,7 @@
 /** The Postgres store over time and under rules: upgrades, rights, purges, and a limit that several processes share. */
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
 import { quoteName } from '../../src/stores/postgres/schema.ts'
@@ -9,10 +9,11 @@ import { virtualClock } from '../../src/testing/virtual-clock.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { administrate, connectPg, postgresUrl, type PoolSettings } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { another, ask, bench, clients, columnOf, opened, type Bench } from './postgres-bench.ts'
+import { another, ask, bench, type Bench, clients, columnOf, opened, releasePools } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
+afterAll(releasePools)
 
 const inOneGo = { maxKeysPerScope: 100_000 }
 

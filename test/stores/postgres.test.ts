@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect as connectSocket, createServer, type AddressInfo, type Socket } from 'node:net'
 import pg from 'pg'
 import postgres from 'postgres'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/index.ts'
 import type { AcquireRequest, AcquireResult, StoreTransaction } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
@@ -20,15 +20,27 @@ import {
   postgresUrl,
   run,
   temporarySchema,
+  terminate,
   warm,
   type PoolSettings,
   type PostgresConnection,
 } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { another, ask, backend, bench, clients, columnOf, opened, type Bench } from './postgres-bench.ts'
+import {
+  another,
+  ask,
+  backend,
+  bench,
+  type Bench,
+  clients,
+  columnOf,
+  opened,
+  releasePools,
+} from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
+afterAll(releasePools)
 
 /** Fifty requests for one key by two processes, of which as many as there are connections start at the same moment. */
 async function atOnce(
@@ -307,7 +319,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     await subject.store.acquire(request)
     const transaction = await opened(subject.store, request)
     await run(transaction.client, `INSERT INTO ${table} VALUES ('order')`)
-    await administrate(`SELECT pg_terminate_backend(${await backend(transaction.client)})`)
+    await terminate(await backend(transaction.client))
     await expect(run(transaction.client, `INSERT INTO ${table} VALUES ('late')`)).rejects.toThrow(
       /connection|ECONNRESET/i,
     )
@@ -325,7 +337,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     const request = ask()
     await subject.store.acquire(request)
     const transaction = await opened(subject.store, request)
-    await administrate(`SELECT pg_terminate_backend(${await backend(transaction.client)})`)
+    await terminate(await backend(transaction.client))
     await expect(transaction.rollback()).resolves.toBeUndefined()
     expect(await subject.store.heartbeat(request)).toBe('extended')
   })
@@ -582,7 +594,7 @@ describe.skipIf(url === undefined)('where the connection breaks', () => {
       await expect(complete(Uint8Array.of(1))).rejects.toThrow(/connection|ECONNRESET/i)
       await expect(rollback()).resolves.toBeUndefined()
       // The server would notice when it has slept.
-      expect(await administrate(`SELECT pg_terminate_backend(${pid})`)).toEqual([true])
+      await terminate(pid)
       expect(await administrate(`SELECT to_regclass('${table}')`)).toEqual([null])
       expect(await administrate(`SELECT state FROM ${quoteName(schema.name)}.holdfast_keys`)).toEqual([
         'active',
@@ -606,7 +618,7 @@ describe.skipIf(url === undefined)('where the connection breaks', () => {
     server.cut('end')
     await expect(failed).rejects.toThrow(/connection/i)
     await expect(rollback()).resolves.toBeUndefined()
-    await administrate(`SELECT pg_terminate_backend(${pid})`)
+    await terminate(pid)
   })
 
   test.each(['pg', 'postgres.js'])('while the commit is on its way, nobody knows: %s', async (client) => {
@@ -716,7 +728,7 @@ describe.skipIf(url === undefined)('a client', () => {
     await expect(run(client, 'SELECT pg_sleep(60)')).rejects.toThrow('Query read timeout')
     await rollback()
     expect([pool.totalCount, pool.idleCount]).toEqual([0, 0])
-    await administrate(`SELECT pg_terminate_backend(${pid})`)
+    await terminate(pid)
   })
 
   test.each(['pg', 'postgres.js'])('whose server is down rejects, and says why: %s', async (client) => {

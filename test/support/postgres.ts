@@ -133,15 +133,32 @@ export async function temporarySchema(): Promise<{ readonly name: string } & Asy
   }
 }
 
-/** Runs a statement, or several, on a connection that is nobody else's. Resolves to the first column of the last. */
+/** A connection costs Postgres a process, which takes longer than most of what tests ask of it. */
+let administrators: pg.Pool | undefined
+
+/** Runs a statement, or several, on a connection that no store has. Resolves to the first column of the last. */
 export async function administrate(sql: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: await postgresUrl(), options: sessionOptions({}) })
-  await client.connect()
+  administrators ??= new pg.Pool({
+    connectionString: await postgresUrl(),
+    options: sessionOptions({}),
+    allowExitOnIdle: true,
+  }).on('error', () => {})
+  const client = await administrators.connect()
+  let failed = true
   try {
-    return await run(client, sql)
+    const result = await run(client, sql)
+    failed = false
+    return result
   } finally {
-    await client.end()
+    // What failed may have left a transaction open.
+    client.release(failed)
   }
+}
+
+/** Ends a connection from the server's side. Resolves when the process behind it is gone. */
+export async function terminate(pid: unknown): Promise<void> {
+  const ended = await administrate(`SELECT pg_terminate_backend(${String(pid)}, 5000)`)
+  if (ended[0] !== true) throw new Error(`the connection of process ${String(pid)} did not end`)
 }
 
 /** Runs a statement, or several, with a client of either kind. Resolves to the first column of the last. */
