@@ -53,37 +53,64 @@ interface BenchSettings {
   readonly settings?: PoolSettings
   readonly max?: number
   readonly migrated?: boolean
-  /** A pool that no other test has, also where nothing is special about it: for connections that end badly. */
-  readonly ownPool?: boolean
+  /** Tables that no other test has: for who alters them, or grants rights on them. */
+  readonly ownSchema?: boolean
   readonly name?: string
 }
 
-/** Pools for all tests of a file: a new connection takes longer than a test does. */
+/** For all tests of a file, by name: making connections and tables anew takes longer than most tests do. */
 const pools = new Map<string, Promise<PostgresConnection>>()
+let sharedSchema: ReturnType<typeof migratedSchema> | undefined
 
-function shared(connect: Connect, process: 'first' | 'second'): Promise<PostgresConnection> {
-  const name = `${process} ${connect.name}`
-  const pool = pools.get(name) ?? connect()
+function sharedPool(
+  connect: Connect,
+  process: 'first' | 'second',
+  settings: PoolSettings = {},
+): Promise<PostgresConnection> {
+  const name = `${process} ${connect.name} ${JSON.stringify(settings)}`
+  const pool = pools.get(name) ?? connect(settings)
   pools.set(name, pool)
   return pool
 }
 
+async function migratedSchema() {
+  const schema = await temporarySchema()
+  await administrate(migrationSql(schema.name))
+  return schema
+}
+
 /** To be called when all tests of a file have run. */
-export async function releasePools(): Promise<void> {
-  const ended = [...pools.values()]
+export async function releaseShared(): Promise<void> {
+  const [ended, schema] = [[...pools.values()], sharedSchema]
   pools.clear()
+  sharedSchema = undefined
   for (const pool of ended) await (await pool).end()
+  await (await schema)?.[Symbol.asyncDispose]()
+}
+
+async function poolFor(connect: Connect, { settings, max }: BenchSettings): Promise<PostgresPool> {
+  if (max === undefined) return (await sharedPool(connect, 'first', settings)).pool
+  const { pool, end } = await connect(settings, max)
+  onTestFinished(end)
+  return pool
+}
+
+/** The name of a schema: the shared one without keys, or one that nobody else has. */
+async function schemaFor({ name, migrated = true, ownSchema = false }: BenchSettings): Promise<string> {
+  if (name === undefined && migrated && !ownSchema) {
+    sharedSchema ??= migratedSchema()
+    const shared = (await sharedSchema).name
+    await administrate(`DELETE FROM ${quoteName(shared)}.holdfast_keys`)
+    return shared
+  }
+  const schema = name ?? (await temporarySchema()).name
+  onTestFinished(async () => void (await administrate(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`)))
+  return schema
 }
 
 export async function bench(connect: Connect, options: BenchSettings = {}): Promise<Bench> {
-  const temporary = await temporarySchema()
-  const schema = options.name ?? temporary.name
-  const own = options.ownPool ?? (options.settings !== undefined || options.max !== undefined)
-  const { pool, end } = own ? await connect(options.settings, options.max) : await shared(connect, 'first')
-  onTestFinished(async () => {
-    if (own) await end()
-    await administrate(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`)
-  })
+  const schema = await schemaFor(options)
+  const pool = await poolFor(connect, options)
   let nowMs = 1_700_000_000_000
   const database = databaseOf(pool, quoteName(schema), true)
   const time = { advance: (ms: number) => void (nowMs += ms), nowMs: () => nowMs }
@@ -94,9 +121,17 @@ export async function bench(connect: Connect, options: BenchSettings = {}): Prom
   return { pool, store, schema, migration, clock, ...time }
 }
 
+/** A table of the test's own beside the store's. Its name, as SQL. */
+export async function tableIn({ schema }: Pick<Bench, 'schema'>, columns: string): Promise<string> {
+  const table = `${quoteName(schema)}.${quoteName(`of ${randomUUID()}`)}`
+  await administrate(`CREATE TABLE ${table} (${columns})`)
+  onTestFinished(async () => void (await administrate(`DROP TABLE IF EXISTS ${table}`)))
+  return table
+}
+
 /** Another process on the same tables. */
 export async function another(connect: Connect, { schema, nowMs }: Bench): Promise<SqlStore> {
-  const connection = await shared(connect, 'second')
+  const connection = await sharedPool(connect, 'second')
   await warm(connection)
   return new SqlStore({
     database: databaseOf(connection.pool, quoteName(schema), true),

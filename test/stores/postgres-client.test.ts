@@ -6,18 +6,17 @@ import { postgresStore, type PostgresPool } from '../../src/stores/postgres/inde
 import { testServersAreThere } from '../support/left-out.ts'
 import { connectPg, postgresUrl, run } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { backend, bench, opened, releasePools } from './postgres-bench.ts'
+import { backend, bench, opened, releaseShared, tableIn } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
-afterAll(releasePools)
+afterAll(releaseShared)
 
 const poolOf = (pool: PostgresPool): pg.Pool => pool as pg.Pool
 
 async function shop() {
   const { store, pool, schema } = await bench(connectPg)
-  const orders = `"${schema}".orders`
-  await run(pool, `CREATE TABLE ${orders} (name text)`)
+  const orders = await tableIn({ schema }, 'name text')
   return {
     store,
     pool: poolOf(pool),

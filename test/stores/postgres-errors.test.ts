@@ -6,11 +6,11 @@ import { idempotency, idempotencyOf, type IdempotencyEvent } from '../../src/ide
 import { testServersAreThere } from '../support/left-out.ts'
 import { postgresUrl, run, terminate } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { backend, bench, type Bench, clients, columnOf, releasePools } from './postgres-bench.ts'
+import { backend, bench, type Bench, clients, columnOf, releaseShared } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
-afterAll(releasePools)
+afterAll(releaseShared)
 
 const RESPONSE = 'secret response'
 const SECRETS = [
@@ -50,7 +50,7 @@ describe.skipIf(url === undefined).each(clients)('an error of the store through 
     during: (subject: Bench, client: unknown) => Promise<unknown>,
     transactional: boolean,
   ) {
-    const subject = await bench(connect, { settings })
+    const subject = await bench(connect, { settings, ownSchema: true })
     const errors: unknown[] = []
     const onEvent = (event: IdempotencyEvent): void => {
       if (event.type === 'store-error') errors.push(event.error)
@@ -85,10 +85,7 @@ describe.skipIf(url === undefined).each(clients)('an error of the store through 
   })
 
   test('says that its connection broke, and nothing of what was stored', async () => {
-    const errors = await failing(
-      async (_, client) => terminate(await backend(client)),
-      true,
-    )
+    const errors = await failing(async (_, client) => terminate(await backend(client)), true)
     expect(shown(errors)).toMatch(/terminat|CONNECTION_/)
     expectNoSecret(errors)
   })

@@ -9,11 +9,11 @@ import {
 import { testServersAreThere } from '../support/left-out.ts'
 import { postgresUrl, run, terminate } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { ask, backend, bench, clients, opened, releasePools } from './postgres-bench.ts'
+import { ask, backend, bench, clients, opened, releaseShared, tableIn } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
-afterAll(releasePools)
+afterAll(releaseShared)
 
 const aborted = (signal: AbortSignal): Promise<unknown> =>
   new Promise((resolve) => {
@@ -51,14 +51,14 @@ describe.skipIf(url === undefined).each(clients)(
         const { store, pool, schema } = await bench(each.connect)
         const events: IdempotencyEvent[] = []
         const reasons: unknown[] = []
-        await run(pool, `CREATE TABLE "${schema}".orders (id int)`)
+        const orders = await tableIn({ schema }, 'id int')
         const onEvent = (event: IdempotencyEvent): void => void events.push(event)
         const protect = idempotency({ store, transactional: true, leaseMs, onEvent })
         let runs = 0
         const handler = protect(async (incoming) => {
           const { transaction, signal } = bound(incoming)
           return transaction(async (client) => {
-            await run(client, `INSERT INTO "${schema}".orders VALUES (1)`)
+            await run(client, `INSERT INTO ${orders} VALUES (1)`)
             if (++runs > 1) return new Response('done')
             const told = aborted(signal)
             await end(await backend(client))
@@ -73,9 +73,9 @@ describe.skipIf(url === undefined).each(clients)(
         expect(events.filter(({ type }) => type === 'lease-lost')).toEqual([
           { type: 'lease-lost', method: 'POST', path: '/', key: 'k', fence: 1 },
         ])
-        expect(await run(pool, `SELECT id FROM "${schema}".orders`)).toEqual([])
+        expect(await run(pool, `SELECT id FROM ${orders}`)).toEqual([])
         expect(await (await handler(request('k'))).text()).toBe('done')
-        expect(await run(pool, `SELECT id FROM "${schema}".orders`)).toEqual([1])
+        expect(await run(pool, `SELECT id FROM ${orders}`)).toEqual([1])
       },
     )
 
@@ -96,6 +96,7 @@ describe.skipIf(url === undefined).each(clients)(
       'tells nobody who has ended it: %s',
       async (how) => {
         const { store, schema } = await bench(each.connect)
+        const once = await tableIn({ schema }, 'id int UNIQUE DEFERRABLE INITIALLY DEFERRED')
         const lease = ask()
         await store.acquire(lease)
         const transaction = await opened(store, lease)
@@ -105,8 +106,7 @@ describe.skipIf(url === undefined).each(clients)(
         if (how === 'rollback') await transaction.rollback()
         else if (how === 'complete') await transaction.complete(Uint8Array.of(1))
         else {
-          await run(client, `CREATE TABLE "${schema}".once (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
-          await run(client, `INSERT INTO "${schema}".once VALUES (1), (1)`)
+          await run(client, `INSERT INTO ${once} VALUES (1), (1)`)
           await expect(transaction.complete(Uint8Array.of(1))).rejects.toThrow(/duplicate key/)
         }
         // Whatever the client has to say of that connection, it has said when the next query is answered.

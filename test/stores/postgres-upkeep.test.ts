@@ -9,11 +9,20 @@ import { virtualClock } from '../../src/testing/virtual-clock.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { administrate, connectPg, postgresUrl, type PoolSettings } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { another, ask, bench, type Bench, clients, columnOf, opened, releasePools } from './postgres-bench.ts'
+import {
+  another,
+  ask,
+  bench,
+  type Bench,
+  clients,
+  columnOf,
+  opened,
+  releaseShared,
+} from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
-afterAll(releasePools)
+afterAll(releaseShared)
 
 const inOneGo = { maxKeysPerScope: 100_000 }
 
@@ -100,7 +109,7 @@ describe.skipIf(url === undefined).each(clients)('a restricted role through $cli
   const keys = 'SELECT, INSERT, UPDATE, DELETE ON S.holdfast_keys'
 
   test('does all that the store does, with the rights that its page lists', async () => {
-    const owner = await bench(connect)
+    const owner = await bench(connect, { ownSchema: true })
     const store = await restricted(owner, schemaOf(owner), keys, 'SELECT ON S.holdfast_schema')
     await store.migrate()
     const request = ask()
@@ -119,14 +128,14 @@ describe.skipIf(url === undefined).each(clients)('a restricted role through $cli
   })
 
   test('can not migrate without the right to read the version, and is told so', async () => {
-    const owner = await bench(connect)
+    const owner = await bench(connect, { ownSchema: true })
     const store = await restricted(owner, schemaOf(owner), keys)
     await expect(store.migrate()).rejects.toThrow('permission denied for table holdfast_schema')
     expect((await store.acquire(ask())).type).toBe('acquired')
   })
 
   test.each(['SELECT', 'INSERT', 'UPDATE', 'DELETE'])('can not do everything without %s', async (missing) => {
-    const owner = await bench(connect)
+    const owner = await bench(connect, { ownSchema: true })
     const rest = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'].filter((right) => right !== missing)
     const store = await restricted(owner, schemaOf(owner), `${rest.join(', ')} ON S.holdfast_keys`)
     const request = ask()
@@ -143,7 +152,7 @@ describe.skipIf(url === undefined)('expired rows', () => {
   const count = (subject: Bench): Promise<unknown[]> => columnOf(subject, 'SELECT count(*)::int FROM KEYS')
 
   test('go with the first key of a process: it may not live to take many', async () => {
-    const subject = await bench(connectPg)
+    const subject = await bench(connectPg, { ownSchema: true })
     for (let key = 0; key < 20; key++) await subject.store.acquire(ask({ key: `old ${key}` }))
     subject.advance(1e6)
     const second = await another(connectPg, subject)
@@ -152,7 +161,7 @@ describe.skipIf(url === undefined)('expired rows', () => {
   })
 
   test('go once a minute with the next key of a process that takes few', async () => {
-    const subject = await bench(connectPg)
+    const subject = await bench(connectPg, { ownSchema: true })
     for (let key = 0; key < 20; key++) await subject.store.acquire(ask({ key: `old ${key}` }))
     subject.advance(1e6)
     await subject.clock.advance(59_999)
@@ -177,7 +186,7 @@ describe.skipIf(url === undefined)('expired rows', () => {
   ]
 
   test.each(plans)('go at most 128 at a time, with %s', async (_, settings) => {
-    const subject = await bench(connectPg, { settings })
+    const subject = await bench(connectPg, { settings, ownSchema: true })
     for (let key = 0; key < 60; key++) await subject.store.acquire(ask({ key: `old ${key}`, ...inOneGo }))
     await columnOf(
       subject,
@@ -204,7 +213,7 @@ describe.skipIf(url === undefined)('a limit that processes share', () => {
   }
 
   test('is exceeded by a sixteenth of the room for each further process, not by more', async () => {
-    const first = await bench(connectPg)
+    const first = await bench(connectPg, { ownSchema: true })
     const others = [await another(connectPg, first), await another(connectPg, first)]
     // They have counted while there was most room, and may add a sixteenth of what was left then.
     for (const other of others) await other.acquire(ask({ key: randomUUID(), ...limit }))
@@ -220,7 +229,7 @@ describe.skipIf(url === undefined)('a limit that processes share', () => {
   })
 
   test('is counted in an index', async () => {
-    const subject = await bench(connectPg)
+    const subject = await bench(connectPg, { ownSchema: true })
     await columnOf(
       subject,
       `INSERT INTO KEYS SELECT 'scope ' || i % 10, i::text, 'active', 'f', 'o', 1, now(), now(), now() + i * interval '1s'

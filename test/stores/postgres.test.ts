@@ -35,12 +35,13 @@ import {
   clients,
   columnOf,
   opened,
-  releasePools,
+  releaseShared,
+  tableIn,
 } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
-afterAll(releasePools)
+afterAll(releaseShared)
 
 /** Fifty requests for one key by two processes, of which as many as there are connections start at the same moment. */
 async function atOnce(
@@ -63,10 +64,9 @@ async function atOnce(
   return Promise.all(asked)
 }
 
-async function effects({ schema, pool }: Bench): Promise<{ table: string; list: () => Promise<unknown[]> }> {
-  const table = `${quoteName(schema)}.effects`
-  await administrate(`CREATE TABLE ${table} (effect text UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
-  return { table, list: () => run(pool, `SELECT effect FROM ${table} ORDER BY effect`) }
+async function effects(subject: Bench): Promise<{ table: string; list: () => Promise<unknown[]> }> {
+  const table = await tableIn(subject, 'effect text UNIQUE DEFERRABLE INITIALLY DEFERRED')
+  return { table, list: () => run(subject.pool, `SELECT effect FROM ${table} ORDER BY effect`) }
 }
 
 describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ connect }) => {
@@ -160,7 +160,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   })
 
   test('refuses tables of a later version, and of somebody else', async () => {
-    const subject = await bench(connect)
+    const subject = await bench(connect, { ownSchema: true })
     const schema = quoteName(subject.schema)
     await administrate(`UPDATE ${schema}.holdfast_schema SET version = 3`)
     await expect(subject.store.migrate()).rejects.toThrow('have version 3, this package knows 2')
@@ -184,7 +184,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     'UPDATE KEYS SET owner = NULL',
     'UPDATE KEYS SET lease_until = NULL',
   ])('refuses a row that it never wrote: %s', async (sql) => {
-    const subject = await bench(connect)
+    const subject = await bench(connect, { ownSchema: true })
     await subject.store.acquire(ask())
     await expect(columnOf(subject, sql)).rejects.toThrow(/constraint/)
     await columnOf(subject, 'ALTER TABLE KEYS DROP CONSTRAINT holdfast_keys_state_check')
@@ -252,12 +252,12 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   test('tells who was overtaken in a transaction what its successor has recorded', async () => {
     const { pool, schema } = await bench(connect)
     const store = postgresStore({ pool, schema })
-    await administrate(`CREATE TABLE ${quoteName(schema)}.orders (run int)`)
+    const orders = await tableIn({ schema }, 'run int')
     let runs = 0
     const handler = idempotency({ store, transactional: true, leaseMs: 500 })((request) =>
       idempotencyOf(request).transaction(async (client) => {
         const order = ++runs
-        await run(client, `INSERT INTO ${quoteName(schema)}.orders VALUES (${order})`)
+        await run(client, `INSERT INTO ${orders} VALUES (${order})`)
         // Postgres ends what has been idle for a lease.
         if (order === 1) await new Promise((resolve) => setTimeout(resolve, 1500))
         return new Response(`order ${order}`)
@@ -271,7 +271,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     await expect.poll(() => runs, { interval: 5 }).toBe(1)
     await expect.poll(send, { interval: 20 }).toBe('order 2')
     expect(await first).toBe('order 2')
-    expect(await run(pool, `SELECT run FROM ${quoteName(schema)}.orders`)).toEqual([2])
+    expect(await run(pool, `SELECT run FROM ${orders}`)).toEqual([2])
   })
 
   test('finds a key busy whose owner has a transaction open, without waiting for it, whatever its lease', async () => {
