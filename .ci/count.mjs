@@ -5,12 +5,12 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 
-const [file, status] = process.argv.slice(2)
-if (!existsSync(String(file))) {
+const [file = '', status] = process.argv.slice(2)
+if (!existsSync(file)) {
   console.error(`The tests ended with ${status} before they could report`)
   process.exit(1)
 }
-const report = JSON.parse(readFileSync(String(file), 'utf8'))
+const report = JSON.parse(readFileSync(file, 'utf8'))
 const results = report.testResults.flatMap(({ name, assertionResults }) =>
   assertionResults.map((test) => ({ name: `${name}: ${test.fullName}`, status: test.status })),
 )

@@ -14,6 +14,7 @@ import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import {
   administrate,
+  CONNECTIONS,
   connectPg,
   connectPostgresJs,
   pgPool,
@@ -58,7 +59,7 @@ async function atOnce(
     (index % 2 ? second : first.store).acquire(ask(overrides)),
   )
   const waiting = `SELECT count(*)::int FROM pg_locks WHERE relation = '${table}'::regclass AND NOT granted`
-  await expect.poll(() => administrate(waiting)).toEqual([20])
+  await expect.poll(() => administrate(waiting)).toEqual([2 * CONNECTIONS])
   await holder.query('COMMIT')
   await holder.end()
   return Promise.all(asked)

@@ -100,18 +100,31 @@ const sessionOptions = (settings: PoolSettings): string =>
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', String.raw`\ `)}`)
     .join(' ')
 
-export async function connectPg(settings: PoolSettings = {}, max = 10): Promise<PostgresConnection> {
+/** In a pool: enough to meet at one key, and few, since each costs the server a process. */
+export const CONNECTIONS = 5
+
+export async function connectPg(
+  settings: PoolSettings = {},
+  max: number = CONNECTIONS,
+): Promise<PostgresConnection> {
   const pool = pgPool(await postgresUrl(), settings, max)
   return { pool, end: () => pool.end() }
 }
 
-export function pgPool(connectionString: string, settings: PoolSettings = {}, max = 10): pg.Pool {
+export function pgPool(
+  connectionString: string,
+  settings: PoolSettings = {},
+  max: number = CONNECTIONS,
+): pg.Pool {
   const pool = new pg.Pool({ connectionString, options: sessionOptions(settings), max })
   pool.on('error', () => {})
   return pool
 }
 
-export async function connectPostgresJs(settings: PoolSettings = {}, max = 10): Promise<PostgresConnection> {
+export async function connectPostgresJs(
+  settings: PoolSettings = {},
+  max: number = CONNECTIONS,
+): Promise<PostgresConnection> {
   const sql = postgres(await postgresUrl(), {
     connection: { ...HASTY, ...settings },
     max,
@@ -170,6 +183,9 @@ export async function run(client: unknown, sql: string): Promise<unknown[]> {
 }
 
 /** Opens all connections of a pool, so that what is asked at once arrives at once. */
-export async function warm({ pool }: Pick<PostgresConnection, 'pool'>, connections = 10): Promise<void> {
+export async function warm(
+  { pool }: Pick<PostgresConnection, 'pool'>,
+  connections: number = CONNECTIONS,
+): Promise<void> {
   await Promise.all(Array.from({ length: connections }, () => run(pool, 'SELECT pg_sleep(0.1)')))
 }
