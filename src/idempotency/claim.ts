@@ -1,8 +1,10 @@
+import type { Timer } from '../clock.ts'
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
 import type { Settings } from './options.ts'
 import { bounded, persistently } from './patience.ts'
 import { CorruptRecordError } from './record.ts'
 import { isSealed } from './sealed.ts'
+import { endInTime, workInTime } from './transaction-time.ts'
 import { undoAcquire } from './undo.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
@@ -113,6 +115,20 @@ export class Claim {
 
   begin(): Promise<StoreTransaction | 'stale'> {
     return beginTransaction(this.#settings, this.#request)
+  }
+
+  /** See `workInTime`. */
+  workIn<T>(
+    transaction: StoreTransaction,
+    fn: (client: unknown) => Promise<T>,
+    late: (cause: Error) => Error,
+  ): Promise<T> {
+    return workInTime(this.#settings, transaction, fn, late)
+  }
+
+  /** See `endInTime`. */
+  endInTime(transaction: StoreTransaction, late: (cause: Error) => void): Timer {
+    return endInTime(this.#settings, transaction, late)
   }
 
   /** Bounded in time, and never again: for what another attempt would not repeat. */

@@ -10,8 +10,8 @@ export interface Idempotency {
    */
   readonly fence: number
   /**
-   * Aborts when the key was taken over by another request, or the database has ended the transaction: what this one
-   * does no longer counts.
+   * Aborts when the key was taken over by another request, the database has ended the transaction, or that took longer
+   * than `transactionTimeoutMs`: what this one does no longer counts.
    */
   readonly signal: AbortSignal
   /** To be called before the first effect: from here on every ending is saved, and nothing runs the handler again. */
@@ -25,8 +25,12 @@ export interface Idempotency {
    * Without a key there is nothing to record, and it commits when `fn` has resolved. A response that was made inside
    * waits for that; where the commit fails it is taken back, and this rejects with the store's error.
    *
+   * `fn` may take `transactionTimeoutMs`. Then nothing of it is committed, and this rejects; it is rolled back as soon as
+   * `fn` has ended.
+   *
    * @param fn - gets the store's client: for `sqliteStore` a `SqliteDatabase`.
-   * @throws what `fn` throws; a `TypeError` when the store has no transactions; an error when the key was lost.
+   * @throws what `fn` throws; a `TypeError` when the store has no transactions; a
+   * `TransactionLostError` when the key was lost, or the time is over.
    */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- inferred from how the caller annotates `client`
   transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T>

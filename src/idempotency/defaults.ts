@@ -17,6 +17,8 @@ export const SERVER_DEFAULTS = {
   maxKeysPerScope: 100_000,
   /** The longest a request waits for the store, each time it needs it. */
   storeTimeoutMs: 2000,
+  /** How long the function of a transaction may take, and then the response. */
+  transactionTimeoutMs: 60_000,
   /** What a duplicate does while the first request runs, unless it says `Prefer: wait`. */
   inFlight: 'reject',
   fingerprint: 'bytes',

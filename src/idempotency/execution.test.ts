@@ -7,6 +7,7 @@ import type { IdempotencyEvent } from './events.ts'
 import { Execution } from './execution.ts'
 import { resolveOptions, type IdempotencyOptions } from './options.ts'
 import type { IdempotencyStore, StoreTransaction } from './store.ts'
+import { TransactionLostError } from './transaction.ts'
 
 const LEASE_MS = 300
 const record = { scope: 's', key: 'k', fingerprint: 'f' }
@@ -124,6 +125,78 @@ describe('an execution', () => {
     subject.change({ release: (lease) => subject.inner.release(lease) })
     await clock.advance(2000)
     expect((await claim().acquire()).type).toBe('acquired')
+  })
+
+  test('whose transaction never ends is told so in time, commits nothing, and undoes it once it has ended', async () => {
+    const log: string[] = []
+    const begin = transactions({
+      complete: async () => (log.push('complete'), 'completed'),
+      rollback: async () => void log.push('rollback'),
+    })
+    const options = { transactional: true, transactionTimeoutMs: 700 }
+    const { clock, claim, events, execution } = await run({ begin }, options)
+    const { signal } = execution
+    let end = (): void => {}
+    const hanging = new Promise<void>((resolve) => (end = resolve))
+    const transaction = execution.transaction(() => hanging).catch((error: unknown) => error)
+    await clock.advance(699)
+    expect(signal.aborted).toBe(false)
+    await clock.advance(1)
+    const error = await transaction
+    expect(error).toBeInstanceOf(TransactionLostError)
+    expect(error).toMatchObject({ cause: { message: 'the transaction was open for more than 700 ms' } })
+    expect(signal.reason).toMatchObject({ cause: { name: 'TransactionTimeoutError' } })
+    expect(await execution.fail(error)).toMatchObject({ type: 'other', answer: { status: 503 } })
+    expect(events).toEqual(['lease-lost', 'released'])
+    // What it does after a rollback would be done outside of any transaction.
+    expect(log).toEqual([])
+    end()
+    await clock.settle()
+    expect(log).toEqual(['rollback'])
+    expect((await claim().acquire()).type).toBe('acquired')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that is given up while its transaction hangs ends in time', async () => {
+    const options = { transactional: true, transactionTimeoutMs: 700 }
+    const { clock, claim, execution } = await run({ begin: transactions({}) }, options)
+    execution.transaction(() => new Promise(() => {})).catch(() => {})
+    await clock.settle()
+    const abandoned = execution.abandon()
+    await clock.advance(700)
+    await abandoned
+    expect((await claim().acquire()).type).toBe('acquired')
+  })
+
+  test('that does not respond to an open transaction has it rolled back in time', async () => {
+    let over = false
+    const begin = transactions({
+      complete: async () => (over ? away() : 'completed'),
+      rollback: async () => void (over = true),
+    })
+    const options = { transactional: true, transactionTimeoutMs: 700 }
+    const { clock, events, execution } = await run({ begin }, options)
+    const { signal } = execution
+    await execution.transaction(() => undefined)
+    await clock.advance(699)
+    expect([over, signal.aborted]).toEqual([false, false])
+    await clock.advance(1)
+    expect([over, signal.aborted]).toEqual([true, true])
+    expect(await execution.respond(made)).toMatchObject({ type: 'other', answer: { status: 503 } })
+    expect(events).not.toContain('completed')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that responds to an open transaction in time leaves no timer behind', async () => {
+    for (const changes of [{}, { complete: away }]) {
+      const begin = transactions(changes)
+      const { clock, execution } = await run({ begin }, { transactional: true })
+      await execution.transaction(() => undefined)
+      const verdict = execution.respond(made)
+      await clock.settle()
+      await verdict
+      expect(clock.pending).toBe(0)
+    }
   })
 
   test('that was given up gets no transaction, which would stay open, and no heartbeat', async () => {

@@ -23,6 +23,7 @@ describe('options', () => {
       maxResponseBytes: 1_048_576,
       maxKeysPerScope: 100_000,
       storeTimeoutMs: 2000,
+      transactionTimeoutMs: 60_000,
       inFlight: 'reject',
       maxWaitersPerKey: 100,
     }
@@ -63,6 +64,7 @@ describe('options', () => {
     [{ maxResponseBytes: NaN }, 'idempotency: maxResponseBytes should be an integer >= 0, got NaN'],
     [{ maxKeysPerScope: 0 }, 'idempotency: maxKeysPerScope should be an integer >= 1, got 0'],
     [{ storeTimeoutMs: 0 }, 'idempotency: storeTimeoutMs should be a number > 0, got 0'],
+    [{ transactionTimeoutMs: -1 }, 'idempotency: transactionTimeoutMs should be a number > 0, got -1'],
     [{ scope: 'me' }, 'idempotency: scope should be a function, got "me"'],
     [{ release: true }, 'idempotency: release should be a function, got true'],
     [{ onEvent: {} }, 'idempotency: onEvent should be a function, got an object with no keys'],

@@ -58,6 +58,11 @@ export interface IdempotencyOptions<Req = Request> {
   /** How long a request waits for the store, in ms, each time it needs it (503). Default 2000. */
   storeTimeoutMs?: number
   /**
+   * How long `fn` of `transaction(fn)` may take, in ms, and how long the response may take after it. Then nothing is
+   * committed, `transaction` rejects with a `TransactionLostError`, and the signal aborts. Default 60,000.
+   */
+  transactionTimeoutMs?: number
+  /**
    * What a duplicate does while the first request runs: `'reject'` is 409 at once, `'wait'` waits for its response, for
    * `leaseMs` at most. A client that says `Prefer: wait=n` is obeyed in both, for `leaseMs` at most. Default `'reject'`.
    */
@@ -99,6 +104,7 @@ export interface Settings {
   readonly maxResponseBytes: number
   readonly maxKeysPerScope: number
   readonly storeTimeoutMs: number
+  readonly transactionTimeoutMs: number
   readonly inFlight: 'reject' | 'wait'
   readonly maxWaitersPerKey: number
   readonly release: ReleaseRule | undefined
@@ -124,6 +130,7 @@ const KNOWN = [
   'maxResponseBytes',
   'maxKeysPerScope',
   'storeTimeoutMs',
+  'transactionTimeoutMs',
   'inFlight',
   'fingerprint',
   'encrypt',
@@ -152,6 +159,7 @@ export function resolveOptions<Req>(options: IdempotencyOptions<Req>): Settings 
     maxResponseBytes: options.maxResponseBytes ?? SERVER_DEFAULTS.maxResponseBytes,
     maxKeysPerScope: options.maxKeysPerScope ?? SERVER_DEFAULTS.maxKeysPerScope,
     storeTimeoutMs: options.storeTimeoutMs ?? SERVER_DEFAULTS.storeTimeoutMs,
+    transactionTimeoutMs: options.transactionTimeoutMs ?? SERVER_DEFAULTS.transactionTimeoutMs,
     inFlight: options.inFlight ?? SERVER_DEFAULTS.inFlight,
     maxWaitersPerKey: options.maxWaitersPerKey ?? SERVER_DEFAULTS.maxWaitersPerKey,
     release: options.release,
@@ -170,7 +178,7 @@ function check<Req>(options: IdempotencyOptions<Req>): void {
   checkStore(options.store, options.transactional ?? false)
   for (const name of ['scope', 'release', 'onEvent', 'randomUUID'] as const)
     given(options, name, checkFunction)
-  given(options, 'storeTimeoutMs', checkPositive)
+  for (const name of ['storeTimeoutMs', 'transactionTimeoutMs'] as const) given(options, name, checkPositive)
   for (const name of ['ttlMs', 'leaseMs'] as const) given(options, name, checkWholeMs)
   for (const name of ['maxBodyBytes', 'maxResponseBytes'] as const) given(options, name, checkInteger)
   given(options, 'maxKeysPerScope', (name, value) => checkInteger(name, value, 1))

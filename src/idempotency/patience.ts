@@ -13,9 +13,14 @@ const FIRST_WAIT_MS = 20
 const LONGEST_WAIT_MS = 250
 
 /** Settles as `work()` does, but within `timeoutMs`; what comes later is dropped. */
-export function bounded<T>(clock: Clock, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+export function bounded<T>(
+  clock: Clock,
+  timeoutMs: number,
+  work: () => Promise<T>,
+  late: () => Error = () => new StoreTimeoutError(timeoutMs),
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const timer = clock.schedule(() => reject(new StoreTimeoutError(timeoutMs)), timeoutMs)
+    const timer = clock.schedule(() => reject(late()), timeoutMs)
     const ended = (): void => timer.cancel()
     // Inside a promise chain, so that a synchronous throw is a rejection as well.
     Promise.resolve().then(work).then(resolve, reject).finally(ended)

@@ -1,9 +1,10 @@
+import type { Timer } from '../clock.ts'
 import type { Claim } from './claim.ts'
 import type { StoreTransaction } from './store.ts'
 
 /**
- * The transaction could not be begun or committed, the database ended it, or the key was taken over: what the handler did there did not
- * happen. The response is taken care of; a handler has nothing to do but to stop.
+ * The transaction could not be begun or committed, the database ended it, it took longer than `transactionTimeoutMs`, or
+ * the key was taken over: what the handler did there did not happen. The response is taken care of; a handler has nothing to do but to stop.
  */
 export class TransactionLostError extends Error {
   override readonly name = 'TransactionLostError'
@@ -27,9 +28,11 @@ export class TransactionRun {
   readonly #claim: Claim
   readonly #onLost: (reason: unknown) => void
   #transaction: StoreTransaction | undefined
+  /** While it is open. */
+  #expiry: Timer | undefined
   #end: () => void = () => {}
 
-  /** @param onLost - hears that the database has ended the transaction, while the handler relied on it */
+  /** @param onLost - hears that the transaction is lost, while the handler relied on it */
   constructor(claim: Claim, onLost: (reason: unknown) => void) {
     this.#claim = claim
     this.#onLost = onLost
@@ -44,8 +47,9 @@ export class TransactionRun {
       if (transaction === 'stale') throw new TransactionLostError()
       this.#transaction = transaction
       void transaction.lost?.then(this.#onLost)
-      const value = await fn(transaction.client)
+      const value = await this.#claim.workIn(transaction, fn, (cause) => this.#expire(cause))
       this.state = 'open'
+      this.#expiry = this.#claim.endInTime(transaction, this.#onLost)
       return value
     } catch (error) {
       this.error = error
@@ -54,6 +58,13 @@ export class TransactionRun {
     } finally {
       this.#end()
     }
+  }
+
+  /** Whatever `fn` still does, nothing of it will be committed. */
+  #expire(cause: Error): Error {
+    this.state = 'rolled-back'
+    this.#onLost(cause)
+    return new TransactionLostError({ cause })
   }
 
   async #begin(): Promise<StoreTransaction | 'stale'> {
@@ -71,12 +82,14 @@ export class TransactionRun {
   async complete(record: Uint8Array): Promise<'completed' | 'stale'> {
     const transaction = this.#transaction
     if (transaction === undefined) throw new TransactionLostError()
+    this.#expiry?.cancel()
     const result = await this.#claim.once(() => transaction.complete(record))
     this.state = result === 'completed' ? 'committed' : 'rolled-back'
     return result
   }
 
   async rollback(): Promise<void> {
+    this.#expiry?.cancel()
     if (this.state !== 'running' && this.state !== 'open') return
     try {
       await this.#claim.once(async () => this.#transaction?.rollback())

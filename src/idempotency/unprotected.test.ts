@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 import { resolveOptions } from './options.ts'
 import type { IdempotencyStore, StoreTransaction } from './store.ts'
 import { TransactionLostError } from './transaction.ts'
@@ -17,7 +18,9 @@ function setup(broken: Partial<StoreTransaction> = {}, begin?: IdempotencyStore[
   }
   const store: IdempotencyStore = Object.assign(memoryStore(), { begin: begin ?? (async () => transaction) })
   const ids = ['first id', 'second id']
-  const context = new Unprotected(resolveOptions({ store, randomUUID: () => ids.shift() ?? 'third id' }))
+  const clock = virtualClock()
+  const randomUUID = (): string => ids.shift() ?? 'third id'
+  const context = new Unprotected(resolveOptions({ store, clock, randomUUID }))
   let holds = 0
   context.holdWith(() => {
     const number = ++holds
@@ -26,7 +29,7 @@ function setup(broken: Partial<StoreTransaction> = {}, begin?: IdempotencyStore[
       discard: () => void log.push(`discard ${number}`),
     }
   })
-  return { context, log }
+  return { clock, context, log }
 }
 
 function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
@@ -125,6 +128,32 @@ describe('a request without a key', () => {
     const { context } = setup({ commit: () => Promise.reject(new Error('the commit failed')) })
     await context.transaction(() => undefined).catch(() => {})
     await expect(context.committed(undefined)).resolves.toBeUndefined()
+  })
+
+  test('waits no longer for a commit, or for a rollback after it, than for any other answer of the store', async () => {
+    const never = () => new Promise<void>(() => {})
+    const { clock, context, log } = setup({ commit: never, rollback: never })
+    const failure = context.transaction(() => 1).catch((error: unknown) => error)
+    await clock.advance(2000)
+    expect(log).toEqual([])
+    await clock.advance(2000)
+    expect(await failure).toMatchObject({ message: 'the store did not answer within 2000 ms' })
+    expect(log).toEqual(['discard 1', 'release 1'])
+  })
+
+  test('whose transaction never ends is told so in time, and it is rolled back once it has ended', async () => {
+    const { opened, open } = gate()
+    const { clock, context, log } = setup()
+    const { signal } = context
+    const failure = context.transaction(() => opened).catch((error: unknown) => error)
+    await clock.advance(60_000)
+    expect(await failure).toBeInstanceOf(TransactionLostError)
+    expect(signal.reason).toBe(await failure)
+    expect(log).toEqual(['discard 1', 'release 1'])
+    open()
+    await clock.settle()
+    expect(log).toEqual(['discard 1', 'release 1', 'rollback'])
+    expect(clock.pending).toBe(0)
   })
 
   test('can not have a stale transaction', async () => {

@@ -3,7 +3,9 @@ import { beginTransaction } from './claim.ts'
 import type { Idempotency } from './context.ts'
 import type { Settings } from './options.ts'
 import { downstreamKeyFrom } from './downstream-key.ts'
+import { bounded } from './patience.ts'
 import { TransactionLostError } from './transaction.ts'
+import { workInTime } from './transaction-time.ts'
 
 /** A response that does not leave, although the handler has sent it. */
 export interface HeldResponse {
@@ -86,16 +88,27 @@ export class Unprotected implements Idempotency {
   async #perform<T>(fn: (client: unknown) => T | Promise<T>): Promise<T> {
     const transaction = await beginTransaction(this.#settings, undefined)
     if (transaction === 'stale') throw new TypeError('a transaction without a lease can not be stale')
-    void transaction.lost?.then((cause) => this.#scope.abort(new TransactionLostError({ cause }), 'timeout'))
+    const { clock, storeTimeoutMs } = this.#settings
+    const inTime = (work: () => Promise<void>): Promise<void> => bounded(clock, storeTimeoutMs, work)
+    const lost = (cause: unknown): Error => {
+      const error = new TransactionLostError({ cause })
+      this.#scope.abort(error, 'timeout')
+      return error
+    }
+    void transaction.lost?.then(lost)
     let value: T | undefined
+    let expired = false
     try {
-      value = await fn(transaction.client)
-      await transaction.commit()
+      value = await workInTime(this.#settings, transaction, fn, (cause) => {
+        expired = true
+        return lost(cause)
+      })
+      await inTime(() => transaction.commit())
       return value
     } catch (error) {
       this.#lost = { value, error }
       // The error that led here is the one to be seen.
-      await transaction.rollback().catch(() => {})
+      if (!expired) await inTime(() => transaction.rollback()).catch(() => {})
       throw error
     }
   }

@@ -2,8 +2,8 @@ import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
-import type { Claim } from './claim.ts'
-import type { Settings } from './options.ts'
+import { Claim } from './claim.ts'
+import { resolveOptions, type Settings } from './options.ts'
 import { WaitingRooms } from './waiting.ts'
 import {
   idempotency,
@@ -305,5 +305,41 @@ describe('on workers, where no request may call back into another one', () => {
     expect(told.map((atMs) => atMs - sinceMs)).toEqual([90, 90])
     expect(await Promise.all(waiting)).toEqual(['first', 'first'])
     expect(clock.pending).toBe(0)
+  })
+
+  test('a request that has ended keeps its place for no longer than it would have waited', async () => {
+    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
+    const clock = virtualClock()
+    let ended = true
+    const store = memoryStore({ clock })
+    const settings = resolveOptions({
+      store,
+      maxWaitersPerKey: 1,
+      clock: {
+        now: () => clock.now(),
+        wallNow: () => clock.wallNow(),
+        // What has ended has no timers.
+        schedule: (...timer) => (ended ? { cancel() {} } : clock.schedule(...timer)),
+      },
+    })
+    const claims = [0, 1, 2, 3].map(
+      () =>
+        new Claim(
+          settings,
+          { method: 'POST', path: '/', key: 'k' },
+          { scope: 's', key: 'k', fingerprint: 'f' },
+        ),
+    )
+    const [owner, gone, refused, next] = claims as [Claim, Claim, Claim, Claim]
+    const rooms = new WaitingRooms(settings)
+    void owner.acquire()
+    void rooms.wait(gone, 1000, undefined)
+    ended = false
+    await clock.advance(999)
+    expect(await rooms.wait(refused, 1000, undefined)).toEqual({ type: 'crowded' })
+    await clock.advance(1)
+    const waiting = rooms.wait(next, 1000, undefined)
+    await clock.advance(1000)
+    expect(await waiting).toEqual({ type: 'timed-out' })
   })
 })

@@ -37,6 +37,7 @@ export class WaitingRooms {
   /** Waits for the key of `claim` for `waitMs` at most. */
   async wait(claim: Claim, waitMs: number, whenGone: WhenGone | undefined): Promise<Waited> {
     const room: Room = this.#rooms.get(claim.fingerprint) ?? new Set()
+    if (onWorkers()) this.#clear(room)
     if (room.size >= this.#settings.maxWaitersPerKey) return { type: 'crowded' }
     this.#rooms.set(claim.fingerprint, room)
     const waiter = new Waiter(this.#settings, room, waitMs)
@@ -46,7 +47,21 @@ export class WaitingRooms {
     } finally {
       forget?.()
       waiter.leave()
-      if (room.size === 0) this.#rooms.delete(claim.fingerprint)
+      if (room.size === 0 && this.#rooms.get(claim.fingerprint) === room)
+        this.#rooms.delete(claim.fingerprint)
+    }
+  }
+
+  /**
+   * Nothing of a request runs any more once that has ended, so nobody else gives its place back. It is free when the wait
+   * would be over; rooms that nobody comes to any more go by and by, in the order in which they were opened.
+   */
+  #clear(entered: Room): void {
+    leaveGone(entered)
+    for (const [fingerprint, room] of this.#rooms) {
+      leaveGone(room)
+      if (room.size > 0) return
+      this.#rooms.delete(fingerprint)
     }
   }
 
@@ -74,8 +89,13 @@ export class WaitingRooms {
   }
 }
 
+function leaveGone(room: Room): void {
+  for (const waiter of room) if (waiter.isOver) room.delete(waiter)
+}
+
 class Waiter {
   readonly #settings: Settings
+  readonly #untilMs: number
   readonly #room: Room
   readonly #deadline: Timer
   #poll: Timer | undefined
@@ -88,7 +108,12 @@ class Waiter {
     this.#settings = settings
     this.#room = room
     room.add(this)
+    this.#untilMs = settings.clock.now() + waitMs
     this.#deadline = settings.clock.schedule(() => this.end('timed-out'), waitMs, { keepAlive: true })
+  }
+
+  get isOver(): boolean {
+    return this.#settings.clock.now() >= this.#untilMs
   }
 
   async next(): Promise<Wake | 'gone' | 'timed-out'> {
