@@ -16,6 +16,8 @@ export const DEFAULTS = {
     maxBufferBytes: 1_048_576,
     statuses: ['5xx', 408, 425, 429],
     methods: ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'POST', 'PATCH'],
+    /** Whether a download that breaks goes on where it broke. */
+    resumeBody: false,
   },
   circuitBreaker: {
     windowMs: 30_000,

@@ -103,6 +103,13 @@ interface BodyNotReplayable {
   readonly type: 'body-not-replayable'
   readonly reason: 'stream' | 'too-large'
 }
+interface Resume {
+  readonly type: 'resume'
+  /** Whose response the body goes on with. */
+  readonly attempt: number
+  /** How much of the body had been read when it broke. */
+  readonly offsetBytes: number
+}
 interface UnconfirmedIdempotency {
   readonly type: 'unconfirmed-idempotency'
   readonly origin: string
@@ -140,6 +147,7 @@ export type HoldfastEvent = (
   | Pace
   | Fallback
   | BodyNotReplayable
+  | Resume
   | UnconfirmedIdempotency
   | CallEnd
 ) & { readonly call?: CallInfo }

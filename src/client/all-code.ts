@@ -3,6 +3,7 @@ import * as parking from '../policies/circuit-breaker/parking.ts'
 import * as bodyIdle from './body-idle.ts'
 import * as coalesce from './coalesce.ts'
 import * as hedge from './hedge.ts'
+import * as resumeBody from './resume-body.ts'
 import { CODE } from './optional-policies.ts'
 
 /** Has all code there at once: where time stands still, nothing can be waited for but time. */
@@ -12,4 +13,5 @@ export function haveAllCode(): void {
   CODE.coalesce.loaded = coalesce
   CODE.hedge.loaded = hedge
   CODE.parking.loaded = parking
+  CODE.resumeBody.loaded = resumeBody
 }

@@ -1,17 +1,17 @@
 import type { Clock } from '../clock.ts'
-import { discard } from '../http/discard.ts'
+import { discard, discardResult } from '../http/discard.ts'
 import type { Described } from '../describe.ts'
 import { compose } from '../pipeline.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { fallbackBy, type FailureInfo } from '../policies/fallback.ts'
 import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
-import { retryBy } from '../policies/retry.ts'
+import { retryBy, type RetryOptions } from '../policies/retry.ts'
 import { timeoutBy } from '../policies/timeout.ts'
 import { orderCheck, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
 import { decide } from './decide.ts'
-import { bodyIdlePolicy, coalescePolicy, waitingGuard } from './optional-policies.ts'
+import { bodyIdlePolicy, coalescePolicy, resumingBodies, waitingGuard } from './optional-policies.ts'
 import type { FetchCircuitBreakerOptions } from './options.ts'
 import type { FallbackSettings, RetrySettings, Settings } from './settings/settings.ts'
 
@@ -47,7 +47,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
     ...optional(settings.fallback, (by) => fallbackPolicy(by)),
     ...optional(settings.cache, (by) => by.policy(clock)),
     ...(settings.coalesce ? [coalescePolicy()] : []),
-    ...optional(totalMs, (ms) => timeoutBy({ totalMs: ms, clock, discard: discardResponse })),
+    ...optional(totalMs, (ms) => timeoutBy({ totalMs: ms, clock, discard: discardResult })),
     ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
     ...optional(settings.retry, (by) => retryPolicy(by, shared)),
     ...(settings.hedge && shared.hedge ? [shared.hedge] : []),
@@ -83,11 +83,8 @@ function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>)
   return value === undefined ? [] : [make(value)]
 }
 
-/** A timeout knows nothing of what it times; here that is always a response. */
-const discardResponse = (response: unknown): void => discard(response as Response)
-
 function retryPolicy(settings: RetrySettings, shared: SharedParts): Policy<Response> {
-  return retryBy<Response>({
+  const rules: RetryOptions<Response> = {
     ...settings,
     shouldRetry: (outcome, context) => decide(outcome, context, shared),
     discard,
@@ -95,11 +92,12 @@ function retryPolicy(settings: RetrySettings, shared: SharedParts): Policy<Respo
     onDelay(delayMs, context) {
       const call = callOf(context)
       shared.onResend(call)
-      call.delaysMs.push(delayMs)
+      call.delaysMs = [...call.delaysMs, delayMs]
     },
     clock: shared.clock,
     random: shared.random,
-  })
+  }
+  return retryBy(rules, settings.resumeBody ? resumingBodies(shared.clock) : undefined)
 }
 
 function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: SharedParts): Policy<Response> {

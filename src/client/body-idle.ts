@@ -16,13 +16,19 @@ export function watchBodies(idleMs: number, clock: Clock): Policy<Response> {
       <T extends Response>(next: Next<T>) =>
       async (context: Context): Promise<T> =>
         // The same response, read through another body.
-        watched(await next(context), context, idleMs, clock) as T,
+        watchUnlessDone(await next(context), context, idleMs, clock) as T,
   }
 }
 
-function watched(response: Response, context: Context, idleMs: number, clock: Clock): Response {
+/** A body that is resumed is watched part by part; what is stored is not waited for. */
+function watchUnlessDone(response: Response, context: Context, idleMs: number, clock: Clock): Response {
+  const { source, isBodyWatched } = callOf(context)
+  return isBodyWatched || source !== 'network' ? response : watchBody(response, context, idleMs, clock)
+}
+
+/** Watches one response. */
+export function watchBody(response: Response, context: Context, idleMs: number, clock: Clock): Response {
   const call = callOf(context)
-  if (call.source !== 'network') return response
   const scope = call.scopeOf(response)
   const relayed = relay(response, (reader) =>
     readWithin(reader, idleMs, clock, (error) => {

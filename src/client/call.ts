@@ -61,7 +61,9 @@ export class FetchCall implements CacheableCall {
   underWay = 0
   /** Whether it was told that the request is sent again. */
   isResent = false
-  readonly delaysMs: number[] = []
+  delaysMs: readonly number[] = []
+  /** A body that is resumed is watched part by part. */
+  isBodyWatched = false
   source: 'network' | 'cache' | 'fallback' = 'network'
   /** Attempts at a write that are on their way, or ended without a definite answer. */
   readonly #unanswered = new Set<Context>()

@@ -63,7 +63,8 @@ const handOut: HandOut<Response> = (outcome, waiting, run) => {
 /** What the run took is what the call took. */
 function credit(call: FetchCall, leader: FetchCall, outcome: Outcome<Response>): void {
   call.attempts = leader.attempts
-  call.delaysMs.push(...leader.delaysMs)
+  call.delaysMs = [...call.delaysMs, ...leader.delaysMs]
+  call.isBodyWatched = leader.isBodyWatched
   call.sentHeaders = leader.sentHeaders
   if (!outcome.ok && leader.isLocal(outcome)) call.local(outcome.error)
 }

@@ -11,6 +11,7 @@ const PARTS: readonly [keyof typeof CODE, FetchOptions][] = [
   ['coalesce', { coalesce: true }],
   ['hedge', { hedge: {} }],
   ['parking', { circuitBreaker: { whenOpen: 'wait' } }],
+  ['resumeBody', { retry: { resumeBody: true } }],
 ]
 
 function forgetAll(): void {

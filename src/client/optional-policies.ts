@@ -7,10 +7,13 @@ import type { BulkheadSettings } from '../policies/bulkhead/settings.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import type * as parking from '../policies/circuit-breaker/parking.ts'
 import type { HedgeSettings } from '../policies/hedge/settings.ts'
+import type { Keep } from '../policies/retry.ts'
 import type { Next, Policy } from '../policy.ts'
 import type * as bodyIdle from './body-idle.ts'
+import { callOf } from './call.ts'
 import type * as coalesce from './coalesce.ts'
 import type * as hedge from './hedge.ts'
+import type * as resumeBody from './resume-body.ts'
 
 /**
  * The code of what is off by default: it is loaded with the first call that needs it. Nothing here is what a call falls
@@ -22,6 +25,7 @@ export const CODE: Code = {
   coalesce: lazy(() => import('./coalesce.ts')),
   hedge: lazy(() => import('./hedge.ts')),
   parking: lazy(() => import('../policies/circuit-breaker/parking.ts')),
+  resumeBody: lazy(() => import('./resume-body.ts')),
 }
 
 interface Code {
@@ -30,6 +34,7 @@ interface Code {
   readonly coalesce: Lazy<typeof coalesce>
   readonly hedge: Lazy<typeof hedge>
   readonly parking: Lazy<typeof parking>
+  readonly resumeBody: Lazy<typeof resumeBody>
 }
 
 export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
@@ -70,6 +75,16 @@ export function waitingGuard(
   return lazyPolicy(guard(store, options), CODE.parking, ({ parkingOf }) =>
     guard(store, options, parkingOf(store)),
   )
+}
+
+/** Keeps downloads going. A response that came is as good without the code. */
+export function resumingBodies(clock: Clock): Keep<Response> {
+  const code = CODE.resumeBody
+  return async (response, context, attempts) => {
+    if (callOf(context).method !== 'GET' || response.status !== 200 || response.body === null) return response
+    const { resumable } = code.loaded ?? (await code.load().catch(() => undefined)) ?? {}
+    return resumable?.(response, context, attempts, clock) ?? response
+  }
 }
 
 /** A policy whose code comes with the first call, which waits for it. */

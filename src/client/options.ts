@@ -42,6 +42,12 @@ export interface FetchRetryOptions extends BackoffOptions {
   statuses?: readonly StatusPattern[]
   /** The methods that may be tried again; POST and PATCH still need a key. Default: all. */
   methods?: readonly string[]
+  /**
+   * Whether the body of a GET that breaks goes on where it broke, by a request for the rest (`Range`, `If-Range`): where
+   * the response has a strong `ETag`, a `Content-Length` and no `Content-Encoding`. Otherwise, and where the rest can't
+   * be had, the body ends with the error that broke it. Default false.
+   */
+  resumeBody?: boolean
   /** Overrules whether to try again; `undefined` leaves it to the rules. A body that is gone is never sent again. */
   shouldRetry?: (input: RetryInput) => boolean | undefined | Promise<boolean | undefined>
 }

@@ -7,3 +7,6 @@ export function discard(response: Response): void {
   if (body === null || body === undefined || body.locked) return
   body.cancel().catch(() => {})
 }
+
+/** The same for a policy that knows nothing of what it lets go; here that is always a response. */
+export const discardResult = (response: unknown): void => discard(response as Response)

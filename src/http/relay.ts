@@ -13,8 +13,10 @@ export interface Provenance {
 /** No response can be constructed with a status outside of these. */
 export const canRebuild = ({ status }: { readonly status: number }): boolean => status >= 200 && status <= 599
 
-/** Makes a constructed response look like the one it stands for. */
+/** Makes a constructed response look like the one it stands for, and its clones too. */
 export function cameFrom(response: Response, provenance: Provenance): Response {
+  const clone = response.clone.bind(response)
+  Object.defineProperty(response, 'clone', { value: () => cameFrom(clone(), provenance), configurable: true })
   for (const name of ['url', 'redirected', 'type'] as const) {
     Object.defineProperty(response, name, { value: provenance[name], configurable: true })
   }

@@ -11,12 +11,14 @@ import {
   settled,
   unwrap,
   type Context,
+  type Failure,
   type Next,
   type Outcome,
   type Policy,
   type OnEvent,
 } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
+import { Scope } from '../signal.ts'
 import { checkFunction, checkInteger, checkOptions, unchecked } from '../validate.ts'
 import { backoff, BACKOFF_RULES, type Backoff, type BackoffOptions } from './backoff.ts'
 
@@ -82,10 +84,30 @@ export function retry<Value = unknown>(options: RetryOptions<Value> = {}): Polic
   return ordered(retryBy(options))
 }
 
-/** The policy of options that were checked. */
-export function retryBy<Value>(options: RetryOptions<Value>): Policy<Value> {
+/** The attempts of a call whose value may turn out to be a failure later: a response whose body breaks. */
+export interface Attempts<T> {
+  /** The number of the newest one. */
+  readonly attempt: number
+  /** Goes on within `context` as if the newest attempt had failed with `error`. */
+  failedLate(error: unknown, context: Context): Promise<T>
+}
+
+/** Makes of a value what the caller gets, and may come back to the attempts that led to it. */
+export type Keep<Value> = (
+  value: Value,
+  context: Context,
+  attempts: Attempts<Value>,
+) => Value | Promise<Value>
+
+/**
+ * The policy of options that were checked.
+ *
+ * @param keep for values that may fail late; each attempt then has a scope of its own, to be broken off by
+ */
+export function retryBy<Value>(options: RetryOptions<Value>, keep?: Keep<Value>): Policy<Value> {
   const settings: Settings<Value> = {
     options,
+    keep,
     maxRetries: options.maxRetries ?? DEFAULTS.retry.maxRetries,
     clock: options.clock ?? systemClock,
     backoff: backoff(options, options.random ?? systemRandom),
@@ -97,25 +119,31 @@ export function retryBy<Value>(options: RetryOptions<Value>): Policy<Value> {
   return {
     name: 'retry',
     settings: { maxRetries: settings.maxRetries, baseDelayMs, factor, maxDelayMs, jitter },
-    wrap:
-      <T extends Value>(next: Next<T>) =>
-      (context: Context) =>
-        new RetryLoop(settings, next, context).run(),
+    wrap<T extends Value>(next: Next<T>): Next<T> {
+      if (keep === undefined) return (context) => new RetryLoop(settings, next, context).run()
+      return async (context) => {
+        const loop = new RetryLoop(settings, next, context)
+        // What is kept of a value stands for it.
+        return (await keep(await loop.run(), context, loop)) as T
+      }
+    },
   }
 }
 
 interface Settings<Value> {
   readonly options: RetryOptions<Value>
+  readonly keep: Keep<Value> | undefined
   readonly maxRetries: number
   readonly clock: Clock
   readonly backoff: Backoff
 }
 
 /** One call's attempts. */
-class RetryLoop<Value, T extends Value> {
+class RetryLoop<Value, T extends Value> implements Attempts<T> {
+  attempt = 0
   readonly #settings: Settings<Value>
   readonly #next: Next<T>
-  readonly #context: Context
+  #context: Context
   #retries = 0
   /** Waits for an answer that is on its way; they count apart, since they cost nothing. */
   #waits = 0
@@ -127,10 +155,16 @@ class RetryLoop<Value, T extends Value> {
     this.#context = context
   }
 
-  async run(): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const context = this.#context.forAttempt(attempt)
-      const outcome = await this.#try(context)
+  failedLate(error: unknown, context: Context): Promise<T> {
+    this.#context = context
+    return this.run({ ok: false, error })
+  }
+
+  async run(late?: Failure): Promise<T> {
+    for (let failure = late; ; failure = undefined) {
+      if (failure === undefined) this.attempt++
+      const context = this.#attemptContext()
+      const outcome = failure ?? (await this.#try(context))
       const decision = await this.#decide(outcome, context)
       if (decision.kind === 'accept') {
         context.budget?.succeeded(this.#retries)
@@ -145,6 +179,12 @@ class RetryLoop<Value, T extends Value> {
       this.#tell(outcome, context, { type: 'retry', delayMs: plan })
       await this.#wait(outcome, context, plan)
     }
+  }
+
+  #attemptContext(): Context {
+    const context = this.#context.forAttempt(this.attempt)
+    if (this.#settings.keep === undefined) return context
+    return context.within(new Scope(context.scope), context.deadline)
   }
 
   async #try(context: Context): Promise<Outcome<T>> {

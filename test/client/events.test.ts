@@ -378,6 +378,14 @@ describe('error codes: all of them are seen', () => {
       await clock.advance(5)
       return text
     },
+    async ERR_BODY_LENGTH() {
+      const headers = { etag: '"v1"', 'content-length': '9' }
+      const fetch = createFetch({
+        retry: { resumeBody: true, maxRetries: 0 },
+        fetch: async () => new Response('short', { headers }),
+      })
+      return (await fetch('http://x.test/')).text()
+    },
     async ERR_BULKHEAD_FULL() {
       const never = (): Promise<never> => new Promise(() => {})
       const fetch = createFetch({

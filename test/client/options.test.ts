@@ -40,6 +40,7 @@ const NUMBERS: readonly [string, string, readonly unknown[]][] = [
   ['retry', 'maxBufferBytes', [-1, 0.5, NaN, Infinity, '1', null]],
   ['retry', 'statuses', ['5xx', 503, null, {}]],
   ['retry', 'methods', ['GET', [5], null, {}]],
+  ['retry', 'resumeBody', [1, 'true', null]],
   ['retry', 'shouldRetry', ['yes', true, null, {}]],
   ['circuitBreaker', 'windowMs', [0, -1, NaN, Infinity, '1', null]],
   ['circuitBreaker', 'failureRate', [0, -1, 1.1, NaN, '0.5', null]],

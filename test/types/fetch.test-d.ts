@@ -39,6 +39,14 @@ createFetch({ retries: { maxRetries: 3 } })
 // @ts-expect-error Milliseconds, not words.
 createFetch({ timeout: { totalMs: '5s' } })
 
+// A download that breaks can go on, for all calls or for one.
+createFetch({ retry: { resumeBody: true } })
+use(resilient('https://api.example.com', { holdfast: { retry: { resumeBody: true } } }))
+// @ts-expect-error On or off.
+createFetch({ retry: { resumeBody: 'strong' } })
+// @ts-expect-error The policy around any function knows nothing of bodies.
+retry({ resumeBody: true })
+
 // Every part can be switched off.
 createFetch({ retry: false, circuitBreaker: false, idempotency: false, timeout: false, retryBudget: false })
 createFetch({ fetch: globalThis.fetch })
@@ -65,6 +73,7 @@ use(codeOf)
 // Events are one union, told apart by `type`.
 function describe(event: HoldfastEvent): string {
   if (event.type === 'retry') return `${event.delayMs} ms`
+  if (event.type === 'resume') use(event.attempt satisfies number, event.offsetBytes satisfies number)
   // @ts-expect-error Only a retry has a delay.
   use(event.delayMs)
   return event.type

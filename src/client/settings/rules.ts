@@ -84,6 +84,7 @@ export const RULES: Rules<FetchOptions> = {
     maxBufferBytes: checkInteger,
     statuses: checkStatuses,
     methods: checkMethods,
+    resumeBody: (name, value) => checkOneOf(name, value, [true, false]),
     shouldRetry: checkFunction,
   }),
   circuitBreaker: part({ ...BREAKER_RULES, key: checkKeyOption, isFailure: checkFunction }),
