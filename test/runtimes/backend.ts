@@ -1,4 +1,5 @@
 import { faultServer, type Fault, type FaultServer, type ReceivedRequest } from '../../src/testing/index.ts'
+import { resource } from '../client/support/resource.ts'
 import type { Arrived } from './cases/case.ts'
 import type { ApiOrder } from './world.ts'
 
@@ -25,6 +26,7 @@ export async function startBackend({ pages = {} }: BackendOptions = {}): Promise
         return answer({ id })
       }
       if (pathname.startsWith('/control/')) return answer(arrivedAt(server.requests, pathname.slice(9)))
+      if (pathname.endsWith('/file')) return resource('{"ok":true}', '"v1"', EVERYWHERE)(request)
       const { allowHeaders } = apis.get(idOf(pathname)) ?? {}
       if (request.method !== 'OPTIONS') return answer({ ok: true })
       return new Response(null, { status: 204, headers: preflight(allowHeaders) })

@@ -8,8 +8,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { interceptor } from '../../../src/adapters/undici/index.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { createFetch, outcomeOf } from '../../../src/index.ts'
-import { endless, hang, noBackoff, reset, status, times, truncate } from '../../../src/testing/index.ts'
+import { endless, hang, noBackoff, ok, reset, status, times, truncate } from '../../../src/testing/index.ts'
 import { testClock } from '../../client/support/clock.ts'
+import { resource } from '../../client/support/resource.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf, until } from '../../client/support/wait.ts'
 import { listening } from '../../support/listening.ts'
@@ -197,14 +198,15 @@ describe.each(versions)('$name', ({ undici }) => {
     test('passes on trailers', async () => {
       let requests = 0
       const server = createServer((_request, response) => {
-        response.writeHead(++requests === 1 ? 503 : 200, { trailer: 'x-sum' })
+        response.writeHead(++requests === 1 ? 503 : 200, { trailer: 'x-sum', etag: '"v1"' })
         response.write('body')
         response.addTrailers({ 'x-sum': `${requests}` })
         response.end()
       })
       const { port } = (await listening(server)).address() as AddressInfo
       onTestFinished(() => void server.close())
-      const { dispatcher } = await bench(undici, {})
+      // What could not be resumed passes untouched.
+      const { dispatcher } = await bench(undici, {}, { retry: { resumeBody: true } })
       const answer = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
       expect(await answer.body.text()).toBe('body')
       expect(answer.trailers).toEqual({ 'x-sum': '2' })
@@ -290,6 +292,61 @@ describe.each(versions)('$name', ({ undici }) => {
       const { body } = await undici.request(api.url, { dispatcher })
       expect(((await failureOf(body.text())) as { code: string }).code).toMatch(/UND_ERR_SOCKET|ECONNRESET/)
       expect(api.requests).toHaveLength(1)
+    })
+
+    test('whose body breaks goes on where it broke, with resumeBody', async () => {
+      const faults = [truncate({ afterBytes: 5 }), truncate({ afterBytes: 2 }), ok()]
+      const server = {
+        faults: [...faults, ...faults],
+        handler: resource('0123456789', '"v1"', { 'x-own': 'kept' }),
+      }
+      const { api, dispatcher, events } = await bench(undici, server, { retry: { resumeBody: true } })
+      const { statusCode, headers, body } = await undici.request(api.url, { dispatcher })
+      expect([statusCode, headers['content-length'], headers['x-own']]).toEqual([200, '10', 'kept'])
+      expect(await body.text()).toBe('0123456789')
+      const answer = await undici.fetch(api.url, { dispatcher })
+      expect([answer.status, await answer.text()]).toEqual([200, '0123456789'])
+      const offsets = events.flatMap((event) => (event.type === 'resume' ? [event.offsetBytes] : []))
+      const [first, second, third, fourth] = offsets.map((offset) => `bytes=${offset}-`)
+      expect(api.requests.map(({ headers: { range } }) => range)).toEqual([
+        undefined,
+        first,
+        second,
+        undefined,
+        third,
+        fourth,
+      ])
+    })
+
+    test('whose body breaks and has changed since is an error for its reader, with resumeBody', async () => {
+      let version = 0
+      const { api, dispatcher } = await bench(
+        undici,
+        {
+          faults: [truncate({ afterBytes: 5 })],
+          handler: (request) => resource('0123456789', `"v${++version}"`)(request),
+        },
+        { retry: { resumeBody: true } },
+      )
+      const { body } = await undici.request(api.url, { dispatcher })
+      expect(((await failureOf(body.text())) as { code: string }).code).toMatch(/UND_ERR_SOCKET|ECONNRESET/)
+      expect(api.requests).toHaveLength(2)
+    })
+
+    test('whose reader leaves while the rest is asked for ends there, with resumeBody', async () => {
+      const { api, dispatcher } = await bench(
+        undici,
+        { faults: [truncate({ afterBytes: 5 }), hang()], handler: resource('0123456789') },
+        { retry: { resumeBody: true } },
+      )
+      const controller = new AbortController()
+      const { body } = await undici.request(api.url, { dispatcher, signal: controller.signal })
+      const text = failureOf(body.text())
+      await until(() => api.requests.length === 2)
+      const reason = new Error('enough')
+      controller.abort(reason)
+      expect(await text).toBe(reason)
+      await until(() => api.requests[1]?.outcome === 'cut')
     })
 
     test('that a rule of the caller reads is told whole nevertheless', async () => {

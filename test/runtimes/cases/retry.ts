@@ -1,5 +1,5 @@
 import { createFetch, outcomeOf } from '../../../src/index.ts'
-import { reset, status, times } from '../../../src/testing/fault-server/faults.ts'
+import { reset, status, times, truncate } from '../../../src/testing/fault-server/faults.ts'
 import { check, rejection, same, type Case } from './case.ts'
 
 const quick = { baseDelayMs: 10 }
@@ -79,6 +79,16 @@ export const retryCases: readonly Case[] = [
       const error = await rejection(fetch(api.url, { signal: controller.signal }))
       check(error === reason, `rejected with ${String(error)}`)
       same((await api.requests()).length, 1, 'requests')
+    },
+  },
+  {
+    name: 'a download that breaks goes on where it broke',
+    async run(world) {
+      const api = await world.api(truncate({ afterBytes: 5 }))
+      const response = await createFetch({ retry: { ...quick, resumeBody: true } })(`${api.url}/file`)
+      same(await response.json(), { ok: true }, 'body')
+      const [first, rest] = (await api.requests()).map(({ headers }) => headers['range'])
+      check(first === undefined && /^bytes=[0-5]-$/.test(rest ?? ''), `the rest was asked for as ${rest}`)
     },
   },
   {
