@@ -63,8 +63,13 @@ export function housePages(): Page[] {
     .map(readPage)
 }
 
+const pages = new Map<string, Page>()
+
+/** Parsed once: many links lead to the same pages. */
 export function readPage(path: string): Page {
-  return parsePage(path, readFileSync(join(root, path), 'utf8'))
+  const page = pages.get(path) ?? parsePage(path, readFileSync(join(root, path), 'utf8'))
+  pages.set(path, page)
+  return page
 }
 
 export function parsePage(path: string, source: string): Page {
