@@ -21,10 +21,17 @@ export const TIMES = {
   storeTimeoutMs: 500,
   attemptMs: 1200,
   totalMs: 5000,
-  /** Before an operation without a definite answer is sent again. */
+  /** Before a client whose operation got no definite answer sends again; twice as long after each one, to a limit. */
   parkMs: 150,
-  /** How long an operation may stay without a definite answer before that is a violation itself. */
-  patienceMs: 90_000,
+  longestParkMs: 4800,
   /** How long a server that was told to stop somewhere may take to get there. */
   armedMs: 3000,
 } as const
+
+/**
+ * How often an operation may be sent without a definite answer before that is a violation itself. Counted, not timed:
+ * a slow service does not hang. One that was sent while the machine gave the crowd no time counts little, since no
+ * service could have answered it in time.
+ */
+export const MOST_SENDINGS = 32
+export const LATE_SENDING = 0.1

@@ -1,3 +1,4 @@
+import { systemClock } from '../../src/clock.ts'
 import { violationsIn, type Violation } from './check/checker.ts'
 import { planStrikes } from './plan/plan.ts'
 import { pause } from './proxy/connection.ts'
@@ -115,7 +116,7 @@ async function crowdAndStrikes(work: Work): Promise<Observation[]> {
     transactional,
     url: fleet.url,
     traffic,
-    now: () => performance.now(),
+    clock: systemClock,
     pace: () => (fleet.waiting > 0 ? pause(PAUSE_MS * fleet.waiting) : Promise.resolve()),
     onEnded(ended) {
       watch.signal.throwIfAborted()

@@ -1,13 +1,14 @@
 import { seededRandom } from '../../../src/testing/seeded-random.ts'
 import type { TortureSettings } from '../settings.ts'
 import { Client, type ClientOptions } from './client.ts'
+import { Lateness } from './lateness.ts'
 import type { Observation } from './observation.ts'
 
 /** One operation in ten is sent by two at once, another one is sent once more when its answer is there. */
 const TWINS = 0.1
 const REPEATED = 0.1
 
-export interface CrowdOptions extends ClientOptions {
+export interface CrowdOptions extends Omit<ClientOptions, 'isStarved'> {
   readonly settings: TortureSettings
   readonly onEnded: (ended: number) => void
   /** Resolves when the next operation may begin: the crowd must not be done before the plan is. */
@@ -27,8 +28,17 @@ export async function letCrowdWork(options: CrowdOptions): Promise<Observation[]
       options.onEnded(observations.length)
     }
   }
-  const clients = Array.from({ length: Math.min(size, operations) }, (_, index) => new Client(index, options))
-  await Promise.all(clients.map(work))
+  const lateness = new Lateness(options.clock)
+  const isStarved = (): boolean => lateness.isTooMuch
+  const clients = Array.from(
+    { length: Math.min(size, operations) },
+    (_, index) => new Client(index, { ...options, isStarved }),
+  )
+  try {
+    await Promise.all(clients.map(work))
+  } finally {
+    lateness.stop()
+  }
   return observations
 }
 
