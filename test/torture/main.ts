@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { thisMachine } from '../../bench/harness/machine.ts'
 import { showProgress } from '../../bench/harness/progress.ts'
+import { endSoon } from './ending.ts'
 import { keepReport, renewPage } from './report/kept.ts'
 import type { Report } from './report/report.ts'
 import { renderReport } from './report/terminal.ts'
@@ -21,8 +22,9 @@ servers are killed with SIGKILL and frozen with SIGSTOP past their lease, at
 random and at every point of a request's life. In the end the database is held
 against what the clients were told.
 
-Exit code: 0 without a violation, 1 with one, 2 when used wrongly, 130 when
-interrupted; nothing is left behind then.
+Exit code: 0 without a violation, 1 with one, 2 when used wrongly, 3 when it is
+done but something keeps it from its end, 130 when interrupted; nothing is left
+behind then.
 
 Examples:
   npm run torture                                       each store, about a minute in all
@@ -104,6 +106,7 @@ const program = new Command('npm run torture --')
 
 try {
   await program.parseAsync()
+  endSoon()
 } catch (error) {
   if (!interruption.signal.aborted) throw error
   process.stderr.write('torture: interrupted, nothing is left behind\n')
