@@ -26,6 +26,12 @@ test('eight kills already visit every point', () => {
   expect(pointsOf(strikes, 'kill')).toEqual(new Set(POINTS))
 })
 
+test('two kills and two freezes are already such as find a store without fencing out', () => {
+  const strikes = planStrikes({ seed: 1, operations: 100, kills: 2, servers: 4, shop: 'redis' })
+  expect(pointsOf(strikes, 'kill')).toEqual(new Set(['after effect', 'before recording']))
+  expect(pointsOf(strikes, 'freeze')).toEqual(new Set(['acquired', 'before effect']))
+})
+
 test('in a long run each point is visited as often as any other, by kills and by freezes', () => {
   const strikes = planStrikes({ seed: 1, operations: 100, kills: 200, servers: 4, shop: 'redis' })
   for (const [kind, times] of [
@@ -47,10 +53,10 @@ test('strikes spread over the run, in its order', () => {
   expect(due.at(-1)).toBeGreaterThan(900)
 })
 
-test('a freeze outlasts the lease', () => {
+test('a freeze outlasts the lease, and whoever waits for an answer', () => {
   const freezes = plan(1).flatMap(({ blow }) => (blow.kind === 'freeze' ? [blow.ms] : []))
   expect(freezes.length).toBeGreaterThan(0)
-  expect(Math.min(...freezes)).toBeGreaterThan(TIMES.leaseMs)
+  expect(Math.min(...freezes)).toBeGreaterThan(Math.max(TIMES.leaseMs, TIMES.attemptMs))
 })
 
 test('a store without a network is never cut off', () => {

@@ -17,7 +17,7 @@ export interface Partition {
 export type Blow =
   /** SIGKILL, at a point of a request's life or at any time. */
   | { readonly kind: 'kill'; readonly point: Point | undefined; readonly delayMs: number }
-  /** SIGSTOP, and SIGCONT when `ms` have passed: longer than a lease. */
+  /** SIGSTOP, and SIGCONT when `ms` have passed: longer than a lease and than a client waits. */
   | {
       readonly kind: 'freeze'
       readonly point: Point | undefined
@@ -56,22 +56,32 @@ export function planStrikes(settings: PlanSettings): Strike[] {
   }))
 }
 
-/** Each point once, then every second one at a point, in turn. */
-function pointOf(index: number): Point | undefined {
+/** Each point once, from `first` on, then every second one at a point, in turn. */
+function pointOf(index: number, first: Point): Point | undefined {
   const later = index - POINTS.length
-  if (later < 0) return POINTS[index]
-  return later % 2 === 0 ? undefined : POINTS[Math.floor(later / 2) % POINTS.length]
+  if (later >= 0 && later % 2 === 0) return undefined
+  const turn = later < 0 ? index : Math.floor(later / 2)
+  return POINTS[(POINTS.indexOf(first) + turn) % POINTS.length]
 }
+
+/**
+ * What a short run has of them is what finds a store without fencing out, whatever else happens: an order that is done
+ * and not recorded is done again by whoever takes its key over; who stood still with a key, past its lease, does what
+ * somebody else has done meanwhile.
+ */
+const FIRST_KILL: Point = 'after effect'
+const FIRST_FREEZE: Point = 'acquired'
 
 function kill(seed: number, index: number): Blow {
   const random = seededRandom(seed, 'kill', index)
-  return { kind: 'kill', point: pointOf(index), delayMs: random() * 4 }
+  return { kind: 'kill', point: pointOf(index, FIRST_KILL), delayMs: random() * 4 }
 }
 
+/** So long that its lease is over and its client has asked elsewhere when it goes on. */
 function freeze(seed: number, index: number): Blow {
   const random = seededRandom(seed, 'freeze', index)
-  const ms = TIMES.leaseMs * (1.2 + 1.3 * random())
-  return { kind: 'freeze', point: pointOf(index), delayMs: random() * 4, ms }
+  const ms = TIMES.attemptMs + TIMES.leaseMs * (0.5 + random())
+  return { kind: 'freeze', point: pointOf(index, FIRST_FREEZE), delayMs: random() * 4, ms }
 }
 
 function partition(seed: number, index: number, hasStoreLink: boolean): Blow {
