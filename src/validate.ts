@@ -50,11 +50,14 @@ export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw invalidOption(name, 'a function', value)
 }
 
+export function checkObject(name: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalidOption(name, 'an object', value)
+}
+
 /** Refuses what is no object and what has a key nobody reads: a misspelt option is a silent default. */
 export function checkKeys(name: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalidOption(name, 'an object', options)
-  }
+  checkObject(name, options)
   const unknown = Object.keys(options).find((key) => !known.includes(key))
   if (unknown !== undefined) {
     throw new HoldfastError(

@@ -1,5 +1,14 @@
 import { BUCKETS } from '../../sliding-counts.ts'
-import { checkInteger, checkNumber, checkOneOf, checkPositive, invalidOption } from '../../validate.ts'
+import {
+  checkInteger,
+  checkNumber,
+  checkObject,
+  checkOneOf,
+  checkPositive,
+  invalidOption,
+  type Rule,
+  type Rules,
+} from '../../validate.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open' | 'isolated'
 
@@ -37,29 +46,30 @@ export interface CircuitSnapshot {
  * @throws {HoldfastError} ERR_INVALID_OPTION, with the name and the value of what is wrong
  */
 export function checkSnapshot(snapshot: CircuitSnapshot): void {
-  checkObject('snapshot', snapshot)
-  if (snapshot.version !== 1) throw invalidOption('snapshot.version', '1', snapshot.version)
-  checkOneOf('snapshot.state', snapshot.state, STATES)
-  checkNumber('snapshot.openForMs', snapshot.openForMs)
-  checkInteger('snapshot.openings', snapshot.openings)
-  checkInteger('snapshot.failuresInARow', snapshot.failuresInARow)
-  checkPositive('snapshot.windowMs', snapshot.windowMs)
-  const { buckets } = snapshot
-  if (!Array.isArray(buckets) || buckets.length > BUCKETS) {
-    throw invalidOption('snapshot.buckets', `an array of at most ${BUCKETS}`, buckets)
-  }
-  for (const [index, bucket] of snapshot.buckets.entries()) checkBucket(`snapshot.buckets[${index}]`, bucket)
+  checkRules('snapshot', snapshot, SNAPSHOT)
+  for (const [index, bucket] of snapshot.buckets.entries())
+    checkRules(`snapshot.buckets[${index}]`, bucket, BUCKET)
 }
 
-function checkBucket(name: string, bucket: CircuitBucket): void {
-  checkObject(name, bucket)
-  checkInteger(`${name}.successes`, bucket.successes)
-  checkInteger(`${name}.failures`, bucket.failures)
-  checkInteger(`${name}.slow`, bucket.slow)
+const SNAPSHOT: Rules<CircuitSnapshot> = {
+  version: (name, value) => {
+    if (value !== 1) throw invalidOption(name, '1', value)
+  },
+  state: (name, value) => checkOneOf(name, value, STATES),
+  openForMs: checkNumber,
+  openings: checkInteger,
+  failuresInARow: checkInteger,
+  windowMs: checkPositive,
+  buckets: (name, value) => {
+    if (!Array.isArray(value) || value.length > BUCKETS)
+      throw invalidOption(name, `an array of at most ${BUCKETS}`, value)
+  },
 }
 
-function checkObject(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalidOption(name, 'an object', value)
-  }
+/** All of it must be there; what a later version adds may be, too. */
+function checkRules(name: string, value: object, rules: Rules): void {
+  checkObject(name, value)
+  for (const [key, rule] of Object.entries<Rule>(rules)) rule(`${name}.${key}`, Reflect.get(value, key))
 }
+
+const BUCKET: Rules<CircuitBucket> = { successes: checkInteger, failures: checkInteger, slow: checkInteger }
