@@ -54,7 +54,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
     ...policies,
     ...(settings.bulkhead && shared.bulkhead ? [shared.bulkhead] : []),
     ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
-    ...optional(attemptMs, (ms) => timeoutBy({ attemptMs: ms, clock })),
+    ...optional(attemptMs, (ms) => timeoutBy({ attemptMs: ms, clock, discard: discardResult })),
   ]
   // Its own order is right; what is given to it may not fit.
   for (const own of policies) orderCheck.get(own)?.('createFetch', all)

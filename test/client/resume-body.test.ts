@@ -392,6 +392,7 @@ describe('the rest', () => {
   test.each<[string, ResponseInit]>([
     ['a 200 of another version', rest({ ...WHOLE, etag: '"v2"' }, 200)],
     ['a 200 of the same version', rest(WHOLE, 200)],
+    ['with the wrong status', rest(REST, 200)],
     ['of another version', rest({ ...REST, etag: '"v2"' })],
     ['of a tag that has become weak', rest({ ...REST, etag: 'W/"v1"' })],
     ['without a tag', rest({ 'content-range': 'bytes 3-9/10' })],
@@ -616,7 +617,7 @@ describe('who leaves, is asked for no more', () => {
     'aborted %s',
     async (when) => {
       const second = when === 'in the rest' ? stall({ afterBytes: 2 }) : hang()
-      const { server, fetch, clock, arrived } = await bench([
+      const { server, fetch, clock, arrived, of } = await bench([
         when === 'in the body' ? stall({ afterBytes: 3 }) : truncate({ afterBytes: 3 }),
         second,
       ])
@@ -636,6 +637,7 @@ describe('who leaves, is asked for no more', () => {
       await until(() => server.requests.every(({ outcome }) => outcome !== 'pending'))
       await clock.advance(60_000)
       expect(server.requests).toHaveLength(when.endsWith('rest') ? 2 : 1)
+      expect(of('retry')).toHaveLength(when === 'in the body' ? 0 : 1)
       expect(clock.pending).toBe(0)
     },
   )
@@ -673,6 +675,53 @@ describe('who leaves, is asked for no more', () => {
       expect(clock.pending).toBe(0)
     },
   )
+
+  test('cancelled at whatever moment the rest arrives: it is let go', async () => {
+    for (let turns = 0; turns < 60; turns++) {
+      const gone = vi.fn<() => void>()
+      const late = deferred<Response>()
+      const { fetch, clock } = client({ fetch: scripted(cut(), late.promise).transport })
+      const reader = (await fetch(URL_)).body?.getReader()
+      for (const _ of 'abc') await reader?.read()
+      void reader?.read()
+      await clock.settle()
+      await clock.advance(1000)
+      late.resolve(new Response(body('de', 'waits', gone), { status: 206, headers: REST }))
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+      await reader?.cancel(reason)
+      await clock.settle()
+      expect(gone, `after ${turns} turns`).toHaveBeenCalledOnce()
+    }
+  })
+
+  test('cancelled: what a policy that knows no abort brings later is let go', async () => {
+    const gone = vi.fn<() => void>()
+    const held = deferred()
+    const rest = new Response(body('de', 'waits', gone), { status: 206, headers: REST })
+    const { fetch, clock } = client({
+      fetch: scripted(cut(), rest).transport,
+      timeout: false,
+      policies: [
+        {
+          name: 'slow',
+          wrap: (next) => async (context) => {
+            const response = await next(context)
+            if (response.status === 206) await held.promise
+            return response
+          },
+        },
+      ],
+    })
+    const reader = (await fetch(URL_)).body?.getReader()
+    for (const _ of 'abc') await reader?.read()
+    void reader?.read()
+    await clock.settle()
+    await clock.advance(1000)
+    await reader?.cancel(reason)
+    held.resolve()
+    await clock.settle()
+    expect(gone).toHaveBeenCalledOnce()
+  })
 
   test('unread, it is cancelled as it was', async () => {
     const gone = vi.fn<(cause: unknown) => void>()
@@ -750,6 +799,23 @@ describe('the response', () => {
     const responses = await Promise.all([fetch(server.url), fetch(server.url)])
     const texts = Promise.all(responses.map((response) => response.text()))
     expect(await finish(clock, texts)).toEqual([TEXT, TEXT])
+    expect(server.requests).toHaveLength(2)
+  })
+
+  test('that several calls share goes on after a silence, for all of them', async () => {
+    const { server, fetch, clock } = await bench([stall({ afterBytes: 4 })], {
+      coalesce: true,
+      timeout: { bodyIdleMs: 2000 },
+    })
+    const responses = await Promise.all([fetch(server.url), fetch(server.url)])
+    const readers = responses.map((response) => response.body?.getReader())
+    for (const reader of readers) await reader?.read()
+    const reads = readers.map(async (reader) => (await reader?.read())?.value)
+    await clock.advance(2000)
+    await until(() => clock.wakeInMs !== undefined)
+    await clock.advance(1000)
+    const rest = bytesOf('efghij')
+    expect(await Promise.all(reads)).toEqual([rest, rest])
     expect(server.requests).toHaveLength(2)
   })
 
