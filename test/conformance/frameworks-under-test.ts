@@ -2,12 +2,13 @@
 import 'reflect-metadata'
 import { All, Controller, Module, Req, Res, type ArgumentsHost } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
+import { FastifyAdapter } from '@nestjs/platform-fastify'
 import express, { type ErrorRequestHandler, type Request as ExpressRequest } from 'express'
 import express4 from 'express4'
-import fastify, { type FastifyReply } from 'fastify'
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { Hono, type Context as HonoContext } from 'hono'
 import Koa, { type Context as KoaContext } from 'koa'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import * as forExpress from '../../src/idempotency/frameworks/express.ts'
 import * as forFastify from '../../src/idempotency/frameworks/fastify.ts'
@@ -121,7 +122,7 @@ class FrameworkService extends SocketService {
     const scope = scopeBy<IncomingMessage>(options.scope, clientOf)
     const answer = (request: ExpressRequest, response: ServerResponse): Promise<void> =>
       this.answer(request, response, request.originalUrl)
-    const app = await NestFactory.create(moduleAround(answer), { logger: false, bodyParser: false })
+    const app = await NestFactory.create(moduleAround('*path', answer), { logger: false, bodyParser: false })
     app.useGlobalInterceptors(forNest.idempotency({ ...this.options(options), ...scope }))
     app.useGlobalFilters({
       catch: (_error: unknown, host: ArgumentsHost) => {
@@ -131,6 +132,35 @@ class FrameworkService extends SocketService {
     })
     await app.init()
     this.server.on('request', app.getHttpAdapter().getInstance())
+    await listening(this.server)
+    this.#close = () => app.close()
+    return this
+  }
+
+  async nestOnFastify(options: Options): Promise<this> {
+    const scope = scopeBy<FastifyRequest>(options.scope, ({ raw }) => clientOf(raw))
+    const adapter = new FastifyAdapter({
+      serverFactory: (handler: RequestListener) => this.server.on('request', handler),
+    })
+    const http = adapter.getInstance()
+    // As without a body parser on Express: who comes later finds it unread.
+    http.removeAllContentTypeParsers()
+    http.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    const answer = (request: FastifyRequest, reply: FastifyReply): Promise<void> =>
+      this.answer(request.raw, reply.raw, request.originalUrl)
+    const app = await NestFactory.create(moduleAround('*', answer), adapter, {
+      logger: false,
+      bodyParser: false,
+    })
+    app.useGlobalInterceptors(forNest.idempotency({ ...this.options(options), ...scope }))
+    app.useGlobalFilters({
+      catch: (_error: unknown, host: ArgumentsHost) => {
+        const { raw } = host.switchToHttp().getResponse<FastifyReply>()
+        raw.writeHead(500, { 'content-type': 'text/html' }).end('<h1>broken</h1>')
+      },
+    })
+    await app.init()
+    await http.ready()
     await listening(this.server)
     this.#close = () => app.close()
     return this
@@ -150,17 +180,18 @@ function sendWith(reply: FastifyReply, output: Output): void {
   void reply.code(status).send(bytesOf(output))
 }
 
-type Listener = (request: ExpressRequest, response: ServerResponse) => Promise<void>
-
 /** Decorators as calls, since tests run without a compiler that knows them. */
-function moduleAround(answer: Listener): new () => object {
+function moduleAround(
+  route: string,
+  answer: (request: never, response: never) => Promise<void>,
+): new () => object {
   class Effects {
-    all(request: ExpressRequest, response: ServerResponse): Promise<void> {
+    all(request: never, response: never): Promise<void> {
       return answer(request, response)
     }
   }
   const descriptor = Object.getOwnPropertyDescriptor(Effects.prototype, 'all') ?? {}
-  All('*path')(Effects.prototype, 'all', descriptor)
+  All(route)(Effects.prototype, 'all', descriptor)
   Req()(Effects.prototype, 'all', 0)
   Res()(Effects.prototype, 'all', 1)
   Controller()(Effects)
@@ -205,5 +236,6 @@ export const frameworkKinds: readonly ServiceKind[] = [
   kind('fastify', (service, options) => service.fastify(options)),
   kind('koa', (service, options) => service.koa(options)),
   kind('nest', (service, options) => service.nest(options)),
+  kind('nest on fastify', (service, options) => service.nestOnFastify(options)),
   { name: 'hono', start: async (store, clock, options = {}) => new HonoService(store, clock, options) },
 ]

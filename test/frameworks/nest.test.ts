@@ -16,8 +16,10 @@ import {
   type INestApplication,
 } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
+import { FastifyAdapter } from '@nestjs/platform-fastify'
 import compression from 'compression'
 import type { Request, Response } from 'express'
+import type { FastifyReply } from 'fastify'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { of, throwError } from 'rxjs'
@@ -83,6 +85,20 @@ async function started(
   await app.init()
   onTestFinished(() => app.close())
   return serving(app.getHttpAdapter().getInstance())
+}
+
+/** As `started`, on Fastify in place of Express. */
+async function startedOnFastify(
+  routes: readonly Route[],
+  configure: (app: INestApplication) => unknown = () => {},
+): Promise<number> {
+  const adapter = new FastifyAdapter()
+  const app = await NestFactory.create(moduleOf(routes), adapter, { rawBody: true, logger: false })
+  configure(app)
+  await app.init()
+  await adapter.getInstance().ready()
+  onTestFinished(() => app.close())
+  return serving((request, response) => adapter.getInstance().routing(request, response))
 }
 
 const kept = (route: Route, options = {}): Promise<number> =>
@@ -288,4 +304,32 @@ test('in a transaction a throw takes everything back, and what is done is done o
   expect(await orders()).toBe('orders: 0')
   expect((await expectReplayed(port, {})).text).toBe('ordered')
   expect(await orders()).toBe('orders: 1')
+})
+
+describe('on Fastify', () => {
+  const keptOnFastify = (route: Route, options = {}): Promise<number> =>
+    startedOnFastify([route], (app) => app.useGlobalInterceptors(layer(options)))
+
+  const itself: Route = {
+    byItself: true,
+    handle: (_, __, response) => void (response as unknown as FastifyReply).code(202).send({ order: 1 }),
+  }
+  const returned = Object.entries(answers).filter(([, { byItself }]) => byItself !== true)
+
+  test.each([...returned, ['reply.send', itself] as const])(
+    '%s is sent and replayed as it is without the layer',
+    async (_, route) => {
+      await expectFaithful({ bare: await startedOnFastify([route]), kept: await keptOnFastify(route) }, {})
+    },
+  )
+
+  test.each(Object.entries(throwing))('%s gives the key back', async (_, handle) => {
+    expect((await expectReleased(await keptOnFastify({ handle }), {})).status).toBe(500)
+  })
+
+  test('a body is compared by the bytes that rawBody keeps', async () => {
+    const port = await keptOnFastify({ handle: (_, body) => body })
+    expect((await expectReplayed(port, JSON_BODY)).text).toBe('{"a":1}')
+    expect((await ask(port, { ...JSON_BODY, body: '{"a": 1}' })).status).toBe(422)
+  })
 })
