@@ -7,7 +7,7 @@ import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
 import { quoteName } from '../../src/stores/postgres/schema.ts'
 import { virtualClock } from '../../src/testing/virtual-clock.ts'
 import { testServersAreThere } from '../support/left-out.ts'
-import { administrate, connectPg, postgresUrl, type PoolSettings } from '../support/postgres.ts'
+import { administrate, connectPg, postgresUrl, run, type PoolSettings } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
 import {
   another,
@@ -74,8 +74,20 @@ describe.skipIf(url === undefined).each(clients)('an upgrade through $client', (
     await administrate(
       `CREATE INDEX CONCURRENTLY holdfast_keys_scope_expiry ON ${schema}.holdfast_keys (scope, expires_at)`,
     )
+    const found = `SELECT '${schema}.holdfast_keys_scope_expiry'::regclass::oid`
+    const [index] = await administrate(found)
     await old.store.migrate()
     expect(await versionIn(old.schema)).toEqual([2])
+    expect(await administrate(found)).toEqual([index])
+  })
+
+  test('that is done already waits for no lock on the table of keys', async () => {
+    const { schema, store } = await bench(connect, { ownSchema: true })
+    const transaction = await store.begin(undefined)
+    if (transaction === 'stale') throw new Error('a transaction without a lease can not be stale')
+    onTestFinished(() => transaction.rollback())
+    await run(transaction.client, `LOCK TABLE ${quoteName(schema)}.holdfast_keys IN ACCESS EXCLUSIVE MODE`)
+    await expect(store.migrate()).resolves.toBeUndefined()
   })
 
   test('is not needed at once: version 1 serves this version, too', async () => {
