@@ -1,7 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import { checkComposition } from './composition.ts'
 import { isHoldfastError } from './errors.ts'
+import {
+  bulkhead,
+  circuitBreaker,
+  coalesce,
+  concurrencyLimit,
+  createFetch,
+  fallback,
+  hedge,
+  retry,
+  retryBudget,
+  throttle,
+  timeout,
+} from './index.ts'
 import type { Policy } from './policy.ts'
+import { rateLimit } from './rate-limit/index.ts'
 
 const policy = (name: string): Policy => ({ name, wrap: (next) => next })
 
@@ -103,9 +117,38 @@ describe('the order of a pipeline', () => {
   })
 
   test('the same object twice is refused', () => {
-    const bulkhead = policy('bulkhead')
-    expect(() => checkComposition('createFetch', [bulkhead, policy('mine'), bulkhead])).toThrow(
+    const same = policy('bulkhead')
+    expect(() => checkComposition('createFetch', [same, policy('mine'), same])).toThrow(
       'createFetch: the same bulkhead stands in it twice; a policy object holds state',
+    )
+  })
+})
+
+describe('in createFetch', () => {
+  test.each([
+    ['bulkhead', bulkhead()],
+    ['circuitBreaker', circuitBreaker()],
+    ['coalesce', coalesce({ key: () => undefined })],
+    ['concurrencyLimit', concurrencyLimit()],
+    ['fallback', fallback(() => undefined)],
+    ['hedge', hedge()],
+    ['rateLimit', rateLimit()],
+    ['retry', retry()],
+    ['retryBudget', retryBudget()],
+    ['throttle', throttle()],
+    ['timeout, attemptMs', timeout({ attemptMs: 1 })],
+    ['timeout, totalMs', timeout({ totalMs: 1 })],
+  ])('%s brings the rules along', (_, given) => {
+    // Two that bring nothing, and are in the wrong order.
+    const policies = [given, policy('attempt-timeout'), policy('retry')] as Policy<Response>[]
+    expect(() => createFetch({ policies })).toThrow(/^createFetch: .*(?:stands outside|it has two of)/)
+    expect(() => createFetch({ policies: policies.slice(1) })).not.toThrow()
+  })
+
+  test('nothing may be given twice, not even by who knows no rules', () => {
+    const mine = policy('mine') as Policy<Response>
+    expect(() => createFetch({ policies: [mine, mine] })).toThrow(
+      'policies should be without one that stands in it twice, since it holds state, got an array of 2',
     )
   })
 })
