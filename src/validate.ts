@@ -55,6 +55,18 @@ export function checkObject(name: string, value: unknown): asserts value is obje
     throw invalidOption(name, 'an object', value)
 }
 
+/** An object of somebody else's making, by the methods that are called. */
+export function checkMethods(
+  name: string,
+  expected: string,
+  value: unknown,
+  methods: readonly string[],
+): void {
+  const members = value as Readonly<Record<string, unknown>> | null | undefined
+  if (methods.some((method) => typeof members?.[method] !== 'function'))
+    throw invalidOption(name, `${expected}, with ${methods.join(' and ')}`, value)
+}
+
 /** Refuses what is no object and what has a key nobody reads: a misspelt option is a silent default. */
 export function checkKeys(name: string, options: unknown, known: readonly string[]): void {
   checkObject(name, options)

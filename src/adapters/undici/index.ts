@@ -5,7 +5,7 @@
  */
 import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
-import { checkKeys } from '../../validate.ts'
+import { checkFunction, checkKeys } from '../../validate.ts'
 import { run } from './call.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
 
@@ -31,7 +31,7 @@ export type HoldfastInterceptor = <D extends (options: never, handler: never) =>
 export function interceptor(options: InterceptorOptions | HoldfastFetch = {}): HoldfastInterceptor {
   const fetch = typeof options === 'function' ? options : createFetch(checked(options))
   return <D>(next: D, origin?: string | null): D => {
-    // Only undici composes interceptors.
+    checkFunction("what undici's compose() gives an interceptor", next)
     const dispatch = next as Dispatch
     const parts = { fetch, dispatch, origin: origin ?? unnamedOrigin() }
     const intercept = (given: DispatchOptions, handler: AnyHandler): boolean => {

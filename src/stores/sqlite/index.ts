@@ -6,7 +6,7 @@
  */
 import { systemClock, type Clock } from '../../clock.ts'
 import type { IdempotencyStore } from '../../idempotency/store.ts'
-import { checkKeys, checkNumber, checkOneOf, invalidOption } from '../../validate.ts'
+import { checkKeys, checkMethods, checkNumber, checkOneOf, invalidOption } from '../../validate.ts'
 import { Connection } from './connection.ts'
 import { openDatabase, type SqliteDatabase } from './driver.ts'
 import { migrate } from './schema.ts'
@@ -97,7 +97,10 @@ function opener(
   database: SqliteDatabase | undefined,
   synchronous: 'full' | 'normal',
 ): () => SqliteDatabase | Promise<SqliteDatabase> {
-  if (database !== undefined && path === undefined) return () => adopt(database)
+  if (database !== undefined && path === undefined) {
+    checkMethods('sqliteStore: database', 'an open database', database, ['exec', 'prepare'])
+    return () => adopt(database)
+  }
   if (typeof path === 'string' && database === undefined) return () => openFile(path, synchronous)
   throw invalidOption('sqliteStore', 'given either `path` or `database`', { path, database })
 }

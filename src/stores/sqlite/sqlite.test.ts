@@ -363,6 +363,10 @@ describe('options', () => {
     [{ path: 'a', database: {} }, 'sqliteStore should be given either `path` or `database`'],
     [{ path: 5 }, 'sqliteStore should be given either `path` or `database`'],
     [
+      { database: { query: 'a' } },
+      'sqliteStore: database should be an open database, with exec and prepare, got an object with query',
+    ],
+    [
       { path: 'a', synchronous: 'off' },
       'sqliteStore: synchronous should be one of "full", "normal", got "off"',
     ],

@@ -5,7 +5,7 @@
  */
 import type { HoldfastFetch } from '../../client/options.ts'
 import type { OnIdempotencyEvent } from '../../idempotency/events.ts'
-import { checkKeys, invalidOption } from '../../validate.ts'
+import { checkKeys, checkMethods, invalidOption } from '../../validate.ts'
 import { measureClient } from '../measure/client.ts'
 import { measureServer } from '../measure/server.ts'
 import { checkFetch, loadPeer } from '../peer.ts'
@@ -65,12 +65,7 @@ function checked(name: string, options: OpenTelemetryOptions) {
     return loaded
   }
   const { tracer = api().trace.getTracer(NAME), meter = api().metrics.getMeter(NAME) } = options
-  if (tracer !== false) checkMethod('tracer', 'a Tracer, with startSpan', tracer, 'startSpan')
-  if (meter !== false) checkMethod('meter', 'a Meter, with createCounter', meter, 'createCounter')
+  if (tracer !== false) checkMethods('tracer', 'a Tracer', tracer, ['startSpan'])
+  if (meter !== false) checkMethods('meter', 'a Meter', meter, ['createCounter'])
   return { tracer, meter, api }
-}
-
-function checkMethod(name: string, expected: string, value: unknown, method: string): void {
-  if (typeof Reflect.get(Object(value) as object, method) !== 'function')
-    throw invalidOption(name, expected, value)
 }

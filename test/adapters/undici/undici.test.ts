@@ -543,4 +543,5 @@ describe.each(versions)('$name', ({ undici }) => {
 test('wrong options are refused', () => {
   expect(() => interceptor({ retry: { maxRetries: -1 } })).toThrow(/retry\.maxRetries .*-1/)
   expect(() => interceptor({ fetch: globalThis.fetch } as never)).toThrow(/interceptor/)
+  expect(() => interceptor()({} as never)).toThrow(/compose\(\) gives an interceptor .* a function, got/)
 })
