@@ -1,9 +1,9 @@
 /** What a handler of the caller is told, in its own form, over HTTP/1.1 and HTTP/2. */
-import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2'
+import { constants, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Server } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { interceptor } from '../../../src/adapters/undici/index.ts'
+import { interceptor, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
 import { noBackoff, status } from '../../../src/testing/index.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf } from '../../client/support/wait.ts'
@@ -102,16 +102,43 @@ function failingTwiceOverHttp2(): Server {
   return server
 }
 
+/** Sends the first half of a file and resets the stream; the rest when it is asked for. */
+function cuttingOverHttp2(asked: unknown[]): Server {
+  const server = createHttp2Server()
+  server.on('stream', (stream: ServerHttp2Stream, { range, 'if-range': condition }) => {
+    asked.push([range, condition])
+    stream.on('error', () => {})
+    const start = Number(/\d+/.exec(range ?? '')?.[0] ?? 0)
+    const part = { ':status': 206, 'content-range': `bytes ${start}-9/10` }
+    stream.respond({ etag: '"v1"', 'content-length': 10 - start, ...(range === undefined ? {} : part) })
+    if (range === undefined) stream.write('01234', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR))
+    else stream.end('0123456789'.slice(start))
+  })
+  return server
+}
+
+/** Without TLS nobody negotiates: both sides know that it is HTTP/2. */
+const overHttp2 = (port: number): ConstructorParameters<UndiciModule['Agent']>[0] => ({
+  allowH2: true,
+  connect(_options, callback) {
+    const socket = Object.assign(connect(port, '127.0.0.1'), { alpnProtocol: 'h2' })
+    socket.once('connect', () => callback(null, socket))
+  },
+})
+
 describe.each(versions)('$name', ({ name, undici }) => {
   const forms = [
     { form: 'its own', told: name === 'undici6' ? toldOld : toldNew },
     { form: 'the other', told: name === 'undici6' ? toldNew : toldOld },
   ]
 
-  function dispatcherOver(options: ConstructorParameters<UndiciModule['Agent']>[0] = {}): Dispatcher {
+  function dispatcherOver(
+    options: ConstructorParameters<UndiciModule['Agent']>[0] = {},
+    holdfast: InterceptorOptions = {},
+  ): Dispatcher {
     const agent = new undici.Agent(options)
     onTestFinished(() => agent.destroy())
-    return agent.compose(interceptor(noBackoff))
+    return agent.compose(interceptor({ ...noBackoff, ...holdfast }))
   }
 
   describe.each(forms)('a handler in $form form', ({ told }) => {
@@ -165,18 +192,25 @@ describe.each(versions)('$name', ({ name, undici }) => {
 
   test('over HTTP/2 it is the same', async () => {
     const port = await portOf(failingTwiceOverHttp2())
-    const dispatcher = dispatcherOver({
-      allowH2: true,
-      // Without TLS nobody negotiates: both sides know that it is HTTP/2.
-      connect(_options, callback) {
-        const socket = Object.assign(connect(port, '127.0.0.1'), { alpnProtocol: 'h2' })
-        socket.once('connect', () => callback(null, socket))
-      },
-    })
+    const dispatcher = dispatcherOver(overHttp2(port))
     const told = name === 'undici6' ? toldOld : toldNew
     const events = await told(dispatcher, { origin: `http://127.0.0.1:${port}`, path: '/', method: 'GET' })
     expect(events.slice(0, 3)).toEqual([['start'], ['head', 200, '3', ''], ['data', 'body 3']])
     expect(events[3]?.[0]).toBe('end')
+  })
+
+  test('over HTTP/2 a body that breaks goes on where it broke, with resumeBody', async () => {
+    const asked: unknown[] = []
+    const port = await portOf(cuttingOverHttp2(asked))
+    const dispatcher = dispatcherOver(overHttp2(port), { retry: { resumeBody: true } })
+    const told = name === 'undici6' ? toldOld : toldNew
+    const events = await told(dispatcher, { origin: `http://127.0.0.1:${port}`, path: '/', method: 'GET' })
+    const chunks = events.flatMap(([event, chunk]) => (event === 'data' ? [chunk] : []))
+    expect([events.at(-1)?.[0], chunks.join('')]).toEqual(['end', '0123456789'])
+    expect(asked).toEqual([
+      [undefined, undefined],
+      [expect.stringMatching(/^bytes=[0-5]-$/), '"v1"'],
+    ])
   })
 
   test('what comes before the answer comes with it, of the accepted attempt only', async () => {
