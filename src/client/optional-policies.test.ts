@@ -51,6 +51,14 @@ describe('code of what is off by default', () => {
     expect(ends[1]).toMatchObject({ reason: { code: 'ERR_BULKHEAD_FULL' } })
   })
 
+  test('a body that is no stream, as on React Native, is left as it is', async () => {
+    const headers = new Headers({ etag: '"a"', 'content-length': '4' })
+    const answer = { status: 200, headers, url: 'http://x.test/', text: async () => 'body' } as Response
+    for (const options of [{ timeout: { bodyIdleMs: 1000 } }, { retry: { resumeBody: true } }]) {
+      expect(await createFetch({ ...options, fetch: async () => answer })('http://x.test/')).toBe(answer)
+    }
+  })
+
   test('that could not be loaded is asked for again', async () => {
     let asked = 0
     const code = lazy(async () => {

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
+import { isNoBody } from '../http/discard.ts'
 import { lazy, type Lazy } from '../lazy.ts'
 import { withDefaults } from '../options.ts'
 import type * as bulkhead from '../policies/bulkhead/bulkhead.ts'
@@ -81,7 +82,8 @@ export function waitingGuard(
 export function resumingBodies(clock: Clock): Keep<Response> {
   const code = CODE.resumeBody
   return async (response, context, attempts) => {
-    if (callOf(context).method !== 'GET' || response.status !== 200 || response.body === null) return response
+    if (callOf(context).method !== 'GET' || response.status !== 200 || isNoBody(response.body))
+      return response
     const { resumable } = code.loaded ?? (await code.load().catch(() => undefined)) ?? {}
     return resumable?.(response, context, attempts, clock) ?? response
   }

@@ -2,11 +2,14 @@
  * Frees what a response that nobody will read still holds: an undrained body keeps its socket. Not awaited: a body
  * that never ends would never let go.
  */
-export function discard(response: Response): void {
-  const { body } = response
-  if (body === null || body === undefined || body.locked) return
+export function discard({ body }: Response): void {
+  if (isNoBody(body) || body.locked) return
   body.cancel().catch(() => {})
 }
+
+/** React Native's responses have text, but no stream of it. */
+export const isNoBody = (body: Response['body'] | undefined): body is null | undefined =>
+  body === null || body === undefined
 
 /** The same for a policy that knows nothing of what it lets go; here that is always a response. */
 export const discardResult = (response: unknown): void => discard(response as Response)

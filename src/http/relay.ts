@@ -1,3 +1,5 @@
+import { isNoBody } from './discard.ts'
+
 type Bytes = Uint8Array<ArrayBuffer>
 export type BodyReader = ReadableStreamDefaultReader<Bytes>
 export type ReadResult = ReadableStreamReadResult<Bytes>
@@ -36,7 +38,7 @@ export interface ByteSource {
  */
 export function relay(response: Response, read: Read): Response {
   const { body } = response
-  if (body === null || !canRebuild(response)) return response
+  if (isNoBody(body) || !canRebuild(response)) return response
   // The original response is held: platforms cancel the body of one that has been collected.
   const holder: { readonly response: Response; reader?: BodyReader } = { response }
   return rebuild(response, body, {

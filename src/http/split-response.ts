@@ -1,4 +1,5 @@
 import { raceAbort, type AbortListener, type Scope } from '../signal.ts'
+import { isNoBody } from './discard.ts'
 import { cameFrom, canRebuild, rebuild, type BodyReader, type ByteSource, type ReadResult } from './relay.ts'
 
 /**
@@ -14,7 +15,7 @@ export function splitResponse(
   onDeserted: (last: Scope) => void,
 ): Response[] {
   const { body } = response
-  if (body === null || body === undefined || !canRebuild(response)) {
+  if (isNoBody(body) || !canRebuild(response)) {
     return readers.map((_, place) => (place === 0 ? response : cameFrom(response.clone(), response)))
   }
   const shared = new SharedBody(response, body, readers.length)
