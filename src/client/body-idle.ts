@@ -2,31 +2,13 @@ import type { Clock } from '../clock.ts'
 import { emit } from '../emit.ts'
 import { TimeoutError } from '../errors.ts'
 import { relay, type BodyReader, type ReadResult } from '../http/relay.ts'
-import type { Context, Next, Policy } from '../policy.ts'
+import type { Context } from '../policy.ts'
 import { callOf } from './call.ts'
 
 /**
- * Watches the body of the response that is returned: when a read waits longer than `idleMs` for the next bytes, it fails
- * with a `TimeoutError`. A slow reader is no idle body.
+ * Watches the body of a response: when a read waits longer than `idleMs` for the next bytes, it fails with a
+ * `TimeoutError`. A slow reader is no idle body.
  */
-export function watchBodies(idleMs: number, clock: Clock): Policy<Response> {
-  return {
-    name: 'body-idle-timeout',
-    wrap:
-      <T extends Response>(next: Next<T>) =>
-      async (context: Context): Promise<T> =>
-        // The same response, read through another body.
-        watchUnlessDone(await next(context), context, idleMs, clock) as T,
-  }
-}
-
-/** A body that is resumed is watched part by part; what is stored is not waited for. */
-function watchUnlessDone(response: Response, context: Context, idleMs: number, clock: Clock): Response {
-  const { source, isBodyWatched } = callOf(context)
-  return isBodyWatched || source !== 'network' ? response : watchBody(response, context, idleMs, clock)
-}
-
-/** Watches one response. */
 export function watchBody(response: Response, context: Context, idleMs: number, clock: Clock): Response {
   const call = callOf(context)
   const scope = call.scopeOf(response)

@@ -1,9 +1,9 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { lazy } from '../lazy.ts'
 import { haveAllCode } from './all-code.ts'
 import { createFetch } from './create-fetch.ts'
 import { CODE } from './optional-policies.ts'
-import type { FetchOptions } from './options.ts'
+import type { FetchOptions, Transport } from './options.ts'
 
 const PARTS: readonly [keyof typeof CODE, FetchOptions][] = [
   ['bodyIdle', { timeout: { bodyIdleMs: 1000 } }],
@@ -49,6 +49,23 @@ describe('code of what is off by default', () => {
     const ends = await Promise.allSettled([narrow('http://x.test/'), narrow('http://x.test/')])
     expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
     expect(ends[1]).toMatchObject({ reason: { code: 'ERR_BULKHEAD_FULL' } })
+  })
+
+  test('a watch over bodies that can not be loaded stands in the way of no fallback, nor of a response', async () => {
+    forgetAll()
+    const load = vi.spyOn(CODE.bodyIdle, 'load').mockRejectedValue(new TypeError('offline'))
+    const send = vi.fn<Transport>().mockRejectedValueOnce(new TypeError('offline'))
+    const fetch = createFetch({
+      fetch: send.mockResolvedValue(new Response('network')),
+      retry: false,
+      timeout: { bodyIdleMs: 1000 },
+      fallback: () => new Response('substitute'),
+    })
+    expect(await (await fetch('http://x.test/')).text()).toBe('substitute')
+    expect(load).not.toHaveBeenCalled()
+    expect(await (await fetch('http://x.test/')).text()).toBe('network')
+    expect(load).toHaveBeenCalledOnce()
+    load.mockRestore()
   })
 
   test('a body that is no stream, as on React Native, is left as it is', async () => {

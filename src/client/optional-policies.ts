@@ -60,12 +60,27 @@ export function coalescePolicy(): Policy<Response> {
   return lazyPolicy({ name: 'coalesce' }, CODE.coalesce, ({ coalesceCalls }) => coalesceCalls())
 }
 
+/**
+ * Watches the body of the response that is returned, where that is the network's. It is the outermost policy, so its code
+ * is asked for behind the response: it must stand in the way of no fallback.
+ */
 export function bodyIdlePolicy(bodyIdleMs: number, clock: Clock): Policy<Response> {
-  return lazyPolicy(
-    { name: 'body-idle-timeout', settings: { bodyIdleMs } },
-    CODE.bodyIdle,
-    ({ watchBodies }) => watchBodies(bodyIdleMs, clock),
-  )
+  const code = CODE.bodyIdle
+  return {
+    name: 'body-idle-timeout',
+    settings: { bodyIdleMs },
+    wrap:
+      <T extends Response>(next: Next<T>) =>
+      async (context) => {
+        const response = await next(context)
+        const { source, isBodyWatched } = callOf(context)
+        // A body that is resumed is watched part by part; what is stored is not waited for.
+        if (isBodyWatched || source !== 'network' || isNoBody(response.body)) return response
+        const watchBody = (await optional(code))?.watchBody
+        // The same response, read through another body.
+        return (watchBody?.(response, context, bodyIdleMs, clock) ?? response) as T
+      },
+  }
 }
 
 /** A breaker at whose open circuits calls wait. */
@@ -78,15 +93,20 @@ export function waitingGuard(
   )
 }
 
-/** Keeps downloads going. A response that came is as good without the code. */
+/** Keeps downloads going. */
 export function resumingBodies(clock: Clock): Keep<Response> {
   const code = CODE.resumeBody
   return async (response, context, attempts) => {
     if (callOf(context).method !== 'GET' || response.status !== 200 || isNoBody(response.body))
       return response
-    const { resumable } = code.loaded ?? (await code.load().catch(() => undefined)) ?? {}
+    const resumable = (await optional(code))?.resumable
     return resumable?.(response, context, attempts, clock) ?? response
   }
+}
+
+/** For what is done to a response that came: it is as good without, where the code can't be loaded. */
+async function optional<M>(code: Lazy<M>): Promise<M | undefined> {
+  return code.loaded ?? (await code.load().catch(() => undefined))
 }
 
 /** A policy whose code comes with the first call, which waits for it. */
