@@ -62,6 +62,8 @@ export function isRestOf(response: Response, whole: Representation, offset: numb
   const [, first, last, length] = CONTENT_RANGE.exec(read(headers, 'content-range')) ?? []
   return (
     status === 206 &&
+    // Its body is parts with headers of their own, whatever its own header says (RFC 9110, 15.3.7.2).
+    !/^multipart\/byteranges/i.test(read(headers, 'content-type')) &&
     read(headers, 'etag') === whole.etag &&
     placeOf(response) === whole.place &&
     !isCoded(response) &&

@@ -403,6 +403,7 @@ describe('the rest', () => {
     ['of a length that is not told to be the same', rest({ ...REST, 'content-range': 'bytes 3-10/*' })],
     ['of other units', rest({ ...REST, 'content-range': 'items 3-9/10' })],
     ['in several parts', rest({ etag: '"v1"', 'content-type': 'multipart/byteranges; boundary=x' })],
+    ['in several parts, as if in one', rest({ ...REST, 'content-type': 'multipart/byteranges; boundary=x' })],
     ['with a body of another length', rest({ ...REST, 'content-length': '8' })],
     ['encoded', rest({ ...REST, 'content-encoding': 'gzip' })],
     ['not to be had', rest({ 'content-range': 'bytes */10' }, 416)],
