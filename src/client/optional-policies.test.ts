@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { lazy } from '../lazy.ts'
 import { haveAllCode } from './all-code.ts'
 import { createFetch } from './create-fetch.ts'
@@ -51,9 +51,36 @@ describe('code of what is off by default', () => {
     expect(ends[1]).toMatchObject({ reason: { code: 'ERR_BULKHEAD_FULL' } })
   })
 
+  test.each(PARTS)(
+    '%s: where it can not be loaded, calls go without, but for a limit',
+    async (part, options) => {
+      forgetAll()
+      const load = vi.spyOn(CODE[part], 'load').mockRejectedValue(new TypeError('no such chunk'))
+      onTestFinished(() => load.mockRestore())
+      const headers = { etag: '"a"', 'content-length': '4' }
+      const fetch = createFetch({ fetch: async () => new Response('body', { headers }), ...options }).with({
+        retry: { maxRetries: part === 'resumeBody' ? 1 : 0 },
+      })
+      const text = fetch('http://x.test/').then((response) => response.text())
+      if (part === 'bulkhead') await expect(text).rejects.toThrow('no such chunk')
+      else expect(await text).toBe('body')
+      expect(load).toHaveBeenCalledOnce()
+    },
+  )
+
+  test('an open circuit rejects where the code to wait at it can not be loaded', async () => {
+    forgetAll()
+    const load = vi.spyOn(CODE.parking, 'load').mockRejectedValue(new TypeError('no such chunk'))
+    onTestFinished(() => load.mockRestore())
+    const fetch = createFetch({ circuitBreaker: { whenOpen: 'wait' }, fetch: async () => new Response() })
+    fetch.circuits.get('http://x.test').isolate()
+    await expect(fetch('http://x.test/')).rejects.toMatchObject({ code: 'ERR_CIRCUIT_OPEN' })
+  })
+
   test('a watch over bodies that can not be loaded stands in the way of no fallback, nor of a response', async () => {
     forgetAll()
     const load = vi.spyOn(CODE.bodyIdle, 'load').mockRejectedValue(new TypeError('offline'))
+    onTestFinished(() => load.mockRestore())
     const send = vi.fn<Transport>().mockRejectedValueOnce(new TypeError('offline'))
     const fetch = createFetch({
       fetch: send.mockResolvedValue(new Response('network')),
@@ -65,7 +92,6 @@ describe('code of what is off by default', () => {
     expect(load).not.toHaveBeenCalled()
     expect(await (await fetch('http://x.test/')).text()).toBe('network')
     expect(load).toHaveBeenCalledOnce()
-    load.mockRestore()
   })
 
   test('a body that is no stream, as on React Native, is left as it is', async () => {

@@ -40,8 +40,12 @@ interface Code {
 
 export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
   const settings = withDefaults<Required<BulkheadSettings>>(DEFAULTS.bulkhead, options)
-  return lazyPolicy({ name: 'bulkhead', settings: { ...settings } }, CODE.bulkhead, ({ bulkheadBy }) =>
-    bulkheadBy({ ...settings, maxKeys }),
+  return lazyPolicy(
+    { name: 'bulkhead', settings: { ...settings } },
+    CODE.bulkhead,
+    ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys }),
+    // A limit that is not kept is none.
+    (code) => code.load(),
   )
 }
 
@@ -76,14 +80,14 @@ export function bodyIdlePolicy(bodyIdleMs: number, clock: Clock): Policy<Respons
         const { source, isBodyWatched } = callOf(context)
         // A body that is resumed is watched part by part; what is stored is not waited for.
         if (isBodyWatched || source !== 'network' || isNoBody(response.body)) return response
-        const watchBody = (await optional(code))?.watchBody
+        const watchBody = (await ifLoadable(code))?.watchBody
         // The same response, read through another body.
         return (watchBody?.(response, context, bodyIdleMs, clock) ?? response) as T
       },
   }
 }
 
-/** A breaker at whose open circuits calls wait. */
+/** A breaker at whose open circuits calls wait; without the code they are rejected. */
 export function waitingGuard(
   store: CircuitStore,
   options: Parameters<typeof guard<Response>>[1],
@@ -99,22 +103,28 @@ export function resumingBodies(clock: Clock): Keep<Response> {
   return async (response, context, attempts) => {
     if (callOf(context).method !== 'GET' || response.status !== 200 || isNoBody(response.body))
       return response
-    const resumable = (await optional(code))?.resumable
+    const resumable = (await ifLoadable(code))?.resumable
     return resumable?.(response, context, attempts, clock) ?? response
   }
 }
 
-/** For what is done to a response that came: it is as good without, where the code can't be loaded. */
-async function optional<M>(code: Lazy<M>): Promise<M | undefined> {
+/** The code, or none where it can't be loaded, for what a call or its response is as good without. */
+async function ifLoadable<M>(code: Lazy<M>): Promise<M | undefined> {
   return code.loaded ?? (await code.load().catch(() => undefined))
 }
 
-/** A policy whose code comes with the first call, which waits for it. */
+/**
+ * A policy whose code comes with the first call, which waits for it.
+ *
+ * @param without what stands there without the code: nothing, unless it says how it wraps
+ */
 function lazyPolicy<M>(
-  { name, settings = {} }: Pick<Policy, 'name' | 'settings'>,
+  without: Pick<Policy, 'name' | 'settings'> & Partial<Pick<Policy<Response>, 'wrap'>>,
   code: Lazy<M>,
   make: (module: M) => Policy<Response>,
+  load: (code: Lazy<M>) => Promise<M | undefined> = ifLoadable,
 ): Policy<Response> {
+  const { name, settings = {} } = without
   let policy: Policy<Response> | undefined
   return {
     name,
@@ -122,7 +132,10 @@ function lazyPolicy<M>(
     wrap<T extends Response>(next: Next<T>): Next<T> {
       let handler: Next<T> | undefined
       const handlerOf = (module: M): Next<T> => (handler ??= (policy ??= make(module)).wrap(next))
-      return async (context) => handlerOf(code.loaded ?? (await code.load()))(context)
+      return async (context) => {
+        const module = code.loaded ?? (await load(code))
+        return (module === undefined ? (without.wrap?.(next) ?? next) : handlerOf(module))(context)
+      }
     },
   }
 }

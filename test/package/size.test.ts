@@ -95,7 +95,7 @@ test('what is loaded at once is all that a call with the defaults needs, its ret
   }
   const response = await createFetch(options)('http://x.test/', { method: 'POST', body: '{}' })
   expect([response.status, answers]).toEqual([201, []])
-  await expect(createFetch({ ...options, coalesce: true })('http://x.test/')).rejects.toThrow(/coalesce/)
+  await expect(createFetch({ ...options, bulkhead: {} })('http://x.test/')).rejects.toThrow(/bulkhead/)
 })
 
 test('a part costs less than the whole', async () => {
