@@ -187,6 +187,24 @@ describe('an execution', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test.each<[string, Partial<IdempotencyStore>, Partial<IdempotencyOptions>, number, string]>([
+    ['is saved as failed', {}, {}, 500, 'done'],
+    ['is given back where a rule says so', {}, { release: () => true }, 503, 'acquired'],
+    ['has an unknown outcome where that can not be saved', { complete: away }, {}, 409, 'abandoned'],
+  ])(
+    'that had begun, and whose transaction is lost after it, %s',
+    async (_, changes, options, status, next) => {
+      const begin = transactions({ complete: away })
+      const { clock, claim, execution } = await run({ begin, ...changes }, options)
+      execution.began()
+      await execution.transaction(() => undefined)
+      const verdict = execution.respond(made)
+      await clock.advance(10_000)
+      expect(await verdict).toMatchObject({ type: 'other', answer: { status } })
+      expect((await claim().acquire()).type).toBe(next)
+    },
+  )
+
   test('that responds to an open transaction in time leaves no timer behind', async () => {
     for (const changes of [{}, { complete: away }]) {
       const begin = transactions(changes)

@@ -230,9 +230,26 @@ export class Execution implements Idempotency {
     if (recorded !== undefined)
       return isSame(recorded, record) ? this.#completed(response, recorded) : this.#stale()
     if (run.state === 'unknown') return this.#unknown(response)
+    // What the handler began outside of the transaction has not been undone with it, and must not be done again.
+    if (this.#began) return this.#saveFailure()
     // The client is told to send it again, so the key has to be free however the store answers now.
     await this.#claim.release().catch(() => this.#claim.undo())
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+  }
+
+  /** As after a throw: what the handler has responded with did not happen. */
+  async #saveFailure(): Promise<Verdict> {
+    const failure = this.#problem('handler-failed')
+    const verdict = await this.#save(failure, true)
+    if (verdict.type !== 'own') return verdict
+    if (verdict.status === 'stored') return { type: 'other', answer: asStored(failure) }
+    return {
+      type: 'other',
+      answer:
+        verdict.status === 'unsaved'
+          ? this.#problem('outcome-unknown')
+          : this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs),
+    }
   }
 
   #record(response: HandlerResponse): Uint8Array | Promise<Uint8Array> {
