@@ -44,12 +44,12 @@ export interface Page {
   readonly tables: readonly PageTable[]
 }
 
-/** The pages for users. */
-export function documentation(): Page[] {
+/** The pages for users, or those of them that are wanted: most of a page's time goes into parsing it. */
+export function documentation(isWanted: (path: string, source: string) => boolean = () => true): Page[] {
   const docs = existsSync(join(root, 'docs')) ? readdirSync(join(root, 'docs'), { recursive: true }) : []
   const paths = docs.map((file) => `docs/${String(file).replaceAll('\\', '/')}`).filter(isMarkdown)
   return ['README.md', ...paths.toSorted(), ...exampleReadmes()]
-    .filter((path) => existsSync(join(root, path)))
+    .filter((path) => existsSync(join(root, path)) && isWanted(path, sourceOf(path)))
     .map(readPage)
 }
 
@@ -63,11 +63,13 @@ export function housePages(): Page[] {
     .map(readPage)
 }
 
+const sourceOf = (path: string): string => readFileSync(join(root, path), 'utf8')
+
 const pages = new Map<string, Page>()
 
 /** Parsed once: many links lead to the same pages. */
 export function readPage(path: string): Page {
-  const page = pages.get(path) ?? parsePage(path, readFileSync(join(root, path), 'utf8'))
+  const page = pages.get(path) ?? parsePage(path, sourceOf(path))
   pages.set(path, page)
   return page
 }

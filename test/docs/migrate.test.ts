@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { documentation, type Block, type Page } from './markdown.ts'
 
 const folder = 'docs/migrate/'
-const pages = documentation().filter(({ path }) => path.startsWith(folder))
+const pages = documentation((path) => path.startsWith(folder))
 const libraryOf = ({ path }: Page): string => path.slice(folder.length, -'.md'.length)
 
 const uses = (block: Block, library: string): boolean => block.code.includes(` from '${library}'\n`)
