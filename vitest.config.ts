@@ -20,14 +20,13 @@ const config: ViteUserConfig = defineConfig({
           exclude: [...built, ...apart],
           // Loading the modules again for each file takes longer than most files do.
           isolate: false,
-          sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         // They import the package by its name, as its users do.
         resolve: { alias: sourceAliases() },
-        test: { name: 'examples', include: ['examples/**/*.test.ts'], sequence: { groupOrder: 0 } },
+        test: { name: 'examples', include: ['examples/**/*.test.ts'] },
       },
       {
         extends: true,
@@ -38,8 +37,6 @@ const config: ViteUserConfig = defineConfig({
           exclude: apart,
           globalSetup: './test/package/build.setup.ts',
           testTimeout: 60_000,
-          // Their child processes run in real time: after everything else.
-          sequence: { groupOrder: 1 },
           maxConcurrency: 2,
         },
       },
