@@ -5,6 +5,8 @@ const tests = ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts']
 /** Needs packages that no clone has from the start: `npm run sdks`. */
 const apart = ['test/sdks/**']
 const built = ['src/**/*.built.test.ts', 'test/**/*.built.test.ts']
+/** Takes most of a core for long, and shows no more on a second Node: `npm run test:torture`. */
+const torture = ['test/torture/torture.built.test.ts']
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -34,10 +36,19 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'built',
           include: built,
-          exclude: apart,
+          exclude: [...torture, ...apart],
           globalSetup: './test/package/build.setup.ts',
           testTimeout: 60_000,
           maxConcurrency: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'torture',
+          include: torture,
+          globalSetup: './test/package/build.setup.ts',
+          testTimeout: 60_000,
         },
       },
     ],

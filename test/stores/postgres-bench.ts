@@ -1,6 +1,6 @@
 /** What the tests of the Postgres store work on: a store in a schema of its own, on a clock that the test moves. */
 import { randomUUID } from 'node:crypto'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { AcquireRequest, StoreTransaction } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import type { PostgresPool, PostgresStore } from '../../src/stores/postgres/index.ts'
@@ -154,3 +154,15 @@ export const columnOf = (bench: Bench, sql: string): Promise<unknown[]> =>
 
 export const backend = async (client: unknown): Promise<number> =>
   Number((await run(client, 'SELECT pg_backend_pid()'))[0])
+
+/** A table that takes each effect once, as is found out at the commit. */
+export async function effects(subject: Bench): Promise<{ table: string; list: () => Promise<unknown[]> }> {
+  const table = await tableIn(subject, 'effect text UNIQUE DEFERRABLE INITIALLY DEFERRED')
+  return { table, list: () => run(subject.pool, `SELECT effect FROM ${table} ORDER BY effect`) }
+}
+
+/** Resolves once a backend is where a test wants it. */
+export async function until(pid: number, condition: string): Promise<void> {
+  const sql = `SELECT count(*)::int FROM pg_stat_activity WHERE pid = ${pid} AND ${condition}`
+  await expect.poll(() => administrate(sql), { timeout: 5000 }).toEqual([1])
+}

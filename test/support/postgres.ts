@@ -157,14 +157,11 @@ export async function administrate(sql: string): Promise<unknown[]> {
     allowExitOnIdle: true,
   }).on('error', () => {})
   const client = await administrators.connect()
-  let failed = true
   try {
-    const result = await run(client, sql)
-    failed = false
-    return result
+    return await run(client, sql)
   } finally {
-    // What failed may have left a transaction open.
-    client.release(failed)
+    // What is left open would keep the work of others to itself.
+    client.release(client.getTransactionStatus() !== 'I')
   }
 }
 
