@@ -1,6 +1,7 @@
 import { systemClock } from './clock.ts'
 import type { AbortListener, Scope } from './signal.ts'
-import { Leases, Line, onWorkers } from './workers.ts'
+import { onWorkers } from './on-workers.ts'
+import { Leases, Line } from './workers.ts'
 
 /** Places for work that runs at the same time, and a queue, first come first served, for what finds none. */
 export class Semaphore {

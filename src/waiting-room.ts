@@ -1,6 +1,7 @@
 import type { Clock } from './clock.ts'
 import type { AbortListener, Scope } from './signal.ts'
-import { Line, onWorkers } from './workers.ts'
+import { onWorkers } from './on-workers.ts'
+import { Line } from './workers.ts'
 
 /** Where calls wait for a time to come or for news, whichever is first. */
 export class WaitingRoom {

@@ -4,7 +4,8 @@ import { coalesce } from './policies/coalesce.ts'
 import { Scope } from './signal.ts'
 import { virtualClock } from './testing/virtual-clock.ts'
 import { WaitingRoom } from './waiting-room.ts'
-import { Leases, Line, onWorkers } from './workers.ts'
+import { onWorkers } from './on-workers.ts'
+import { Leases, Line } from './workers.ts'
 
 beforeEach(() => void vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' }))
 afterEach(() => void vi.unstubAllGlobals())

@@ -102,6 +102,18 @@ describe('code of what is off by default', () => {
     }
   })
 
+  test('is asked for once by all who come meanwhile, but on workers', async () => {
+    const load = vi.fn<() => Promise<string>>(async () => 'code')
+    const here = lazy(load)
+    expect(here.load()).toBe(here.load())
+    expect(load).toHaveBeenCalledOnce()
+    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
+    onTestFinished(() => void vi.unstubAllGlobals())
+    const there = lazy(load)
+    await Promise.all([there.load(), there.load()])
+    expect(load).toHaveBeenCalledTimes(3)
+  })
+
   test('that could not be loaded is asked for again', async () => {
     let asked = 0
     const code = lazy(async () => {

@@ -11,7 +11,7 @@ import {
 } from '../policy.ts'
 import { Scope, type AbortListener } from '../signal.ts'
 import { checkFunction, checkKeys, invalidOption } from '../validate.ts'
-import { onWorkers } from '../workers.ts'
+import { onWorkers } from '../on-workers.ts'
 
 export interface CoalesceOptions<Value = unknown> {
   /**
