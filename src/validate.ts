@@ -16,39 +16,52 @@ export function invalidOption(name: string, expected: string, got: unknown): Hol
   return new HoldfastError('ERR_INVALID_OPTION', `${name} should be ${expected}, got ${show(got)}`)
 }
 
-const isNumber = (value: unknown): value is number => typeof value === 'number'
+/** What an option must be: throws for a value, which it calls by `name`, that is something else. */
+export type Rule = (name: string, value: unknown) => void
+
+/** The rule that a value passes a test, whatever it is expected to be. */
+export function rule(expected: string, passes: (value: unknown) => boolean): Rule {
+  return (name, value) => {
+    if (!passes(value)) throw invalidOption(name, expected, value)
+  }
+}
 
 /** A finite number of at least `minimum`. */
 export function checkNumber(name: string, value: unknown, minimum = 0): void {
-  if (!isNumber(value) || !Number.isFinite(value) || value < minimum) {
+  if (!Number.isFinite(value) || Number(value) < minimum)
     throw invalidOption(name, `a number >= ${minimum}`, value)
-  }
 }
 
 /** A finite number above zero. */
-export function checkPositive(name: string, value: unknown): void {
-  if (!isNumber(value) || !Number.isFinite(value) || value <= 0)
-    throw invalidOption(name, 'a number > 0', value)
-}
+export const checkPositive: Rule = rule(
+  'a number > 0',
+  (value) => Number.isFinite(value) && Number(value) > 0,
+)
 
 export function checkInteger(name: string, value: unknown, minimum = 0): void {
-  if (!isNumber(value) || !Number.isInteger(value) || value < minimum) {
+  if (!Number.isInteger(value) || Number(value) < minimum)
     throw invalidOption(name, `an integer >= ${minimum}`, value)
-  }
 }
 
+/** Of which there must be one at least. */
+export const checkCount: Rule = (name, value) => checkInteger(name, value, 1)
+
 /** A share of a whole, zero excluded. */
-export function checkFraction(name: string, value: unknown): void {
-  if (!isNumber(value) || !(value > 0 && value <= 1)) throw invalidOption(name, 'in (0, 1]', value)
-}
+export const checkFraction: Rule = rule(
+  'in (0, 1]',
+  (value) => Number.isFinite(value) && Number(value) > 0 && Number(value) <= 1,
+)
 
 export function checkOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
   if (!allowed.includes(value)) throw invalidOption(name, `one of ${allowed.map(show).join(', ')}`, value)
 }
 
-export function checkFunction(name: string, value: unknown): void {
-  if (typeof value !== 'function') throw invalidOption(name, 'a function', value)
-}
+export const oneOf =
+  (...allowed: readonly unknown[]): Rule =>
+  (name, value) =>
+    checkOneOf(name, value, allowed)
+
+export const checkFunction: Rule = rule('a function', (value) => typeof value === 'function')
 
 export function checkObject(name: string, value: unknown): asserts value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -79,9 +92,6 @@ export function checkKeys(name: string, options: unknown, known: readonly string
   }
 }
 
-/** What an option must be: throws for a value, which it calls by `name`, that is something else. */
-export type Rule = (name: string, value: unknown) => void
-
 /** The options that there are, and what each must be. */
 export type Rules<O = Readonly<Record<string, unknown>>> = { readonly [K in keyof O]-?: Rule }
 
@@ -93,17 +103,17 @@ export function checkOptions(
   prefix: string = `${name}.`,
 ): void {
   checkKeys(name, options, Object.keys(rules))
-  for (const [key, rule] of Object.entries<Rule>(rules)) {
+  for (const [key, check] of Object.entries<Rule>(rules)) {
     const value: unknown = Reflect.get(options as object, key)
-    if (value !== undefined) rule(prefix + key, value)
+    if (value !== undefined) check(prefix + key, value)
   }
 }
 
 /** For what can be switched off. */
 export const orFalse =
-  (rule: Rule): Rule =>
+  (check: Rule): Rule =>
   (name, value) => {
-    if (value !== false) rule(name, value)
+    if (value !== false) check(name, value)
   }
 
 /** For what is checked elsewhere, or by its type only. */

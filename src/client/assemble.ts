@@ -23,14 +23,12 @@ export interface SharedParts {
   readonly budgets: RetryBudgets
   readonly bulkhead: Policy<Response> | undefined
   readonly hedge: Policy<Response> | undefined
-  /** Told before a call's request is sent again. */
-  readonly onResend: (call: FetchCall) => void
 }
 
 export interface Assembly {
   readonly handler: Next<Response>
-  /** What there is, outermost first, for `describe()`. */
-  readonly parts: readonly Described[]
+  /** Outermost first. */
+  readonly policies: readonly Policy<Response>[]
 }
 
 /**
@@ -58,11 +56,11 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
   ]
   // Its own order is right; what is given to it may not fit.
   for (const own of policies) orderCheck.get(own)?.('createFetch', all)
-  return { handler: compose<Response>(all), parts: describedParts(settings, all) }
+  return { handler: compose<Response>(all), policies: all }
 }
 
 /** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */
-function describedParts(settings: Settings, policies: readonly Described[]): readonly Described[] {
+export function describedParts(settings: Settings, { policies }: Assembly): readonly Described[] {
   const { idempotency, transport } = settings
   const keys = idempotency && {
     name: 'idempotency-key',
@@ -86,12 +84,12 @@ function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>)
 function retryPolicy(settings: RetrySettings, shared: SharedParts): Policy<Response> {
   const rules: RetryOptions<Response> = {
     ...settings,
-    shouldRetry: (outcome, context) => decide(outcome, context, shared),
+    shouldRetry: decide,
     discard,
     describe: eventResult,
     onDelay(delayMs, context) {
       const call = callOf(context)
-      shared.onResend(call)
+      call.resend()
       call.delaysMs = [...call.delaysMs, delayMs]
     },
     clock: shared.clock,

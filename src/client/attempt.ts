@@ -1,39 +1,61 @@
-import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
-import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
+import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { cannotBeBuilt } from '../http/usage-error.ts'
-import { resultOf, settled, unwrap, type Context, type Outcome } from '../policy.ts'
-import { raceAbort, type AbortListener } from '../signal.ts'
-import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
+import { resultOf, unwrap, type Context, type Outcome } from '../policy.ts'
+import { raceAbort, type AbortListener, type Scope } from '../signal.ts'
+import { createStamp } from '../stamp.ts'
+import { callOf, eventResult, resultFields, type BodySource, type FetchCall } from './call.ts'
 import type { BeforeAttemptInput } from './options.ts'
-import { initOf } from './request.ts'
-import type { Sender } from './transport.ts'
+import { initOf, lacks } from './request.ts'
 
-/** What sending needs besides the call. */
-export interface AttemptParts {
-  readonly sender: Sender
-  readonly clock: Clock
-  /** Told of every response, whatever becomes of it. */
-  readonly onResponse: (call: FetchCall, response: Response) => void
-}
-
-/** One attempt: the innermost part of a call's pipeline. */
-export async function attempt(context: Context, parts: AttemptParts): Promise<Response> {
+/**
+ * One attempt: the innermost part of a call's pipeline. One function with one `await` on the usual way, since each
+ * further promise takes 100 to 150 ns.
+ */
+export async function attempt(context: Context): Promise<Response> {
   const call = callOf(context)
-  refuseOldKey(call, context, parts.clock)
-  const init = await attemptInit(call, context)
-  if (context.scope.aborted) throw context.scope.reason
+  const { scope } = context
+  const { beforeAttempt } = call.settings
+  let init: RequestInit
+  try {
+    refuseOldKey(call, context)
+    if (call.bodySource !== undefined) await loadBody(call, call.bodySource)
+    init = attemptInit(call, scope)
+    if (beforeAttempt !== undefined) await beforeAttempt(beforeAttemptInput(init.headers as Headers, context))
+  } catch (error) {
+    // The caller's own body, headers or hook: that is no network failure.
+    throw call.local(error)
+  }
+  if (scope.aborted) throw scope.reason
   call.attempts++
-  const tellEnd = tellStart(call, context, parts.clock)
+  call.sentHeaders = init.headers
+  const tellEnd = tellStart(call, context)
   showAttempt(call, context, init.headers)
   // A listener may have aborted just now.
-  if (context.scope.aborted) throw context.scope.reason
-  const outcome = await send(call, context, init, parts)
-  tellEnd(outcome)
+  if (scope.aborted) throw scope.reason
+  let sent: Promise<Response> | undefined
+  let outcome: Outcome<Response>
+  call.sent(context)
+  call.underWay++
+  try {
+    // Foreign code: it may throw at once, or return what is no promise.
+    sent = Promise.resolve(call.parts.sender.send(inputOf(call), init, call.caller.request))
+    // A transport that ignores its signal must not hold up what waits for the attempt's end.
+    outcome = { ok: true, value: await raceAbort(scope, sent) }
+  } catch (error) {
+    outcome = { ok: false, error }
+  }
+  call.underWay--
+  if (scope.aborted) {
+    // Nobody will read what may still come, and it changes nothing that is known.
+    sent?.then(discard, () => {})
+    outcome = { ok: false, error: scope.reason }
+  } else conclude(call, context, init, outcome)
+  tellEnd?.(outcome)
   return unwrap(outcome)
 }
 
@@ -41,9 +63,10 @@ export async function attempt(context: Context, parts: AttemptParts): Promise<Re
  * Tells that an attempt has begun. @returns what tells its end: an abort of its scope does so at once, since whatever
  * the transport brings then comes after the call has ended.
  */
-function tellStart(call: FetchCall, context: Context, clock: Clock): (outcome: Outcome<Response>) => void {
+function tellStart(call: FetchCall, context: Context): ((outcome: Outcome<Response>) => void) | undefined {
   const { onEvent } = call.watch
-  if (onEvent === undefined) return () => {}
+  if (onEvent === undefined) return undefined
+  const { clock } = call.parts
   const { scope } = context
   const startedMs = clock.now()
   let ended = false
@@ -81,88 +104,84 @@ function showAttempt(call: FetchCall, context: Context, headers: RequestInit['he
 }
 
 /** A laptop that slept through the backoff wakes with a key that the server may have forgotten. */
-function refuseOldKey(call: FetchCall, { execution }: Context, clock: Clock): void {
+function refuseOldKey(call: FetchCall, { execution }: Context): void {
   const { idempotency } = call.settings
   if (call.attempts === 0 || idempotency === undefined) return
-  if (call.keyLeftMs(clock.now(), clock.wallNow()) > 0) return
+  if (call.keyLeftMs > 0) return
   const { lastFailure } = execution
   const cause = lastFailure === undefined ? undefined : { cause: resultOf(lastFailure) }
   const message = `the idempotency key is older than ${idempotency.windowMs} ms, so the server may have forgotten it`
-  throw call.local(new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, cause))
+  throw new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, cause)
 }
 
-async function attemptInit(call: FetchCall, context: Context): Promise<RequestInit> {
-  const { holdfast: _own, ...given } = call.caller.init
-  const init: RequestInit & { duplex?: string } = given
-  const body = await loadBody(call)
-  const headers = await attemptHeaders(call, context)
+/** What the transport is given: the caller's own, with what an attempt adds. */
+function attemptInit(call: FetchCall, scope: Scope): RequestInit {
+  const init: RequestInit & { duplex?: string } = Object.assign(withSignal(scope), call.caller.members)
+  const headers = attemptHeaders(call)
   if (headers !== undefined) init.headers = headers
-  call.sentHeaders = init.headers
-  if (body !== undefined) {
-    const bytes = nextBody(call, body)
-    // A stream of ours needs what the platform asks of a caller who passes one.
-    if (bytes !== init.body && isStream(bytes)) init.duplex ??= 'half'
-    init.body = bytes
-  }
-  return withSignal(init, context)
+  if (call.body === undefined) return init
+  const bytes = nextBody(call.body)
+  // A stream of ours needs what the platform asks of a caller who passes one.
+  if (bytes !== init.body && isStream(bytes)) init.duplex ??= 'half'
+  init.body = bytes
+  return init
 }
 
-/** Read with the first attempt. An error of the caller's own body is no network failure. */
-async function loadBody(call: FetchCall): Promise<RequestBody | undefined> {
-  if (call.body !== undefined) return call.body
-  try {
-    call.body = await call.bodySource()
-  } catch (error) {
-    throw call.local(error)
-  }
+const scopes = createStamp<Scope>()
+
+/**
+ * Reading a signal makes it, which takes 1.5 us: a transport that never looks never pays. The getter is of the object
+ * itself, so that a copy has the signal; and one for all of them, since one for each takes 250 ns more.
+ */
+const SIGNAL: PropertyDescriptor = {
+  get(this: RequestInit) {
+    return scopes.get(this)?.signal
+  },
+  enumerable: true,
+  configurable: true,
+}
+
+function withSignal(scope: Scope): RequestInit {
+  const init: RequestInit = Object.defineProperty({}, 'signal', SIGNAL)
+  scopes.set(init, scope)
+  return init
+}
+
+/** Reads it with the first attempt. */
+async function loadBody(call: FetchCall, source: BodySource): Promise<void> {
+  call.body = await source()
+  call.bodySource = undefined
   const reason = call.body?.sentOnce
   if (reason !== undefined && call.settings.retry !== undefined) {
     emit(call.watch.onEvent, { type: 'body-not-replayable', reason, call: call.info })
   }
-  return call.body
 }
 
-/** `holdfast.body` is the caller's code: what it throws is no network failure. */
-function nextBody(call: FetchCall, body: RequestBody): BodyLike | null {
-  try {
-    const bytes = body.next()
-    if (isUsedUp(bytes)) throw new TypeError('holdfast.body returned a stream that has been read already')
-    return bytes
-  } catch (error) {
-    throw call.local(error)
-  }
+function nextBody(body: RequestBody): BodyLike | null {
+  const bytes = body.next()
+  if (isUsedUp(bytes)) throw new TypeError('holdfast.body returned a stream that has been read already')
+  return bytes
 }
 
-/** Reading a signal makes it, which costs: a transport that never looks never pays. */
-function withSignal(init: RequestInit, { scope }: Context): RequestInit {
-  return {
-    ...init,
-    get signal() {
-      return scope.signal
-    },
-  }
-}
-
-/** A copy of the caller's headers with what is added; `undefined` where nothing is. */
-async function attemptHeaders(call: FetchCall, context: Context): Promise<Headers | undefined> {
+/** The caller's headers with what is added; `undefined` where nothing is. A copy, where somebody may change them. */
+function attemptHeaders(call: FetchCall): HeadersLike | undefined {
   const { beforeAttempt, idempotency } = call.settings
-  const contentType = call.body?.contentType
-  const added = [call.key, contentType, call.extraHeaders, beforeAttempt, call.watch.onAttempt]
-  if (added.every((each) => each === undefined)) return undefined
-  try {
-    const headers = new Headers(call.caller.init.headers)
-    if (contentType !== undefined && !headers.has('content-type')) headers.set('content-type', contentType)
-    if (call.key !== undefined && idempotency !== undefined && !headers.has(idempotency.header)) {
-      headers.set(idempotency.header, formatKey(call.key, idempotency.format))
-    }
-    for (const [name, value] of Object.entries(call.extraHeaders ?? {})) {
-      if (!headers.has(name)) headers.set(name, value)
-    }
-    await beforeAttempt?.(beforeAttemptInput(headers, context))
-    return headers
-  } catch (error) {
-    throw call.local(error)
+  const { key, body, extraHeaders, caller, watch } = call
+  const given = caller.init.headers
+  const added: [string, string][] = []
+  if (body?.contentType !== undefined) added.push(['content-type', body.contentType])
+  if (key !== undefined && idempotency !== undefined)
+    added.push([idempotency.header, formatKey(key, idempotency.format)])
+  if (extraHeaders !== undefined) added.push(...Object.entries(extraHeaders))
+  if (beforeAttempt === undefined && watch.onAttempt === undefined) {
+    const [first] = added
+    if (first === undefined) return undefined
+    // `Headers` take 500 ns. What is added comes first: after a spread it takes 400 ns longer.
+    if (added.length === 1 && lacks(given, first[0])) return { [first[0]]: first[1], ...(given as object) }
   }
+  const headers = new Headers(given)
+  for (const [name, value] of added) if (!headers.has(name)) headers.set(name, value)
+  return headers
 }
 
 function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptInput {
@@ -177,49 +196,24 @@ function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptIn
   }
 }
 
-async function send(
-  call: FetchCall,
-  context: Context,
-  init: RequestInit,
-  { sender, onResponse }: AttemptParts,
-): Promise<Outcome<Response>> {
-  const { request } = call.caller
-  call.sent(context)
-  call.underWay++
-  const sent = invoke(sender, inputOf(call), init, request)
-  // A transport that ignores its signal must not hold up what waits for the attempt's end.
-  const outcome = await settled(raceAbort(context.scope, sent))
-  call.underWay--
-  if (context.scope.aborted) return late(sent, context)
+/** What is known after an attempt. */
+function conclude(call: FetchCall, context: Context, init: RequestInit, outcome: Outcome<Response>): void {
   if (outcome.ok) {
-    onResponse(call, outcome.value)
     call.answered(outcome.value, context.scope)
     // Attempts may run side by side.
     call.sentHeaders = init.headers
   } else if (
     outcome.error instanceof TypeError &&
-    cannotBeBuilt(call.caller.url.href, buildable(call, init))
+    cannotBeBuilt(call.caller.address, buildable(call, init))
   ) {
     call.local(outcome.error)
   }
   call.learned(context, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
-  return outcome
 }
 
 /** The caller's own input; of a URL object that was changed meanwhile, what it said at the call. */
-function inputOf({ caller: { input, url } }: FetchCall): FetchInput {
-  return input instanceof URL && input.href !== url.href ? url.href : input
-}
-
-/** `async`, so that a transport which throws before it returns its promise fails like any other. */
-async function invoke(sender: Sender, ...request: Parameters<Sender['send']>): Promise<Response> {
-  return sender.send(...request)
-}
-
-/** The attempt was called off: nobody will read what may still come, and it changes nothing that is known. */
-function late(sent: Promise<Response>, { scope }: Context): Outcome<Response> {
-  sent.then(discard, () => {})
-  return { ok: false, error: scope.reason }
+function inputOf({ caller: { input, address } }: FetchCall): FetchInput {
+  return input instanceof URL && input.href !== address ? address : input
 }
 
 function buildable({ caller: { request } }: FetchCall, init: RequestInit): RequestInit {

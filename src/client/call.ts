@@ -1,15 +1,20 @@
+import type { Clock } from '../clock.ts'
+import { emit } from '../emit.ts'
 import { isHoldfastError } from '../errors.ts'
 import type { CallInfo, EventResult } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
-import { verdictOf, type Verdict } from '../http/verdict.ts'
-import type { Context, OnEvent, Outcome, Standing } from '../policy.ts'
+import { verdictOf, type Verdict, type VerdictRules } from '../http/verdict.ts'
+import { resultOf, type Context, type OnEvent, type Outcome, type Standing } from '../policy.ts'
+import type { Random } from '../random.ts'
 import type { Scope } from '../signal.ts'
+import { invalidOption } from '../validate.ts'
 import type { AttemptResult, Observer, RequestInfoOf } from './options.ts'
 import type { FetchOutcome } from './outcome.ts'
 import type { CallerRequest } from './request.ts'
 import type { Settings } from './settings/settings.ts'
+import type { Sender } from './transport.ts'
 
 /** Who watches a call. */
 export interface Watch {
@@ -17,17 +22,13 @@ export interface Watch {
   readonly onAttempt: Observer['onAttempt']
 }
 
-interface CallFields {
-  readonly id: number
-  readonly settings: Settings
-  readonly watch: Watch
-  readonly caller: CallerRequest
-  readonly circuitKey: string
-  readonly hedgeKey: string
-  readonly key: string | undefined
-  readonly body: BodySource
-  readonly startedMs: number
-  readonly startedWallMs: number
+/** What a call needs of its client. */
+export interface CallParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly sender: Sender
+  /** Origins that have shown that they know keys. */
+  readonly supporting: Set<string>
 }
 
 /**
@@ -36,21 +37,26 @@ interface CallFields {
  */
 export type BodySource = () => RequestBody | undefined | Promise<RequestBody | undefined>
 
+/** Unique within the process, whichever client makes a call. */
+let calls = 0
+
 /** One logical call: what its attempts share. */
-export class FetchCall implements CacheableCall {
-  readonly id: number
+export class FetchCall implements CacheableCall, VerdictRules {
+  readonly id: number = ++calls
+  readonly caller: CallerRequest
   readonly settings: Settings
   readonly watch: Watch
-  readonly caller: CallerRequest
+  readonly parts: CallParts
+  /** The idempotency key. */
+  readonly key: string | undefined
   readonly circuitKey: string
   /** What shares latencies for hedges. */
   readonly hedgeKey: string
-  /** The idempotency key. */
-  readonly key: string | undefined
-  readonly bodySource: BodySource
   readonly startedMs: number
   readonly startedWallMs: number
-  /** The body of the attempts so far, once the first has read it. */
+  /** What the first attempt has to read, if anything. */
+  bodySource: BodySource | undefined
+  /** The body of all attempts, once it is there. */
   body: RequestBody | undefined
   /** Headers of ours that every attempt carries besides the key: a cache's validators. */
   extraHeaders: Readonly<Record<string, string>> | undefined
@@ -59,30 +65,37 @@ export class FetchCall implements CacheableCall {
   attempts = 0
   /** How many attempts the transport is working on: two, while one is hedged. */
   underWay = 0
-  /** Whether it was told that the request is sent again. */
-  isResent = false
-  delaysMs: readonly number[] = []
+  delaysMs: readonly number[] = NO_DELAYS
   /** A body that is resumed is watched part by part. */
   isBodyWatched = false
   source: 'network' | 'cache' | 'fallback' = 'network'
+  #isResent = false
   /** Attempts at a write that are on their way, or ended without a definite answer. */
-  readonly #unanswered = new Set<Context>()
+  #unanswered: Set<Context> | undefined
   /** The scopes of the attempts that were answered, in this order. */
-  readonly #answers = new Map<Response, Scope>()
+  readonly #answers: Answer[] = []
+  /** The answer that was judged last, and how: what it says is asked by several policies. */
+  #judged: Judged | undefined
   /** An error made on this side, by a hook or a request that cannot be built: no news of the service. */
   #localError: { readonly error: unknown } | undefined
 
-  constructor(fields: CallFields) {
-    this.id = fields.id
-    this.settings = fields.settings
-    this.watch = fields.watch
-    this.caller = fields.caller
-    this.circuitKey = fields.circuitKey
-    this.hedgeKey = fields.hedgeKey
-    this.key = fields.key
-    this.bodySource = fields.body
-    this.startedMs = fields.startedMs
-    this.startedWallMs = fields.startedWallMs
+  constructor(
+    caller: CallerRequest,
+    settings: Settings,
+    watch: Watch,
+    parts: CallParts,
+    key: string | undefined,
+  ) {
+    this.caller = caller
+    this.settings = settings
+    this.watch = watch
+    this.parts = parts
+    this.key = key
+    this.circuitKey = this.#madeKey('circuitBreaker', settings.circuitBreaker?.key) ?? caller.origin
+    this.hedgeKey = this.#madeKey('hedge', settings.hedge?.key) ?? this.circuitKey
+    this.startedMs = parts.clock.now()
+    // Only the age of a key is a matter of wall time.
+    this.startedWallMs = key === undefined ? 0 : parts.clock.wallNow()
   }
 
   get method(): string {
@@ -96,6 +109,18 @@ export class FetchCall implements CacheableCall {
   get info(): CallInfo {
     const { origin, pathname } = this.caller.url
     return { id: this.id, method: this.method, url: origin + pathname }
+  }
+
+  get url(): URL {
+    return this.caller.url
+  }
+
+  get isTransient(): Settings['isTransient'] {
+    return this.settings.isTransient
+  }
+
+  get isRacing(): boolean {
+    return this.underWay > 0
   }
 
   get keyed(): boolean {
@@ -113,23 +138,23 @@ export class FetchCall implements CacheableCall {
 
   /** Whether bytes may have left without a definite answer. */
   get uncertain(): boolean {
-    return this.#unanswered.size > 0
+    return this.#unanswered !== undefined && this.#unanswered.size > 0
   }
 
   /** An attempt is handed to the transport: until an answer nobody knows what becomes of a write. */
   sent(attempt: Context): void {
-    if (this.changesState) this.#unanswered.add(attempt)
+    if (this.changesState) (this.#unanswered ??= new Set()).add(attempt)
   }
 
   /** What the end of an attempt tells of the operation. A definite answer settles it, whoever else is on the way. */
   learned(attempt: Context, effect: Verdict['effect']): void {
-    if (effect === 'answered') this.#unanswered.clear()
-    else if (effect === 'untouched') this.#unanswered.delete(attempt)
+    if (effect === 'answered') this.#unanswered?.clear()
+    else if (effect === 'untouched') this.#unanswered?.delete(attempt)
     else this.sent(attempt)
   }
 
   answered(response: Response, scope: Scope): void {
-    this.#answers.set(response, scope)
+    this.#answers.push({ response, scope })
   }
 
   /**
@@ -137,7 +162,8 @@ export class FetchCall implements CacheableCall {
    * of it: its abort still ends the body.
    */
   scopeOf(response: Response): Scope | undefined {
-    return this.#answers.get(response) ?? [...this.#answers.values()].at(-1)
+    const answers = this.#answers
+    return (answers.findLast((answer) => answer.response === response) ?? answers.at(-1))?.scope
   }
 
   get outcome(): FetchOutcome {
@@ -152,12 +178,28 @@ export class FetchCall implements CacheableCall {
   }
 
   verdictOf(outcome: Outcome<Response>): Verdict {
-    return verdictOf(outcome, {
-      keyed: this.keyed,
-      isRacing: this.underWay > 0,
-      isTransient: this.settings.isTransient,
-      url: this.caller.url,
-    })
+    // What a race decides may be decided otherwise after it.
+    if (this.isRacing) return verdictOf(outcome, this)
+    const result = resultOf(outcome)
+    // Three ask, and each reading of a header takes 120 ns.
+    if (this.#judged === undefined || this.#judged.result !== result)
+      this.#judged = { result, verdict: verdictOf(outcome, this) }
+    return this.#judged.verdict
+  }
+
+  onMarkers(): void {
+    const { supporting } = this.parts
+    if (supporting.size >= MAX_ORIGINS) supporting.clear()
+    supporting.add(this.caller.origin)
+  }
+
+  /** The request is about to be sent again: it is as safe as the service knows keys. */
+  resend(): void {
+    if (this.#isResent) return
+    this.#isResent = true
+    const { origin } = this.caller
+    if (!this.keyed || this.parts.supporting.has(origin)) return
+    emit(this.watch.onEvent, { type: 'unconfirmed-idempotency', origin, call: this.info })
   }
 
   /** Marks an error as made here, and gives it back. */
@@ -187,11 +229,34 @@ export class FetchCall implements CacheableCall {
   }
 
   /** How long the server is sure to remember the key, by whichever clock has moved more; `Infinity` without a key. */
-  keyLeftMs(nowMs: number, wallNowMs: number): number {
+  get keyLeftMs(): number {
     const { idempotency } = this.settings
     if (!this.keyed || idempotency === undefined) return Infinity
-    return idempotency.windowMs - Math.max(nowMs - this.startedMs, wallNowMs - this.startedWallMs)
+    const { clock } = this.parts
+    return idempotency.windowMs - Math.max(clock.now() - this.startedMs, clock.wallNow() - this.startedWallMs)
   }
+
+  #madeKey(part: string, key: string | ((request: RequestInfoOf) => string) | undefined): string | undefined {
+    if (key === undefined) return undefined
+    const made: unknown = typeof key === 'function' ? key(this.request) : key
+    if (typeof made !== 'string') throw invalidOption(`what ${part}.key() returns`, 'a string', made)
+    return made
+  }
+}
+
+/** How many origins are remembered to know keys. */
+const MAX_ORIGINS = 1000
+
+const NO_DELAYS: readonly number[] = []
+
+interface Answer {
+  readonly response: Response
+  readonly scope: Scope
+}
+
+interface Judged {
+  readonly result: unknown
+  readonly verdict: Verdict
 }
 
 export const callOf = (context: Context): FetchCall => context.execution.data as FetchCall

@@ -3,18 +3,10 @@ import { describePolicies, showAs } from '../describe.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
 import { checkKey } from '../http/idempotency-key.ts'
-import {
-  Context,
-  Execution,
-  settled,
-  unwrap,
-  type ExecutionFields,
-  type Next,
-  type Outcome,
-} from '../policy.ts'
+import { Context, Execution, unwrap, type ExecutionFields, type Outcome } from '../policy.ts'
 import { followSignal, raceAbort, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
-import { assemble, type Assembly } from './assemble.ts'
+import { assemble, describedParts, type Assembly } from './assemble.ts'
 import { attempt } from './attempt.ts'
 import { eventResult, type FetchCall, type Watch } from './call.ts'
 import { Listeners } from './listeners.ts'
@@ -109,6 +101,8 @@ function fieldsOf(call: FetchCall): ExecutionFields {
 
 const NOTHING: CallOptions = {}
 
+const withoutOwn = ({ holdfast: _own, ...rest }: HoldfastInit = {}): RequestInit => rest
+
 /** Settings, and the pipeline that was built from them. */
 interface Plan extends Assembly {
   readonly settings: Settings
@@ -134,35 +128,34 @@ class Client {
   }
 
   describe(): string {
-    return describePolicies(this.#plan.parts)
+    return describePolicies(describedParts(this.#plan.settings, this.#plan))
   }
 
   async fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
-    if (isOwnAttempt(input, init))
-      return this.#state.sender.sendPastReplacement(input, init, requestOf(input))
+    const { sender } = this.#state
+    if (isOwnAttempt(input, init)) return sender.sendPastReplacement(input, init, requestOf(input))
     const own = init?.holdfast
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
-    if (caller === undefined) return this.#pass(input, init)
+    // What is none of the pipeline's business goes to the transport as it came.
+    if (caller === undefined)
+      return sender.pass(input, own === undefined ? init : withoutOwn(init), requestOf(input))
     const plan = own === undefined ? this.#plan : this.#planFor(own)
-    const call = prepareCall(caller, plan.settings, own ?? NOTHING, this.#watch(), this.#state)
+    const watch = { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
+    const call = prepareCall(caller, plan.settings, own ?? NOTHING, watch, this.#state)
     const link = followSignal(caller.signal)
+    const { scope } = link
+    let work: Promise<Response> | undefined
+    let outcome: Outcome<Response>
     try {
-      return await this.#run(call, plan.handler, link)
+      work = plan.handler(new Context(new Execution(attempt, fieldsOf(call)), scope))
+      outcome = { ok: true, value: await (link.linked ? raceAbort(scope, work) : work) }
     } catch (error) {
-      link.release()
-      throw error
+      outcome = { ok: false, error }
     }
-  }
-
-  #watch(): Watch {
-    return { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
-  }
-
-  /** What is none of the pipeline's business goes to the transport as it came. */
-  #pass(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
-    if (init?.holdfast === undefined) return this.#state.sender.pass(input, init, requestOf(input))
-    const { holdfast: _own, ...rest } = init
-    return this.#state.sender.pass(input, rest, requestOf(input))
+    finish(call, outcome, link)
+    // The caller has left; what may still come has nobody to read it.
+    if (scope.aborted) work?.then(discard, () => {})
+    return unwrap(outcome)
   }
 
   #planFor(own: CallOptions): Plan {
@@ -181,36 +174,30 @@ class Client {
   #planOf(settings: Settings): Plan {
     return { settings, ...assemble(settings, this.#state) }
   }
+}
 
-  async #run(call: FetchCall, handler: Next<Response>, link: SignalLink): Promise<Response> {
-    const operation = (context: Context): Promise<Response> => attempt(context, this.#state)
-    const work = handler(new Context(new Execution(operation, fieldsOf(call)), link.scope))
-    const outcome = await settled(link.linked ? raceAbort(link.scope, work) : work)
-    const finished = this.#finish(call, outcome, link)
-    emit(call.watch.onEvent, {
-      type: 'call-end',
-      attempts: call.attempts,
-      durationMs: this.#state.clock.now() - call.startedMs,
-      source: call.source,
-      uncertain: call.uncertain,
-      ...eventResult(finished),
-      call: call.info,
-    })
-    // The caller has left; what may still come has nobody to read it.
-    if (link.scope.aborted) work.then(discard, () => {})
-    return unwrap(finished)
-  }
-
-  #finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): Outcome<Response> {
-    if (!outcome.ok) {
-      // The reason of an abort is the caller's own object: it is handed back as it is.
-      if (link.scope.abortedBy !== 'caller') setOutcome(outcome.error, call.outcome)
-      return outcome
-    }
+function finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): void {
+  if (!outcome.ok) {
+    link.release()
+    // The reason of an abort is the caller's own object: it is handed back as it is.
+    if (link.scope.abortedBy !== 'caller') setOutcome(outcome.error, call.outcome)
+  } else {
     const { value: response } = outcome
-    if (response.body === null) link.release()
-    else link.keepFor([response, response.body], call.scopeOf(response) ?? link.scope)
+    if (link.linked) {
+      if (response.body === null) link.release()
+      else link.keepFor([response, response.body], call.scopeOf(response) ?? link.scope)
+    }
     setOutcome(response, call.outcome)
-    return outcome
   }
+  const { onEvent } = call.watch
+  if (onEvent === undefined) return
+  emit(onEvent, {
+    type: 'call-end',
+    attempts: call.attempts,
+    durationMs: call.parts.clock.now() - call.startedMs,
+    source: call.source,
+    uncertain: call.uncertain,
+    ...eventResult(outcome),
+    call: call.info,
+  })
 }

@@ -1,17 +1,11 @@
-import type { Clock } from '../clock.ts'
 import { discard } from '../http/discard.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
 import type { Verdict } from '../http/verdict.ts'
 import type { RetryDecision } from '../policies/retry.ts'
 import type { Context, Outcome } from '../policy.ts'
-import { uniform, type Random } from '../random.ts'
+import { uniform } from '../random.ts'
 import { callOf, resultFields, type FetchCall } from './call.ts'
 import type { RetrySettings } from './settings/settings.ts'
-
-export interface DecideParts {
-  readonly clock: Clock
-  readonly random: Random
-}
 
 const ACCEPT: RetryDecision = { kind: 'accept' }
 const FINAL: RetryDecision = { kind: 'stop', reason: 'final' }
@@ -19,27 +13,27 @@ const FINAL: RetryDecision = { kind: 'stop', reason: 'final' }
 /** A server's Retry-After is a lower bound: jitter only delays further, so that its clients come back spread out. */
 const RETRY_AFTER_JITTER = 0.25
 
-/** What to do after an attempt, by HTTP's rules and the caller's. */
-export async function decide(
-  outcome: Outcome<Response>,
-  context: Context,
-  parts: DecideParts,
-): Promise<RetryDecision> {
+/** What to do after an attempt, by HTTP's rules and the caller's. Waits only for a rule of the caller's. */
+export function decide(outcome: Outcome<Response>, context: Context): RetryDecision | Promise<RetryDecision> {
   const call = callOf(context)
   const { retry } = call.settings
-  if (retry === undefined || call.isLocal(outcome)) return refuse(call, outcome, parts)
+  if (retry === undefined || call.isLocal(outcome)) return refuse(call, outcome)
   const verdict = call.verdictOf(outcome)
-  const wanted = await askCaller(call, outcome, context, retry)
-  const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
-  if (!again) return endOf(outcome, verdict)
-  if (isBodyGone(call)) return { kind: 'stop', reason: 'body' }
-  return resend(call, outcome, verdict, retry, parts)
+  const decideBy = (wanted: boolean | undefined): RetryDecision => {
+    const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
+    if (!again) return endOf(outcome, verdict)
+    return isBodyGone(call) ? { kind: 'stop', reason: 'body' } : resend(call, outcome, verdict, retry)
+  }
+  const { shouldRetry } = retry
+  return shouldRetry === undefined
+    ? decideBy(undefined)
+    : askCaller(call, outcome, context, shouldRetry).then(decideBy)
 }
 
 /** An error of this side ends the call; a key that has run out does so because of time. */
-function refuse(call: FetchCall, outcome: Outcome, { clock }: DecideParts): RetryDecision {
+function refuse(call: FetchCall, outcome: Outcome): RetryDecision {
   if (outcome.ok) return ACCEPT
-  return call.keyLeftMs(clock.now(), clock.wallNow()) <= 0 ? { kind: 'stop', reason: 'deadline' } : FINAL
+  return call.keyLeftMs <= 0 ? { kind: 'stop', reason: 'deadline' } : FINAL
 }
 
 /** Accepting earns for the budget: only an answer that is no failure does. */
@@ -70,10 +64,10 @@ async function askCaller(
   call: FetchCall,
   outcome: Outcome<Response>,
   { attempt }: Context,
-  { shouldRetry }: RetrySettings,
+  shouldRetry: NonNullable<RetrySettings['shouldRetry']>,
 ): Promise<boolean | undefined> {
   try {
-    return await shouldRetry?.({ request: call.request, attempt, ...resultFields(outcome) })
+    return await shouldRetry({ request: call.request, attempt, ...resultFields(outcome) })
   } catch (error) {
     if (outcome.ok) discard(outcome.value)
     throw call.local(error)
@@ -89,13 +83,12 @@ function isBodyGone({ body, caller }: FetchCall): boolean {
 function resend(
   call: FetchCall,
   outcome: Outcome<Response>,
-  verdict: Verdict,
+  { next }: Verdict,
   { maxRetryAfterMs }: RetrySettings,
-  { clock, random }: DecideParts,
 ): RetryDecision {
-  const free = verdict.next === 'wait'
-  const nowMs = clock.now()
-  const notAfterMs = nowMs + call.keyLeftMs(nowMs, clock.wallNow())
+  const { clock, random } = call.parts
+  const free = next === 'wait'
+  const notAfterMs = clock.now() + call.keyLeftMs
   const askedMs = outcome.ok ? retryAfterMs(outcome.value.headers, clock.wallNow()) : undefined
   if (askedMs === undefined) return { kind: 'retry', free, notAfterMs }
   if (askedMs > maxRetryAfterMs) return { kind: 'stop', reason: 'retry-after' }

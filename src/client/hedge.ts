@@ -6,18 +6,8 @@ import { HedgeStore } from '../policies/hedge/stats.ts'
 import type { Policy } from '../policy.ts'
 import { callOf, type FetchCall } from './call.ts'
 
-export interface HedgeParts {
-  readonly clock: Clock
-  /** Told before a call's request is sent again. */
-  readonly onResend: (call: FetchCall) => void
-}
-
 /** Hedges by HTTP's rules: what reads, and what carries a key, until there is an answer that is not tried again. */
-export function hedgeCalls(
-  settings: HedgeSettings,
-  maxKeys: number,
-  { clock, onResend }: HedgeParts,
-): Policy<Response> {
+export function hedgeCalls(settings: HedgeSettings, maxKeys: number, clock: Clock): Policy<Response> {
   return hedgeFrom<Response>(new HedgeStore(settings, maxKeys), {
     clock,
     discard,
@@ -28,7 +18,7 @@ export function hedgeCalls(
     },
     isReady: (context) => canSendBeside(callOf(context)),
     isGood: (outcome, context) => outcome.ok && callOf(context).verdictOf(outcome).next === 'accept',
-    onHedge: (context) => onResend(callOf(context)),
+    onHedge: (context) => callOf(context).resend(),
   })
 }
 

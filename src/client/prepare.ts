@@ -1,54 +1,27 @@
-import { HoldfastError } from '../errors.ts'
 import { emit } from '../emit.ts'
+import { HoldfastError } from '../errors.ts'
 import { readBody, snapshotBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
 import { checkKey, parseKey } from '../http/idempotency-key.ts'
 import { isNoCors } from '../http/response-cache.ts'
 import { invalidOption } from '../validate.ts'
-import { FetchCall, type BodySource, type Watch } from './call.ts'
-import type { CallOptions, RequestInfoOf } from './options.ts'
-import type { CallerRequest } from './request.ts'
+import { FetchCall, type CallParts, type Watch } from './call.ts'
+import type { CallOptions } from './options.ts'
+import { lacks, type CallerRequest } from './request.ts'
 import type { RetrySettings, Settings } from './settings/settings.ts'
-import { nextCallId, type ClientState } from './state.ts'
 
 /** Makes a call out of a request: its circuit, its idempotency key, its body. Everything is taken as it is now. */
 export function prepareCall(
   caller: CallerRequest,
   settings: Settings,
-  options: CallOptions,
+  { idempotencyKey, body }: CallOptions,
   watch: Watch,
-  { clock }: ClientState,
+  parts: CallParts,
 ): FetchCall {
-  const key = keyOf(caller, settings, options.idempotencyKey)
-  const call = new FetchCall({
-    id: nextCallId(),
-    settings,
-    watch,
-    caller,
-    ...keysOf(caller, settings),
-    key,
-    body: bodySource(caller, settings, options, key !== undefined),
-    startedMs: clock.now(),
-    startedWallMs: clock.wallNow(),
-  })
-  emit(watch.onEvent, { type: 'call-start', call: call.info })
+  const call = new FetchCall(caller, settings, watch, parts, keyOf(caller, settings, idempotencyKey))
+  takeBody(call, body)
+  if (watch.onEvent !== undefined) emit(watch.onEvent, { type: 'call-start', call: call.info })
   return call
-}
-
-function keysOf({ url, method }: CallerRequest, { circuitBreaker, hedge }: Settings) {
-  const request = { method, url: url.href }
-  const circuitKey = madeKey('circuitBreaker.key', circuitBreaker?.key, request) ?? url.origin
-  return { circuitKey, hedgeKey: madeKey('hedge.key', hedge?.key, request) ?? circuitKey }
-}
-
-function madeKey(
-  name: string,
-  key: string | ((request: RequestInfoOf) => string) | undefined,
-  request: RequestInfoOf,
-): string | undefined {
-  const made: unknown = typeof key === 'function' ? key(request) : key
-  if (key === undefined || typeof made === 'string') return made as string | undefined
-  throw invalidOption(`what ${name}() returns`, 'a string', made)
 }
 
 /** The caller's own key wins, by header or by option; otherwise one is made where it is honoured. */
@@ -59,8 +32,7 @@ function keyOf(caller: CallerRequest, settings: Settings, given: string | undefi
     throw invalidOption('holdfast.idempotencyKey', 'left out where idempotency is off', given)
   }
   if (isNoCors(caller)) return undefined
-  const header = headersOf(caller)?.get(idempotency.header)
-  const own = header === null || header === undefined ? undefined : parseKey(header)
+  const own = ownKey(caller, idempotency.header)
   if (given !== undefined && own !== undefined && given !== own) {
     const message = `the header ${idempotency.header} is "${own}" but holdfast.idempotencyKey is "${given}": give one of them`
     throw new HoldfastError('ERR_INVALID_OPTION', message)
@@ -76,39 +48,38 @@ function checkedKey(key: unknown): string {
 }
 
 /** Headers that cannot be read cannot be sent either: the transport will say so. */
-function headersOf({ init, request }: CallerRequest): Headers | undefined {
+function ownKey({ init: { headers } }: CallerRequest, name: string): string | undefined {
+  if (lacks(headers, name)) return undefined
   try {
-    return init.headers === undefined ? request?.headers : new Headers(init.headers)
+    const value = new Headers(headers).get(name)
+    return value === null ? undefined : parseKey(value)
   } catch {
     return undefined
   }
 }
 
 function generatedKey(
-  { method, url }: CallerRequest,
+  { method, origin }: CallerRequest,
   { methods, honoredBy, generateKey }: NonNullable<Settings['idempotency']>,
 ): string | undefined {
   if (!methods.has(method)) return undefined
-  return honoredBy === undefined || honoredBy.has(url.origin) ? checkedKey(generateKey()) : undefined
+  return honoredBy === undefined || honoredBy.has(origin) ? checkedKey(generateKey()) : undefined
 }
 
-function bodySource(
-  { init, request, method }: CallerRequest,
-  { retry }: Settings,
-  options: CallOptions,
-  keyed: boolean,
-): BodySource {
-  const { body: factory } = options
-  if (factory !== undefined) return () => ({ next: () => checkedBody(factory()) })
-  const mayRepeat = retry !== undefined && canRepeat(retry, method, keyed)
-  if (init.body !== undefined && init.body !== null) {
+function takeBody(call: FetchCall, factory: CallOptions['body']): void {
+  const { init, request, method } = call.caller
+  const { retry } = call.settings
+  if (factory !== undefined) call.body = { next: () => checkedBody(factory()) }
+  else if (init.body !== undefined && init.body !== null) {
     const snapshot = snapshotBody(init.body)
     // Awaited later; until then a failure to read it is nobody's surprise.
     if (snapshot instanceof Promise) snapshot.catch(() => {})
-    return () => snapshot
+    else if (snapshot.sentOnce === undefined) call.body = snapshot
+    if (call.body === undefined) call.bodySource = () => snapshot
+  } else if (request !== undefined && request.body !== null) {
+    if (retry !== undefined && canRepeat(retry, method, call.keyed))
+      call.bodySource = () => readBody(request, retry.maxBufferBytes)
   }
-  if (request === undefined || request.body === null) return () => undefined
-  return mayRepeat ? () => readBody(request, retry.maxBufferBytes) : () => undefined
 }
 
 /** Whether anything could lead to another attempt: then the body has to be kept. */

@@ -1,26 +1,20 @@
 import { systemClock, type Clock } from '../clock.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { emit } from '../emit.ts'
-import { showsSupport } from '../http/idempotency-key.ts'
 import { CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'
 import type { Policy } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
 import type { SharedParts } from './assemble.ts'
-import type { AttemptParts } from './attempt.ts'
-import type { FetchCall } from './call.ts'
+import type { CallParts } from './call.ts'
 import { bulkheadPolicy, hedgePolicy } from './optional-policies.ts'
 import type { FetchOptions } from './options.ts'
 import type { Settings } from './settings/settings.ts'
 import { Listeners } from './listeners.ts'
-import { senderOf, type Sender } from './transport.ts'
-
-/** Unique within the process, whichever client makes a call. */
-let calls = 0
-export const nextCallId = (): number => ++calls
+import { Sender } from './transport.ts'
 
 /** What all fetches derived from one `createFetch` share. */
-export class ClientState implements SharedParts, AttemptParts {
+export class ClientState implements SharedParts, CallParts {
   readonly clock: Clock
   readonly random: Random
   readonly sender: Sender
@@ -31,16 +25,14 @@ export class ClientState implements SharedParts, AttemptParts {
   /** Told what happens to circuits, which belong to no call. */
   readonly circuitListeners: Listeners
   /** Origins that have shown that they know keys. */
-  readonly #supporting = new Set<string>()
-  readonly #capacity: number
+  readonly supporting: Set<string> = new Set()
 
   constructor(options: FetchOptions, settings: Settings) {
     this.clock = options.clock ?? systemClock
     this.random = options.random ?? systemRandom
     this.circuitListeners = new Listeners([settings.onEvent])
-    this.sender = senderOf(settings.transport)
+    this.sender = new Sender(settings.transport)
     const { maxCircuits = DEFAULTS.circuitBreaker.maxCircuits, ...breaker } = settings.circuitBreaker ?? {}
-    this.#capacity = maxCircuits
     this.circuits = new CircuitStore({
       ...breaker,
       maxCircuits,
@@ -52,21 +44,6 @@ export class ClientState implements SharedParts, AttemptParts {
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
     this.bulkhead = settings.bulkhead && bulkheadPolicy(settings.bulkhead, maxCircuits)
-    this.hedge = settings.hedge && hedgePolicy(settings.hedge, maxCircuits, this)
-  }
-
-  readonly onResponse = (call: FetchCall, response: Response): void => {
-    const { origin } = call.caller.url
-    if (!call.keyed || this.#supporting.has(origin) || !showsSupport(response.headers)) return
-    if (this.#supporting.size >= this.#capacity) this.#supporting.clear()
-    this.#supporting.add(origin)
-  }
-
-  readonly onResend = (call: FetchCall): void => {
-    if (call.isResent) return
-    call.isResent = true
-    const { origin } = call.caller.url
-    if (!call.keyed || this.#supporting.has(origin)) return
-    emit(call.watch.onEvent, { type: 'unconfirmed-idempotency', origin, call: call.info })
+    this.hedge = settings.hedge && hedgePolicy(settings.hedge, maxCircuits, this.clock)
   }
 }

@@ -2,20 +2,10 @@ import type { Fetch, FetchInput } from '../http/fetch-types.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
 import type { HoldfastInit, Transport } from './options.ts'
-import { initOf, requestOf, wholeInitOf } from './request.ts'
+import { addressOf, initOf, wholeInitOf } from './request.ts'
 
 /** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
 const underlying = createStamp<Sender>()
-
-/** Hands a request to the network. */
-export interface Sender {
-  /** `request` is the input where it is a `Request`. */
-  send(input: FetchInput, init: RequestInit | undefined, request: Request | undefined): Promise<Response>
-  /** The same, for a request that is none of the pipeline's business: it carries the caller's own signal. */
-  pass: Sender['send']
-  /** The same, but past whatever has replaced the global fetch since. */
-  sendPastReplacement: Sender['send']
-}
 
 /** Under this an init carries what sends its attempts in place of the fetch's own transport: an interceptor's way. */
 export const SEND: unique symbol = Symbol('send')
@@ -28,32 +18,6 @@ const routeOf = (init: Partial<RoutedInit> | undefined): RoutedInit[typeof SEND]
 
 export function markAsHoldfast(fetch: object, sender: Sender): void {
   underlying.set(fetch, sender)
-}
-
-export function senderOf(transport: Transport | undefined): Sender {
-  const sender = plainSenderOf(transport)
-  const routed =
-    (send: Sender['send']): Sender['send'] =>
-    (input, init, request) =>
-      routeOf(init)?.(init) ?? send(input, init, request)
-  return {
-    send: routed((...request) => sender.send(...request)),
-    pass: routed((...request) => sender.pass(...request)),
-    sendPastReplacement: (...request) => sender.sendPastReplacement(...request),
-  }
-}
-
-function plainSenderOf(transport: Transport | undefined): Sender {
-  if (transport === undefined) return new GlobalSender(globalThis.fetch)
-  if (underlying.get(transport) !== undefined) {
-    throw invalidOption(
-      'fetch',
-      'a plain transport, since retries belong to one layer (use fetch.with)',
-      'a holdfast fetch',
-    )
-  }
-  const send: Sender['send'] = (input, init, request) => flat(transport, input, init, request)
-  return { send, pass: send, sendPastReplacement: send }
 }
 
 /** A transport of the user's is called with a URL and an init, as a plain function. */
@@ -69,16 +33,16 @@ function flat(
 }
 
 function urlOf(input: FetchInput): string {
-  const text = requestOf(input)?.url ?? `${input as string | URL}`
+  const address = addressOf(input)
   const base = globalThis.location?.href
-  return URL.canParse(text, base) ? new URL(text, base).href : text
+  return URL.canParse(address, base) ? new URL(address, base).href : address
 }
 
 /** Signals of attempts that went out through what has replaced the global fetch. */
 const sentSignals = createStamp<true>()
 
-/** The URL for which the global fetch is being called: who comes in with it meanwhile is called by a wrapper. */
-let callingGlobal: string | undefined
+/** What the global fetch is being called with: who comes in with the same meanwhile is called by a wrapper. */
+let callingGlobal: FetchInput | undefined
 
 /**
  * Whether a call is an attempt of our own that has come back: the global fetch is a wrapper around a Holdfast fetch.
@@ -87,31 +51,46 @@ let callingGlobal: string | undefined
 export function isOwnAttempt(input: FetchInput, init: RequestInit | undefined): boolean {
   if (routeOf(init) !== undefined) return false
   return (
-    (callingGlobal !== undefined && callingGlobal === urlOf(input)) || sentSignals.get(init?.signal) === true
+    (callingGlobal !== undefined && urlOf(callingGlobal) === urlOf(input)) ||
+    sentSignals.get(init?.signal) === true
   )
 }
 
 /**
- * The platform's fetch, looked up at each call, so that mocks and instrumentation are seen; it gets what the caller
- * gave. Where it has been replaced by a Holdfast fetch, the one from before is used.
+ * Hands a request to the network: by a transport of the user's, or by the platform's fetch, looked up at each call, so
+ * that mocks and instrumentation are seen; that gets what the caller gave. Where it has been replaced by a Holdfast
+ * fetch, the one from before is used. `request` is the input where that is a `Request`.
  */
-class GlobalSender implements Sender {
-  readonly #before: Fetch | undefined
+export class Sender {
+  readonly #transport: Transport | undefined
+  readonly #before: Fetch | undefined = globalThis.fetch
 
-  constructor(current: Fetch | undefined) {
-    this.#before = current
+  constructor(transport: Transport | undefined) {
+    if (underlying.get(transport) !== undefined) {
+      throw invalidOption(
+        'fetch',
+        'a plain transport, since retries belong to one layer (use fetch.with)',
+        'a holdfast fetch',
+      )
+    }
+    this.#transport = transport
   }
 
-  send(...request: Parameters<Sender['send']>): Promise<Response> {
-    const [, init] = request
-    if (globalThis.fetch !== this.#before && init?.signal) sentSignals.set(init.signal, true)
-    return this.pass(...request)
+  /** Sends an attempt. */
+  send(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
+    const isGlobal = this.#transport === undefined && routeOf(init) === undefined
+    if (isGlobal && globalThis.fetch !== this.#before && init?.signal) sentSignals.set(init.signal, true)
+    return this.pass(input, init, request)
   }
 
-  pass(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
+  /** Sends what is none of the pipeline's business: it carries the caller's own signal. */
+  pass(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
+    const route = routeOf(init)
+    if (route !== undefined) return route(init)
     const fetch = globalThis.fetch
-    if (underlying.get(fetch) !== undefined) return this.sendPastReplacement(input, init, request)
-    callingGlobal = urlOf(input)
+    if (this.#transport !== undefined || underlying.get(fetch) !== undefined)
+      return this.sendPastReplacement(input, init, request)
+    callingGlobal = input
     try {
       return fetch(input, init)
     } finally {
@@ -119,7 +98,9 @@ class GlobalSender implements Sender {
     }
   }
 
-  sendPastReplacement(...[input, init, request]: Parameters<Sender['send']>): Promise<Response> {
+  /** Sends past whatever has replaced the global fetch since. */
+  sendPastReplacement(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
+    if (this.#transport !== undefined) return flat(this.#transport, input, init, request)
     const fetch = this.#before
     if (fetch === undefined) {
       throw new TypeError('there is no global fetch to send by: pass a transport as the option `fetch`')

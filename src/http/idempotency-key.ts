@@ -28,17 +28,22 @@ export function parseKey(value: string): string {
   return quoted?.[1] === undefined ? value : quoted[1].replaceAll(/\\(["\\])/g, '$1')
 }
 
-/** The answer is on record: the same key brings the same one, so asking again cannot change it. */
-export function isRecorded(headers: Headers): boolean {
-  return headers.get('idempotent-replayed') === 'true' || headers.get('idempotency-status') === 'stored'
+/** What a server tells by its markers. */
+interface Markers {
+  /** Its origin knows idempotency keys. */
+  readonly isMarked: boolean
+  /** The answer is on record: the same key brings the same one, so asking again cannot change it. */
+  readonly isRecorded: boolean
+  /** The first request with this key is still being worked on. */
+  readonly isInFlight: boolean
 }
 
-/** The first request with this key is still being worked on. */
-export function isInFlight(headers: Headers): boolean {
-  return headers.get('idempotency-status') === 'in-flight'
-}
-
-/** Whether a response shows that its origin knows idempotency keys at all. */
-export function showsSupport(headers: Headers): boolean {
-  return headers.has('idempotent-replayed') || headers.has('idempotency-status')
+export function readMarkers(headers: Headers): Markers {
+  const replayed = headers.get('idempotent-replayed')
+  const status = headers.get('idempotency-status')
+  return {
+    isMarked: (replayed ?? status) !== null,
+    isRecorded: replayed === 'true' || status === 'stored',
+    isInFlight: status === 'in-flight',
+  }
 }

@@ -1,4 +1,4 @@
-import { invalidOption } from '../validate.ts'
+import { invalidOption, rule } from '../validate.ts'
 
 /** A status, or a whole class of them. */
 export type StatusPattern = number | '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
@@ -13,19 +13,16 @@ export const isRefused = (status: number): boolean => REFUSED.has(status)
 
 export const isNeutral = (status: number): boolean => NEUTRAL.has(status)
 
-const isStatus = (pattern: unknown): boolean =>
-  Number.isInteger(pattern) && Number(pattern) >= 100 && Number(pattern) <= 599
-
-const isClass = (pattern: unknown): boolean => typeof pattern === 'string' && /^[1-5]xx$/.test(pattern)
+const checkStatus = rule('a status from 100 to 599 or a class like "5xx"', (pattern) =>
+  typeof pattern === 'string'
+    ? /^[1-5]xx$/.test(pattern)
+    : Number.isInteger(pattern) && Number(pattern) >= 100 && Number(pattern) <= 599,
+)
 
 export function checkStatuses(name: string, patterns: unknown): void {
   if (!Array.isArray(patterns))
     throw invalidOption(name, 'an array of statuses and classes like "5xx"', patterns)
-  for (const pattern of patterns) {
-    if (!isStatus(pattern) && !isClass(pattern)) {
-      throw invalidOption(`each of ${name}`, 'a status from 100 to 599 or a class like "5xx"', pattern)
-    }
-  }
+  for (const pattern of patterns) checkStatus(`each of ${name}`, pattern)
 }
 
 /** A test for the statuses of a list. */

@@ -1,6 +1,6 @@
 import { isLocalRejection } from '../errors.ts'
 import type { Outcome } from '../policy.ts'
-import { isInFlight, isRecorded } from './idempotency-key.ts'
+import { readMarkers } from './idempotency-key.ts'
 import { isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 import { isNeutral, isRefused } from './statuses.ts'
 
@@ -36,22 +36,24 @@ export interface VerdictRules {
   readonly isTransient: (status: number) => boolean
   /** Where the request went. */
   readonly url: URL
+  /** Told when an answer to a call with a key shows that its origin knows keys. */
+  onMarkers?(): void
 }
 
 export function verdictOf(outcome: Outcome<Response>, rules: VerdictRules): Verdict {
   return outcome.ok ? verdictOfResponse(outcome.value, rules) : verdictOfError(outcome.error, rules.url)
 }
 
-function verdictOfResponse(
-  { status, headers, redirected }: Response,
-  { keyed, isRacing = false, isTransient }: VerdictRules,
-): Verdict {
-  if (keyed && isRecorded(headers)) return RECORDED
+function verdictOfResponse({ status, headers, redirected }: Response, rules: VerdictRules): Verdict {
+  const { keyed, isRacing = false, isTransient } = rules
   // An opaque response has status 0: it is no failure, and nothing can be read of it.
-  if (status < 400 && !isTransient(status)) return ANSWERED
-  if (isRecorded(headers)) return RECORDED
-  const isWorkedOn = isRacing || isInFlight(headers) || headers.has('retry-after')
-  if (status === 409 && keyed && isWorkedOn) return IN_FLIGHT
+  const isFine = status < 400 && !isTransient(status)
+  if (isFine && !keyed) return ANSWERED
+  const { isMarked, isRecorded, isInFlight } = readMarkers(headers)
+  if (keyed && isMarked) rules.onMarkers?.()
+  if (isRecorded) return RECORDED
+  if (isFine) return ANSWERED
+  if (status === 409 && keyed && (isRacing || isInFlight || headers.has('retry-after'))) return IN_FLIGHT
   const verdict = isTransient(status) ? transient(status) : ANSWERED
   return advised(headers, redirected ? afterRedirect(verdict) : verdict)
 }

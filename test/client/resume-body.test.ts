@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { CODE } from '../../src/client/optional-policies.ts'
+import { EXTRAS } from '../../src/client/optional-policies.ts'
 import { httpCache } from '../../src/cache/index.ts'
 import {
   createFetch,
@@ -344,12 +344,11 @@ describe('a response is the transport’s own', () => {
     const response = html(WHOLE)
     const { fetch } = client({ fetch: scripted(response).transport })
     // Where time is virtual all code is there at once.
-    const { resumeBody } = CODE
-    const { loaded } = resumeBody
-    resumeBody.loaded = undefined
-    const load = vi.spyOn(resumeBody, 'load').mockRejectedValue(new Error('offline'))
+    const { loaded } = EXTRAS
+    EXTRAS.loaded = undefined
+    const load = vi.spyOn(EXTRAS, 'load').mockRejectedValue(new Error('offline'))
     onTestFinished(() => {
-      resumeBody.loaded = loaded
+      EXTRAS.loaded = loaded
       load.mockRestore()
     })
     expect(await fetch(URL_)).toBe(response)

@@ -9,45 +9,44 @@ import {
   checkInteger,
   checkKeys,
   checkNumber,
-  checkOneOf,
   checkOptions,
   checkPositive,
   invalidOption,
+  oneOf,
   orFalse,
+  rule,
   unchecked,
   type Rule,
   type Rules,
 } from '../../validate.ts'
 import type { FallbackByMethod, FetchOptions } from '../options.ts'
 
-const checkMethods: Rule = (name, methods) => {
-  if (!Array.isArray(methods) || methods.some((method) => typeof method !== 'string')) {
-    throw invalidOption(name, 'an array of method names', methods)
-  }
-}
+const isString = (value: unknown): value is string => typeof value === 'string'
+
+const has = (value: unknown, method: string): boolean => typeof Object(value)[method] === 'function'
+
+const checkMethods = rule(
+  'an array of method names',
+  (methods) => Array.isArray(methods) && methods.every(isString),
+)
 
 /** RFC 9110, 5.6.2: what a header name is made of. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
-const checkHeader: Rule = (name, header) => {
-  if (typeof header !== 'string' || !TOKEN.test(header)) throw invalidOption(name, 'a header name', header)
-}
+const checkHeader = rule('a header name', (header) => isString(header) && TOKEN.test(header))
 
 /** A key can be given as it is, or made of the request. */
 const checkKeyOption: Rule = (name, key) => {
-  if (typeof key !== 'string') checkFunction(name, key)
+  if (!isString(key)) checkFunction(name, key)
 }
 
-const checkClock: Rule = (name, clock) => {
-  if (!['now', 'wallNow', 'schedule'].every((method) => has(clock, method)))
-    throw invalidOption(name, 'a clock with now, wallNow and schedule', clock)
-}
+const checkClock = rule('a clock with now, wallNow and schedule', (clock) =>
+  ['now', 'wallNow', 'schedule'].every((method) => has(clock, method)),
+)
 
-const has = (value: unknown, method: string): boolean => typeof Object(value)[method] === 'function'
+const checkCache = rule('httpCache() of holdfast/cache', (cache) => has(cache, 'policy'))
 
-const checkCache: Rule = (name, cache) => {
-  if (!has(cache, 'policy')) throw invalidOption(name, 'httpCache() of holdfast/cache', cache)
-}
+const checkPolicy = rule('a policy with name and wrap', (policy) => has(policy, 'wrap'))
 
 const checkFallback: Rule = (name, fallback) => {
   if (typeof fallback === 'function') return
@@ -63,9 +62,7 @@ const checkPolicies: Rule = (name, policies) => {
   if (!Array.isArray(policies)) throw invalidOption(name, 'an array of policies', policies)
   if (new Set(policies).size < policies.length)
     throw invalidOption(name, 'without one that stands in it twice, since it holds state', policies)
-  for (const policy of policies) {
-    if (!has(policy, 'wrap')) throw invalidOption(`each of ${name}`, 'a policy with name and wrap', policy)
-  }
+  for (const policy of policies) checkPolicy(`each of ${name}`, policy)
 }
 
 /** A part with options of its own, on or off. */
@@ -84,7 +81,7 @@ export const RULES: Rules<FetchOptions> = {
     maxBufferBytes: checkInteger,
     statuses: checkStatuses,
     methods: checkMethods,
-    resumeBody: (name, value) => checkOneOf(name, value, [true, false]),
+    resumeBody: oneOf(true, false),
     shouldRetry: checkFunction,
   }),
   circuitBreaker: part({ ...BREAKER_RULES, key: checkKeyOption, isFailure: checkFunction }),
@@ -93,7 +90,7 @@ export const RULES: Rules<FetchOptions> = {
     methods: checkMethods,
     // By who reads it.
     honoredBy: unchecked,
-    format: (name, value) => checkOneOf(name, value, ['bare', 'sf-string']),
+    format: oneOf('bare', 'sf-string'),
     windowMs: checkPositive,
     generateKey: checkFunction,
   }),
@@ -102,7 +99,7 @@ export const RULES: Rules<FetchOptions> = {
   bulkhead: part(BULKHEAD_RULES),
   hedge: part({ ...HEDGE_RULES, key: checkKeyOption }),
   cache: orFalse(checkCache),
-  coalesce: (name, value) => checkOneOf(name, value, [true, false, undefined]),
+  coalesce: oneOf(true, false, undefined),
   fallback: orFalse(checkFallback),
   beforeAttempt: hook,
   policies: orFalse(checkPolicies),

@@ -1,4 +1,4 @@
-import { checkInteger, type Rules } from '../../validate.ts'
+import { checkCount, checkInteger, type Rules } from '../../validate.ts'
 
 export interface BulkheadSettings {
   /** How many executions of a key may run at once. Default 10. */
@@ -8,6 +8,6 @@ export interface BulkheadSettings {
 }
 
 export const BULKHEAD_RULES: Rules<BulkheadSettings> = {
-  maxConcurrent: (name, value) => checkInteger(name, value, 1),
+  maxConcurrent: checkCount,
   maxQueued: checkInteger,
 }

@@ -1,14 +1,13 @@
 import { DEFAULTS } from '../../defaults.ts'
 import { withDefaults } from '../../options.ts'
 import {
+  checkCount,
   checkFraction,
-  checkInteger,
   checkKeys,
-  checkOneOf,
   checkPositive,
   invalidOption,
+  oneOf,
   orFalse,
-  type Rule,
   type Rules,
 } from '../../validate.ts'
 import type { SlowCall } from './rules.ts'
@@ -39,8 +38,6 @@ export interface CircuitBreakerSettings {
   maxCircuits?: number
 }
 
-const count: Rule = (name, value) => checkInteger(name, value, 1)
-
 function checkSlowCall(name: string, value: unknown): void {
   const { durationMs, rate } = Object(value) as Partial<SlowCall>
   checkKeys(name, value, ['durationMs', 'rate'])
@@ -52,14 +49,14 @@ function checkSlowCall(name: string, value: unknown): void {
 export const BREAKER_RULES: Rules<CircuitBreakerSettings> = {
   windowMs: checkPositive,
   failureRate: checkFraction,
-  minimumCalls: count,
-  consecutive: orFalse(count),
+  minimumCalls: checkCount,
+  consecutive: orFalse(checkCount),
   slowCall: orFalse(checkSlowCall),
   openMs: checkPositive,
   maxOpenMs: checkPositive,
-  halfOpenProbes: count,
-  whenOpen: (name, value) => checkOneOf(name, value, ['reject', 'wait']),
-  maxCircuits: count,
+  halfOpenProbes: checkCount,
+  whenOpen: oneOf('reject', 'wait'),
+  maxCircuits: checkCount,
 }
 
 /**

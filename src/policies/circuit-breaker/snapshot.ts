@@ -3,9 +3,9 @@ import {
   checkInteger,
   checkNumber,
   checkObject,
-  checkOneOf,
   checkPositive,
-  invalidOption,
+  oneOf,
+  rule,
   type Rule,
   type Rules,
 } from '../../validate.ts'
@@ -52,24 +52,19 @@ export function checkSnapshot(snapshot: CircuitSnapshot): void {
 }
 
 const SNAPSHOT: Rules<CircuitSnapshot> = {
-  version: (name, value) => {
-    if (value !== 1) throw invalidOption(name, '1', value)
-  },
-  state: (name, value) => checkOneOf(name, value, STATES),
+  version: rule('1', (value) => value === 1),
+  state: oneOf(...STATES),
   openForMs: checkNumber,
   openings: checkInteger,
   failuresInARow: checkInteger,
   windowMs: checkPositive,
-  buckets: (name, value) => {
-    if (!Array.isArray(value) || value.length > BUCKETS)
-      throw invalidOption(name, `an array of at most ${BUCKETS}`, value)
-  },
+  buckets: rule(`an array of at most ${BUCKETS}`, (value) => Array.isArray(value) && value.length <= BUCKETS),
 }
 
 /** All of it must be there; what a later version adds may be, too. */
 function checkRules(name: string, value: object, rules: Rules): void {
   checkObject(name, value)
-  for (const [key, rule] of Object.entries<Rule>(rules)) rule(`${name}.${key}`, Reflect.get(value, key))
+  for (const [key, check] of Object.entries<Rule>(rules)) check(`${name}.${key}`, Reflect.get(value, key))
 }
 
 const BUCKET: Rules<CircuitBucket> = { successes: checkInteger, failures: checkInteger, slow: checkInteger }
