@@ -1,8 +1,12 @@
-/** `npm run build`: TypeScript's own emit into a fresh `dist`, then the check that `exports` and `dist` agree. */
+/**
+ * `npm run build`: a fresh `dist` with the bundled code and TypeScript's declarations, then the check that `exports`
+ * and `dist` agree.
+ */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { checkExports } from './check-exports.mjs'
+import { bundle } from './bundle.mjs'
+import { checkExports, removeUnreachedDeclarations } from './check-exports.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
@@ -20,6 +24,8 @@ try {
   console.error('build: the sources do not compile')
   process.exit(1)
 }
+await bundle(root, manifest)
+removeUnreachedDeclarations(root)
 for (const bin of Object.values(manifest.bin))
   if (existsSync(`${root}${bin}`)) chmodSync(`${root}${bin}`, 0o755)
 

@@ -2,7 +2,7 @@
  * `exports`, `bin` and `dist` must agree: each entry exists with its types, every file in `dist` can be reached from an
  * entry, and what `dist` imports is declared. Run by the build, which fails when they do not.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +27,18 @@ export function checkExports(root) {
       problems.push(`${importer} imports "${name}", which package.json does not declare`)
 
   return problems
+}
+
+/**
+ * Declarations of what is no one's business but the package's: no entry's declarations name them.
+ *
+ * @param {string} root The folder with the package.json.
+ */
+export function removeUnreachedDeclarations(root) {
+  const { entries } = entriesOf(root, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
+  const { reached } = walk(root, entries)
+  for (const file of filesUnder(join(root, 'dist')))
+    if (file.endsWith('.d.ts') && !reached.has(unitOf(file))) rmSync(file)
 }
 
 /**

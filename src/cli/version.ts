@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 
-/** The version of the package this file belongs to; `src/cli` and `dist/cli` lie equally deep. */
+/** The version of the package this file belongs to, wherever in it that lies. */
 export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  const manifest: unknown = JSON.parse(text)
+  const manifest: unknown = createRequire(import.meta.url)('holdfast/package.json')
   const hasVersion = typeof manifest === 'object' && manifest !== null && 'version' in manifest
   return hasVersion ? String(manifest.version) : 'unknown'
 }

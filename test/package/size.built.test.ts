@@ -10,7 +10,7 @@ import { root } from './run.ts'
 
 /** Where it shall go, and what it may not pass meanwhile. */
 const targetBytes = 7 * 1024
-const limitBytes = 18.5 * 1024
+const limitBytes = 19 * 1024
 
 interface Bundle {
   /** What is loaded at once. */
@@ -31,7 +31,7 @@ async function bundled(name: string): Promise<Bundle> {
       {
         name: 'entry',
         resolveId: (id) => (id === entry ? id : undefined),
-        load: (id) => (id === entry ? `export { ${name} } from '${join(root, 'src/index.ts')}'` : undefined),
+        load: (id) => (id === entry ? `export { ${name} } from '${join(root, 'dist/index.js')}'` : undefined),
       },
     ],
   })
