@@ -9,6 +9,8 @@ const built = ['src/**/*.built.test.ts', 'test/**/*.built.test.ts']
 const torture = ['test/torture/torture.built.test.ts']
 
 const config: ViteUserConfig = defineConfig({
+  // Without Vite's own `development`: packages as they are in production, whose builds for it check what they do.
+  ssr: { resolve: { conditions: ['node'] } },
   test: {
     testTimeout: 10_000,
     // Vitest leaves a core unused; and a good part of the tests waits, for sockets, processes, databases.
