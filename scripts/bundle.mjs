@@ -44,8 +44,8 @@ async function sharedFiles(root) {
   return [
     // A group takes what its modules import along, so what lies deepest comes first.
     { name: 'core', test: (/** @type {string} */ id) => always.has(id) && !isOfClient(id) },
-    { name: 'client', test: (/** @type {string} */ id) => always.has(id) },
-    { name: 'policies', test: (/** @type {string} */ id) => all.has(id) },
+    { name: 'policies', test: (/** @type {string} */ id) => all.has(id) && !always.has(id) },
+    { name: 'client', test: (/** @type {string} */ id) => all.has(id) || id === `${root}src/index.ts` },
   ]
 }
 
