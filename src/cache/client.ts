@@ -58,7 +58,8 @@ export function cacheClient(clock: Clock): CacheClient {
 }
 
 function cacheRequest(call: CacheableCall): CacheRequest | undefined {
-  const { method, url, init, request } = call.caller
+  const { url, caller } = call
+  const { method, init, request } = caller
   const headers = callerHeaders(call)
   if (headers === undefined) return undefined
   return {

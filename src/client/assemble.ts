@@ -40,20 +40,21 @@ export interface Assembly {
 export function assemble(settings: Settings, shared: SharedParts): Assembly {
   const { totalMs, attemptMs, bodyIdleMs, circuitBreaker, policies } = settings
   const { clock } = shared
+  const budget = settings.retryBudget && lendBudget(shared.budgets, (context) => callOf(context).circuitKey)
   const all = [
-    ...optional(bodyIdleMs, (ms) => bodyIdlePolicy(ms, clock)),
-    ...optional(settings.fallback, (by) => fallbackPolicy(by)),
-    ...optional(settings.cache, (by) => by.policy(clock)),
-    ...(settings.coalesce ? [coalescePolicy()] : []),
-    ...optional(totalMs, (ms) => timeoutBy({ totalMs: ms, clock, discard: discardResult })),
-    ...(settings.retryBudget ? [lendBudget(shared.budgets, (context) => callOf(context).circuitKey)] : []),
-    ...optional(settings.retry, (by) => retryPolicy(by, shared)),
-    ...(settings.hedge && shared.hedge ? [shared.hedge] : []),
+    bodyIdleMs && bodyIdlePolicy(bodyIdleMs, clock),
+    settings.fallback && fallbackPolicy(settings.fallback),
+    settings.cache?.policy(clock),
+    settings.coalesce && coalescePolicy(),
+    totalMs && timeoutBy({ totalMs, clock, discard: discardResult }),
+    budget,
+    settings.retry && retryPolicy(settings.retry, shared),
+    settings.hedge && shared.hedge,
     ...policies,
-    ...(settings.bulkhead && shared.bulkhead ? [shared.bulkhead] : []),
-    ...optional(circuitBreaker, (by) => breakerPolicy(by, shared)),
-    ...optional(attemptMs, (ms) => timeoutBy({ attemptMs: ms, clock, discard: discardResult })),
-  ]
+    settings.bulkhead && shared.bulkhead,
+    circuitBreaker && breakerPolicy(circuitBreaker, shared),
+    attemptMs && timeoutBy({ attemptMs, clock, discard: discardResult }),
+  ].filter(isOn)
   // Its own order is right; what is given to it may not fit.
   for (const own of policies) orderCheck.get(own)?.('createFetch', all)
   return { handler: compose<Response>(all), policies: all }
@@ -62,24 +63,13 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
 /** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */
 export function describedParts(settings: Settings, { policies }: Assembly): readonly Described[] {
   const { idempotency, transport } = settings
-  const keys = idempotency && {
-    name: 'idempotency-key',
-    settings: {
-      header: idempotency.header,
-      methods: idempotency.methods,
-      honoredBy: idempotency.honoredBy ?? 'all',
-    },
-  }
-  const last = {
-    name: 'transport',
-    settings: { fetch: transport === undefined ? 'globalThis.fetch' : transport },
-  }
-  return [...(keys === undefined ? [] : [keys]), ...policies, last]
+  const { header, methods, honoredBy = 'all' } = idempotency ?? {}
+  const keys = { name: 'idempotency-key', settings: { header, methods, honoredBy } }
+  const last = { name: 'transport', settings: { fetch: transport ?? 'globalThis.fetch' } }
+  return [...(idempotency === undefined ? [] : [keys]), ...policies, last]
 }
 
-function optional<T>(value: T | undefined, make: (value: T) => Policy<Response>): Policy<Response>[] {
-  return value === undefined ? [] : [make(value)]
-}
+const isOn = <T>(policy: T | undefined | false | 0): policy is T => Boolean(policy)
 
 function retryPolicy(settings: RetrySettings, shared: SharedParts): Policy<Response> {
   const rules: RetryOptions<Response> = {

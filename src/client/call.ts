@@ -40,20 +40,20 @@ export type BodySource = () => RequestBody | undefined | Promise<RequestBody | u
 /** Unique within the process, whichever client makes a call. */
 let calls = 0
 
-/** One logical call: what its attempts share. */
+/** One logical call: what its attempts share. What the constructor sets is only declared: a field costs code. */
 export class FetchCall implements CacheableCall, VerdictRules {
   readonly id: number = ++calls
-  readonly caller: CallerRequest
-  readonly settings: Settings
-  readonly watch: Watch
-  readonly parts: CallParts
+  declare readonly caller: CallerRequest
+  declare readonly settings: Settings
+  declare readonly watch: Watch
+  declare readonly parts: CallParts
   /** The idempotency key. */
-  readonly key: string | undefined
-  readonly circuitKey: string
+  declare readonly key: string | undefined
+  declare readonly circuitKey: string
   /** What shares latencies for hedges. */
-  readonly hedgeKey: string
-  readonly startedMs: number
-  readonly startedWallMs: number
+  declare readonly hedgeKey: string
+  declare readonly startedMs: number
+  declare readonly startedWallMs: number
   /** What the first attempt has to read, if anything. */
   bodySource: BodySource | undefined
   /** The body of all attempts, once it is there. */
@@ -103,16 +103,16 @@ export class FetchCall implements CacheableCall, VerdictRules {
   }
 
   get request(): RequestInfoOf {
-    return { method: this.method, url: this.caller.url.href }
+    return { method: this.method, url: this.url.href }
   }
 
   get info(): CallInfo {
-    const { origin, pathname } = this.caller.url
+    const { origin, pathname } = this.url
     return { id: this.id, method: this.method, url: origin + pathname }
   }
 
   get url(): URL {
-    return this.caller.url
+    return (this.caller.url ??= new URL(this.caller.address))
   }
 
   get isTransient(): Settings['isTransient'] {

@@ -16,7 +16,8 @@ const NO_IDENTITY = new Set(['method', 'headers', 'body', 'signal', 'duplex', 'h
 
 /** Everything that makes the request, known to us or not; `undefined` for one that is never shared. */
 function identityOf(call: FetchCall): string | undefined {
-  const { method, url, init, request } = call.caller
+  const { url, caller } = call
+  const { method, init, request } = caller
   const hasBody = (init.body ?? request?.body ?? init.holdfast?.body ?? undefined) !== undefined
   if (hasBody || !['GET', 'HEAD'].includes(method)) return undefined
   const headers = sortedHeaders(init.headers)

@@ -1,12 +1,12 @@
 import { quietly } from '../emit.ts'
-import { checkFunction, checkKeys } from '../validate.ts'
+import { checkFunction, checkOptions, type Rules } from '../validate.ts'
 import type { Observer } from './options.ts'
+
+const OBSERVER_RULES: Rules<Observer> = { onEvent: checkFunction, onAttempt: checkFunction }
 
 /** @throws {HoldfastError} ERR_INVALID_OPTION */
 export function checkObserver(observer: Observer): void {
-  checkKeys('fetch.observe', observer, ['onEvent', 'onAttempt'])
-  if (observer.onEvent !== undefined) checkFunction('fetch.observe onEvent', observer.onEvent)
-  if (observer.onAttempt !== undefined) checkFunction('fetch.observe onAttempt', observer.onAttempt)
+  checkOptions('fetch.observe', observer, OBSERVER_RULES, 'fetch.observe ')
 }
 
 /** One function for what several observers want to see of an attempt; `undefined` where none does. */

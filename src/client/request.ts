@@ -3,7 +3,7 @@ import type { FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import type { HoldfastInit } from './options.ts'
 
 /** What the caller asked for, read without changing anything. */
-export class CallerRequest {
+export interface CallerRequest {
   readonly input: FetchInput
   readonly init: HoldfastInit
   /** The same, without what is not for the transport: options of ours, the caller's own signal. */
@@ -15,31 +15,8 @@ export class CallerRequest {
   /** The URL as it was given. */
   readonly address: string
   readonly origin: string
-  #url: URL | undefined
-
-  constructor(
-    input: FetchInput,
-    init: HoldfastInit,
-    request: Request | undefined,
-    signal: AbortSignal | undefined,
-    address: string,
-    { origin, url }: Place,
-  ) {
-    this.input = input
-    this.init = init
-    this.members = 'signal' in init || 'holdfast' in init ? withoutOwn(init) : init
-    this.request = request
-    this.method = (init.method ?? request?.method ?? 'GET').toUpperCase()
-    this.signal = signal
-    this.address = address
-    this.origin = origin
-    this.#url = url
-  }
-
-  /** Parsed once somebody asks: a call that works needs no more than the origin. */
-  get url(): URL {
-    return (this.#url ??= new URL(this.address))
-  }
+  /** The URL, once somebody has needed more of it than the origin. */
+  url: URL | undefined
 }
 
 const withoutOwn = ({ signal: _signal, holdfast: _holdfast, ...members }: HoldfastInit): RequestInit =>
@@ -48,7 +25,7 @@ const withoutOwn = ({ signal: _signal, holdfast: _holdfast, ...members }: Holdfa
 /** Where a request goes: the origin, and the parsed URL where there is one. */
 interface Place {
   readonly origin: string
-  readonly url?: URL
+  readonly url: URL | undefined
 }
 
 const isRequest = (input: unknown): input is Request =>
@@ -80,7 +57,17 @@ export function readRequest(input: FetchInput, init: HoldfastInit | undefined): 
   if (isSpent(request, given)) return undefined
   const signal = given.signal === undefined ? request?.signal : given.signal
   if (signal !== undefined && signal !== null && !isSignal(signal)) return undefined
-  return new CallerRequest(input, given, request, signal ?? undefined, address, place)
+  return {
+    input,
+    init: given,
+    members: 'signal' in given || 'holdfast' in given ? withoutOwn(given) : given,
+    request,
+    method: (given.method ?? request?.method ?? 'GET').toUpperCase(),
+    signal: signal ?? undefined,
+    address,
+    origin: place.origin,
+    url: place.url,
+  }
 }
 
 const isPlain = (value: object): boolean => Object.getPrototypeOf(value) === Object.prototype
@@ -133,7 +120,7 @@ function placeOf(address: string): Place | undefined {
   if (!/^https?:$/.test(protocol)) return undefined
   if (start === undefined) return { origin, url }
   if (places.size >= MAX_PLACES) places.clear()
-  places.set(start, { origin })
+  places.set(start, { origin, url: undefined })
   return { origin, url }
 }
 

@@ -13,17 +13,17 @@ import type { Settings } from './settings/settings.ts'
 import { Listeners } from './listeners.ts'
 import { Sender } from './transport.ts'
 
-/** What all fetches derived from one `createFetch` share. */
+/** What all fetches derived from one `createFetch` share. What the constructor sets is only declared: a field costs code. */
 export class ClientState implements SharedParts, CallParts {
-  readonly clock: Clock
-  readonly random: Random
-  readonly sender: Sender
-  readonly circuits: CircuitStore
-  readonly budgets: RetryBudgets
-  readonly bulkhead: Policy<Response> | undefined
-  readonly hedge: Policy<Response> | undefined
+  declare readonly clock: Clock
+  declare readonly random: Random
+  declare readonly sender: Sender
+  declare readonly circuits: CircuitStore
+  declare readonly budgets: RetryBudgets
+  declare readonly bulkhead: Policy<Response> | undefined
+  declare readonly hedge: Policy<Response> | undefined
   /** Told what happens to circuits, which belong to no call. */
-  readonly circuitListeners: Listeners
+  declare readonly circuitListeners: Listeners
   /** Origins that have shown that they know keys. */
   readonly supporting: Set<string> = new Set()
 

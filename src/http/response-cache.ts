@@ -12,9 +12,9 @@ export interface ResponseCache {
 
 /** What a cache reads and changes of a client's call, which is its execution's `data`. */
 export interface CacheableCall {
+  readonly url: URL
   readonly caller: {
     readonly method: string
-    readonly url: URL
     readonly init: RequestInit
     readonly request: Request | undefined
   }

@@ -1,8 +1,5 @@
-import { checkKeys, invalidOption } from '../../validate.ts'
+import { checkKeys, checkObject, invalidOption } from '../../validate.ts'
 import type { DerivedOptions, FetchOptions } from '../options.ts'
-
-/** An object that does something is no list of options: another one takes its place. */
-const ATOMIC = new Set(['cache'])
 
 /** A part's options given later stand over those given before; `false` switches it off, `undefined` changes nothing. */
 export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions {
@@ -10,7 +7,8 @@ export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions
   for (const [name, change] of Object.entries(changes)) {
     if (change === undefined) continue
     const before = merged[name]
-    const isMerged = !ATOMIC.has(name) && isPlain(before) && isPlain(change)
+    // A cache is no list of options: another one takes its place.
+    const isMerged = name !== 'cache' && isPlain(before) && isPlain(change)
     merged[name] = isMerged ? { ...before, ...change } : change
   }
   return merged
@@ -37,13 +35,13 @@ export function checkDerived(name: string, options: DerivedOptions, known: reado
   }
   const { circuitBreaker } = options
   if (circuitBreaker === undefined || circuitBreaker === false) return
-  checkKeys(`${name} circuitBreaker`, circuitBreaker, Object.keys(Object(circuitBreaker)))
-  const fixed = Object.keys(circuitBreaker).find((key) => !['key', 'isFailure', 'whenOpen'].includes(key))
-  if (fixed !== undefined) {
-    throw invalidOption(
-      `${name} circuitBreaker.${fixed}`,
-      'set in createFetch, since circuits are shared',
-      Reflect.get(circuitBreaker, fixed),
-    )
+  checkObject(`${name} circuitBreaker`, circuitBreaker)
+  for (const [key, given] of Object.entries(circuitBreaker)) {
+    if (!['key', 'isFailure', 'whenOpen'].includes(key))
+      throw invalidOption(
+        `${name} circuitBreaker.${key}`,
+        'set in createFetch, since circuits are shared',
+        given,
+      )
   }
 }

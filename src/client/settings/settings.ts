@@ -63,16 +63,18 @@ export interface FallbackSettings {
  */
 export function settingsOf(options: FetchOptions): Settings {
   checkOptions('createFetch', options, RULES, '')
-  const retry = part(options.retry, retrySettings)
+  const retryOptions = part(options.retry)
+  const retry = retryOptions && retrySettings(retryOptions)
+  const keys = part(options.idempotency)
   return {
     transport: options.fetch || undefined,
     retry,
     isTransient: statusMatcher(retry?.statuses ?? DEFAULTS.retry.statuses),
-    circuitBreaker: part(options.circuitBreaker, asGiven),
-    retryBudget: part(options.retryBudget, asGiven),
+    circuitBreaker: part(options.circuitBreaker),
+    retryBudget: part(options.retryBudget),
     bulkhead: options.bulkhead || undefined,
     hedge: options.hedge || undefined,
-    idempotency: part(options.idempotency, idempotencySettings),
+    idempotency: keys && idempotencySettings(keys),
     ...timeoutSettings(options.timeout),
     cache: options.cache || undefined,
     coalesce: options.coalesce === true,
@@ -83,15 +85,9 @@ export function settingsOf(options: FetchOptions): Settings {
   }
 }
 
-/** The settings of a part that is on unless it is `false`. */
-function part<O extends object, S>(
-  options: O | false | undefined,
-  settings: (options: Partial<O>) => S,
-): S | undefined {
-  return options === false ? undefined : settings(options ?? {})
-}
-
-const asGiven = <O>(options: O): O => options
+/** The options of a part that is on unless it is `false`. */
+const part = <O extends object>(options: O | false | undefined): Partial<O> | undefined =>
+  options === false ? undefined : (options ?? {})
 
 function retrySettings(options: FetchRetryOptions): RetrySettings {
   const all = withDefaults<DefaultRetry>(DEFAULTS.retry, options)
@@ -99,11 +95,8 @@ function retrySettings(options: FetchRetryOptions): RetrySettings {
 }
 
 function timeoutSettings(options: FetchTimeoutOptions | false = {}): TimeoutSettings {
-  const off = { attemptMs: false, totalMs: false, bodyIdleMs: false } as const
-  const { attemptMs, totalMs, bodyIdleMs } = withDefaults<Required<FetchTimeoutOptions>>(
-    DEFAULTS.timeout,
-    options === false ? off : options,
-  )
+  const { attemptMs, totalMs, bodyIdleMs }: FetchTimeoutOptions =
+    options === false ? {} : withDefaults<Required<FetchTimeoutOptions>>(DEFAULTS.timeout, options)
   return {
     attemptMs: attemptMs || undefined,
     totalMs: totalMs || undefined,
