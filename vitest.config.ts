@@ -46,6 +46,17 @@ const config: ViteUserConfig = defineConfig({
       },
       {
         extends: true,
+        // The client's tests once more, over the fast transport in the place of Node's fetch.
+        test: {
+          name: 'transport',
+          include: ['test/client/**/*.test.ts'],
+          exclude: built,
+          isolate: false,
+          setupFiles: './test/transport/fast-global.setup.ts',
+        },
+      },
+      {
+        extends: true,
         test: {
           name: 'torture',
           include: torture,

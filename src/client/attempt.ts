@@ -129,6 +129,9 @@ function attemptInit(call: FetchCall, scope: Scope): RequestInit {
 
 const scopes = createStamp<Scope>()
 
+/** The scope of the attempt that an init is for: a transport of ours need not have its signal made. */
+export const scopeOf = (init: RequestInit | undefined): Scope | undefined => scopes.get(init)
+
 /**
  * Reading a signal makes it, which takes 1.5 us: a transport that never looks never pays. The getter is of the object
  * itself, so that a copy has the signal; and one for all of them, since one for each takes 250 ns more.

@@ -73,7 +73,7 @@ export function readRequest(input: FetchInput, init: HoldfastInit | undefined): 
 const isPlain = (value: object): boolean => Object.getPrototypeOf(value) === Object.prototype
 
 /** A copy of an init, with what it inherits: the platform reads each member by name, so a class may have them. */
-function copyOf(init: HoldfastInit): HoldfastInit {
+export function copyOf(init: HoldfastInit): HoldfastInit {
   const request = requestOf(init)
   if (request !== undefined) return wholeInitOf(request)
   // A plain object inherits none: not to look for fourteen of them saves 200 ns.

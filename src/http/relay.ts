@@ -53,7 +53,18 @@ export function rebuild(response: Response, body: ReadableStream<Bytes>, bytes: 
 }
 
 function streamLike(body: ReadableStream<Bytes>, bytes: ByteSource): ReadableStream<Bytes> {
-  const source = {
+  return isByteStream(body)
+    ? byteStreamOf(bytes)
+    : new ReadableStream(underlying(bytes), { highWaterMark: 0 })
+}
+
+/** A stream as the platform's bodies are. */
+export function byteStreamOf(bytes: ByteSource): ReadableStream<Bytes> {
+  return new ReadableStream({ type: 'bytes', ...underlying(bytes) }, { highWaterMark: 0 })
+}
+
+function underlying(bytes: ByteSource) {
+  return {
     async pull(
       controller: ReadableStreamDefaultController<Bytes> | ReadableByteStreamController,
     ): Promise<void> {
@@ -65,9 +76,6 @@ function streamLike(body: ReadableStream<Bytes>, bytes: ByteSource): ReadableStr
     },
     cancel: (reason: unknown): Promise<void> => bytes.cancel(reason),
   }
-  return isByteStream(body)
-    ? new ReadableStream({ type: 'bytes', ...source }, { highWaterMark: 0 })
-    : new ReadableStream(source, { highWaterMark: 0 })
 }
 
 /** An empty chunk would be no answer to a read. */

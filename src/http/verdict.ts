@@ -44,11 +44,13 @@ export function verdictOf(outcome: Outcome<Response>, rules: VerdictRules): Verd
   return outcome.ok ? verdictOfResponse(outcome.value, rules) : verdictOfError(outcome.error, rules.url)
 }
 
-function verdictOfResponse({ status, headers, redirected }: Response, rules: VerdictRules): Verdict {
+function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
+  const { status } = response
   const { keyed, isRacing = false, isTransient } = rules
   // An opaque response has status 0: it is no failure, and nothing can be read of it.
   const isFine = status < 400 && !isTransient(status)
   if (isFine && !keyed) return ANSWERED
+  const { headers, redirected } = response
   const { isMarked, isRecorded, isInFlight } = readMarkers(headers)
   if (keyed && isMarked) rules.onMarkers?.()
   if (isRecorded) return RECORDED

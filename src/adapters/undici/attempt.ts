@@ -1,14 +1,6 @@
-import type { Controller, Dispatch, DispatchOptions, HeaderRecord, RawHeaders } from './dispatch.ts'
-import { responseHeaders } from './headers.ts'
-import { forEveryUndici } from './old-handler.ts'
-
-/** What a response begins with. */
-export interface Head {
-  readonly status: number
-  readonly headers: HeaderRecord
-  readonly message: string | undefined
-  readonly raw: RawHeaders
-}
+import type { Controller, Dispatch, DispatchOptions, Head, HeaderRecord, RawHeaders } from './dispatch.ts'
+import { recordOf, responseHeaders } from './headers.ts'
+import { EveryHandler } from './old-handler.ts'
 
 /** Who gets what comes of an attempt. */
 export interface Receiver {
@@ -28,7 +20,7 @@ const isBodiless = (status: number): boolean => status === 204 || status === 205
  * One attempt on its way. What comes of it waits here until somebody wants it: the caller, a reader of the response's
  * body, or nobody, and then the rest is drained so that the connection can be used again.
  */
-export class Attempt {
+export class Attempt extends EveryHandler {
   /** What interceptors below tell of the request: where redirects led it. */
   context: unknown
   readonly #waiting: ((to: Receiver) => void)[] = []
@@ -44,26 +36,16 @@ export class Attempt {
   #aborted: { readonly reason: unknown } | undefined
 
   constructor(onResponse: (response: Response) => void, onError: (error: unknown) => void) {
+    super()
     this.#onResponse = onResponse
     this.#onError = onError
   }
 
   start(dispatch: Dispatch, options: DispatchOptions): void {
-    const handler = forEveryUndici({
-      onRequestStart: (controller, context) => this.#connected(controller, context),
-      onResponseStart: (controller, status, headers, message) =>
-        this.#begin(controller, { status, headers, message, raw: controller.rawHeaders }),
-      onResponseData: (_controller, chunk) => this.#tell((to) => to.onData(chunk)),
-      onResponseEnd: ({ rawTrailers }, trailers) => {
-        this.#ended = true
-        this.#tell((to) => to.onEnd?.(trailers, rawTrailers))
-      },
-      onResponseError: (_controller, error) => this.#fail(error),
-    })
     try {
-      dispatch(options, handler)
+      dispatch(options, this)
     } catch (error) {
-      this.#fail(error)
+      this.onFailure(error)
     }
   }
 
@@ -115,13 +97,13 @@ export class Attempt {
     })
   }
 
-  #connected(controller: Controller, context: unknown): void {
+  protected onStart(controller: Controller, context: unknown): void {
     this.#controller = controller
     this.context = context
     if (this.#aborted !== undefined) controller.abort(this.#aborted.reason)
   }
 
-  #begin(controller: Controller, head: Head): void {
+  protected onHead(controller: Controller, head: Head): void {
     this.#controller = controller
     this.#tell((to) => to.onHead?.(head))
     // What comes before the answer (RFC 9110, 15.2) waits with it.
@@ -131,6 +113,15 @@ export class Attempt {
     if (!bodiless) controller.pause()
     this.#body = bodiless ? null : this.#stream()
     this.#onResponse(responseOf(head, this.#body))
+  }
+
+  protected onChunk(_controller: Controller, chunk: Uint8Array<ArrayBuffer>): void {
+    this.#tell((to) => to.onData(chunk))
+  }
+
+  protected onEnd(trailers: HeaderRecord | readonly unknown[], raw: RawHeaders): void {
+    this.#ended = true
+    this.#tell((to) => to.onEnd?.(recordOf(trailers), raw))
   }
 
   /** For whoever reads a response instead of passing it on: a rule of the caller's, a cache. */
@@ -158,7 +149,7 @@ export class Attempt {
     )
   }
 
-  #fail(error: unknown): void {
+  protected onFailure(error: unknown): void {
     this.#ended = true
     if (!this.#answered) return this.#onError(error)
     if (this.#receiver !== undefined) {

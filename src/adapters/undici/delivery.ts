@@ -1,6 +1,6 @@
 import type { Attempt, Receiver } from './attempt.ts'
 import type { Controller, Handler, RawHeaders } from './dispatch.ts'
-import { recordFrom } from './headers.ts'
+import { recordFrom, recordOf } from './headers.ts'
 import { Pace } from './pace.ts'
 
 /** Whoever sends what the caller gets now. */
@@ -105,7 +105,7 @@ export class Delivery {
       onHead({ status, headers, message, raw }) {
         controller.rawHeaders = raw
         if (status >= 200) handler.onResponseStarted?.()
-        handler.onResponseStart?.(controller, status, headers, message)
+        handler.onResponseStart?.(controller, status, recordOf(headers), message)
       },
       onData: (chunk) => handler.onResponseData?.(controller, chunk),
       onEnd(trailers, raw) {

@@ -26,6 +26,15 @@ export interface DispatchOptions {
 /** Headers as they came: names and values in turn. HTTP/2 of undici 8 has an object instead. */
 export type RawHeaders = readonly unknown[] | HeaderRecord | null | undefined
 
+/** What a response begins with. */
+export interface Head {
+  readonly status: number
+  /** As they came: undici 6 has names and values in turn. */
+  readonly headers: HeaderRecord | readonly unknown[]
+  readonly message: string | undefined
+  readonly raw: RawHeaders
+}
+
 /** What undici gives a handler to steer its request by, and Holdfast the caller's. */
 export interface Controller {
   readonly aborted: boolean
@@ -66,3 +75,8 @@ export interface OldHandler {
 export type AnyHandler = Handler & OldHandler
 
 export type Dispatch = (options: DispatchOptions, handler: AnyHandler) => boolean
+
+/** A dispatcher, as far as it is used here. */
+export interface Sending {
+  dispatch(options: DispatchOptions, handler: AnyHandler): boolean
+}

@@ -29,19 +29,30 @@ const valuesOf = (value: HeaderValue): readonly string[] =>
 /** For reading. What is malformed is left out: undici will refuse it, or the server has sent it. */
 function readable(pairs: Iterable<Pair>): Headers {
   const headers = new Headers()
+  appendAll(pairs, (name, value) => headers.append(name, value))
+  return headers
+}
+
+function appendAll(pairs: Iterable<Pair>, append: (name: string, value: string) => void): void {
   for (const [name, value] of pairs) {
     for (const each of valuesOf(value)) {
       try {
-        headers.append(name, each)
+        append(name, each)
       } catch {}
     }
   }
-  return headers
 }
 
 export const requestHeaders = (headers: RequestHeaders | undefined): Headers => readable(pairsOf(headers))
 
-export const responseHeaders = (headers: HeaderRecord): Headers => readable(Object.entries(headers))
+export const responseHeaders = (headers: HeaderRecord | readonly unknown[]): Headers =>
+  readable(responsePairs(headers))
+
+const responsePairs = (headers: HeaderRecord | readonly unknown[]): Iterable<Pair> =>
+  isInTurn(headers) ? inTurn(headers) : Object.entries(headers)
+
+const isInTurn = (headers: HeaderRecord | readonly unknown[]): headers is readonly unknown[] =>
+  Array.isArray(headers)
 
 /** What an attempt sends: what the caller gave, in his spelling, with what has been changed since. */
 export function changed(given: RequestHeaders | undefined, wanted: Headers): RequestHeaders | undefined {
@@ -59,8 +70,59 @@ export function changed(given: RequestHeaders | undefined, wanted: Headers): Req
   return record
 }
 
+const refuse = (): never => {
+  throw new TypeError('immutable')
+}
+
+/** A class that is made when it is needed: to look at `Headers` makes Node load its fetch. */
+const classOfImmutables = () =>
+  class extends Headers {
+    constructor(headers: HeaderRecord | readonly unknown[]) {
+      super()
+      appendAll(responsePairs(headers), (name, value) => super.append(name, value))
+    }
+
+    override append(): never {
+      return refuse()
+    }
+
+    override delete(): never {
+      return refuse()
+    }
+
+    override set(): never {
+      return refuse()
+    }
+  }
+
+let ImmutableHeaders: ReturnType<typeof classOfImmutables> | undefined
+
+/** The headers of a response as fetch hands them out. */
+export function immutableHeaders(headers: HeaderRecord | readonly unknown[]): Headers {
+  ImmutableHeaders ??= classOfImmutables()
+  return new ImmutableHeaders(headers)
+}
+
+/** One header of a response, without making all of them; several values as fetch joins them. */
+export function headerOf(headers: HeaderRecord | readonly unknown[], name: string): string | undefined {
+  if (!isInTurn(headers)) return joined(valuesOf(headers[name]))
+  const values: string[] = []
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const given = headers[at]
+    if (lengthOf(given) === name.length && textOf(given).toLowerCase() === name)
+      values.push(textOf(headers[at + 1]))
+  }
+  return joined(values)
+}
+
+const lengthOf = (text: unknown): number => (text as string | Uint8Array).length
+
+const joined = (values: readonly string[]): string | undefined =>
+  values.length === 0 ? undefined : values.join(', ')
+
 /** As undici 7 and 8 hand them to a handler: names in lower case, several values as an array. */
-export function recordOf(raw: readonly unknown[]): HeaderRecord {
+export function recordOf(raw: HeaderRecord | readonly unknown[]): HeaderRecord {
+  if (!isInTurn(raw)) return raw
   const record: Record<string, HeaderValue> = {}
   for (const [name, value] of inTurn(raw)) {
     const key = name.toLowerCase()

@@ -1,5 +1,6 @@
 /**
- * Holdfast under undici: `new Agent().compose(interceptor())`.
+ * Holdfast under undici, `new Agent().compose(interceptor())`, and undici under Holdfast,
+ * `createFetch({ fetch: transport({ dispatcher }) })`.
  *
  * @module
  */
@@ -8,6 +9,8 @@ import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
 import { checkFunction, checkKeys } from '../../validate.ts'
 import { run } from './call.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
+
+export { transport, type TransportOptions } from './transport.ts'
 
 /** Those of `createFetch`, but for the transport: that is the dispatcher. */
 export type InterceptorOptions = Omit<FetchOptions, 'fetch'>

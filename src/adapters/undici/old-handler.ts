@@ -1,4 +1,12 @@
-import type { AnyHandler, Controller, Handler, HeaderRecord, OldHandler, RawHeaders } from './dispatch.ts'
+import type {
+  AnyHandler,
+  Controller,
+  Handler,
+  Head,
+  HeaderRecord,
+  OldHandler,
+  RawHeaders,
+} from './dispatch.ts'
 import { rawOf, recordOf } from './headers.ts'
 
 /** A caller's handler, of whichever undici, as one of undici 7. */
@@ -72,34 +80,109 @@ class OldController implements Controller {
   }
 }
 
-/** A handler that every undici understands: each calls the methods it knows. */
-export function forEveryUndici(handler: Required<Omit<Handler, 'onResponseStarted'>>): AnyHandler {
-  let old = new OldController(() => {})
-  return {
-    onRequestStart: (controller, context) => handler.onRequestStart(controller, context),
-    onResponseStart: (...response) => handler.onResponseStart(...response),
-    onResponseData: (controller, chunk) => handler.onResponseData(controller, chunk),
-    onResponseEnd: (controller, trailers) => handler.onResponseEnd(controller, trailers),
-    onResponseError: (controller, error) => handler.onResponseError(controller, error),
-    onConnect(abort, context) {
-      old = new OldController(abort)
-      handler.onRequestStart(old, context)
-    },
-    onHeaders(status, raw, resume, message) {
-      old.resumeWith = resume
-      old.rawHeaders = raw
-      handler.onResponseStart(old, status, recordOf(raw), message)
-      return !old.paused
-    },
-    onData(chunk) {
-      handler.onResponseData(old, chunk)
-      return !old.paused
-    },
-    onComplete(raw) {
-      old.rawTrailers = raw
-      // Undici 6 has no trailers where there were none.
-      handler.onResponseEnd(old, recordOf(raw ?? []))
-    },
-    onError: (error) => handler.onResponseError(old, error),
+/**
+ * A handler that every undici understands: each calls the methods it knows. A class, not an object of closures made for
+ * each request, and it leaves headers as they came until somebody reads them.
+ */
+export abstract class EveryHandler implements AnyHandler {
+  #old: OldController | undefined
+
+  protected abstract onStart(controller: Controller, context: unknown): void
+  protected abstract onHead(controller: Controller, head: Head): void
+  protected abstract onChunk(controller: Controller, chunk: Uint8Array<ArrayBuffer>): void
+  protected abstract onEnd(trailers: HeaderRecord | readonly unknown[], raw: RawHeaders): void
+  protected abstract onFailure(error: unknown): void
+
+  onRequestStart(controller: Controller, context: unknown): void {
+    this.onStart(controller, context)
+  }
+
+  onResponseStart(controller: Controller, status: number, headers: HeaderRecord, message?: string): void {
+    this.onHead(controller, { status, headers, message, raw: controller.rawHeaders })
+  }
+
+  onResponseData(controller: Controller, chunk: Uint8Array<ArrayBuffer>): void {
+    this.onChunk(controller, chunk)
+  }
+
+  onResponseEnd(controller: Controller, trailers: HeaderRecord): void {
+    this.onEnd(trailers, controller.rawTrailers)
+  }
+
+  onResponseError(_controller: Controller, error: unknown): void {
+    this.onFailure(error)
+  }
+
+  onConnect(abort: (reason?: unknown) => void, context?: unknown): void {
+    this.#old = new OldController(abort)
+    this.onStart(this.#old, context)
+  }
+
+  onHeaders(status: number, raw: readonly unknown[], resume: () => void, message?: string): boolean {
+    const old = this.#oldController()
+    old.resumeWith = resume
+    this.onHead(old, { status, headers: raw, message, raw })
+    return !old.paused
+  }
+
+  onData(chunk: Uint8Array<ArrayBuffer>): boolean {
+    const old = this.#oldController()
+    this.onChunk(old, chunk)
+    return !old.paused
+  }
+
+  onComplete(raw: readonly unknown[] | null): void {
+    // Undici 6 has no trailers where there were none.
+    this.onEnd(raw ?? [], raw)
+  }
+
+  onError(error: unknown): void {
+    this.onFailure(error)
+  }
+
+  /** Somebody's dispatcher may answer without having connected. */
+  #oldController(): OldController {
+    return (this.#old ??= new OldController(() => {}))
+  }
+}
+
+/** A handler of one undici, told by another. */
+export class RelayHandler extends EveryHandler {
+  readonly #to: Handler
+  #controller: Controller | undefined
+
+  constructor(handler: AnyHandler) {
+    super()
+    this.#to = asHandler(handler)
+  }
+
+  protected onStart(controller: Controller, context: unknown): void {
+    this.#controller = controller
+    this.#to.onRequestStart?.(controller, context)
+  }
+
+  protected onHead(controller: Controller, { status, headers, message, raw }: Head): void {
+    controller.rawHeaders = raw
+    if (status >= 200) this.#to.onResponseStarted?.()
+    this.#to.onResponseStart?.(controller, status, recordOf(headers), message)
+  }
+
+  protected onChunk(controller: Controller, chunk: Uint8Array<ArrayBuffer>): void {
+    this.#to.onResponseData?.(controller, chunk)
+  }
+
+  protected onEnd(trailers: HeaderRecord | readonly unknown[], raw: RawHeaders): void {
+    const controller = this.#started()
+    controller.rawTrailers = raw
+    this.#to.onResponseEnd?.(controller, recordOf(trailers))
+  }
+
+  protected onFailure(error: unknown): void {
+    this.#to.onResponseError?.(this.#started(), error)
+  }
+
+  /** What fails before it has begun has nothing to steer. */
+  #started(): Controller {
+    return (this.#controller ??= new OldController(() => {}))
   }
 }

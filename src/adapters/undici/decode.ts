@@ -1,0 +1,110 @@
+import { pipeline, Readable, type Duplex } from 'node:stream'
+import * as zlib from 'node:zlib'
+import type { ByteSource, ReadResult } from '../../http/relay.ts'
+
+type Bytes = Uint8Array<ArrayBuffer>
+type Decode = (chunks: AsyncIterable<Bytes>) => AsyncIterable<Bytes>
+
+/** As undici's fetch has them: slightly broken endings, which servers do send, are forgiven. */
+const LENIENT = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH }
+const LENIENT_BROTLI = {
+  flush: zlib.constants.BROTLI_OPERATION_FLUSH,
+  finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH,
+}
+
+const gunzip: Decode = (chunks) => through(chunks, zlib.createGunzip(LENIENT))
+
+const DECODERS: ReadonlyMap<string, Decode> = new Map([
+  ['gzip', gunzip],
+  ['x-gzip', gunzip],
+  ['deflate', inflate],
+  ['br', (chunks) => through(chunks, zlib.createBrotliDecompress(LENIENT_BROTLI))],
+  // Node 22.15 and later have it.
+  ...('createZstdDecompress' in zlib
+    ? [['zstd', (chunks) => through(chunks, zlib.createZstdDecompress())] satisfies [string, Decode]]
+    : []),
+])
+
+/** More of them are an attack. */
+const MAX_ENCODINGS = 5
+
+const terminated = (cause: unknown): TypeError => new TypeError('terminated', { cause })
+
+/** A body without its content encodings; as it is where one of them is unknown, as fetch does it. */
+export function decoded(source: ByteSource, contentEncoding: string | null): ByteSource {
+  if (contentEncoding === null) return source
+  const names = contentEncoding.split(',').map((name) => name.trim().toLowerCase())
+  if (names.length > MAX_ENCODINGS) return broken(source, new Error(`${names.length} content encodings`))
+  const decoders = names.flatMap((name) => DECODERS.get(name) ?? [])
+  return decoders.length === names.length ? new DecodedBody(source, decoders) : source
+}
+
+class DecodedBody implements ByteSource {
+  readonly #source: ByteSource
+  readonly #chunks: AsyncIterator<Bytes>
+  /** What broke the source: not the decoder's failure. */
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(source: ByteSource, decoders: readonly Decode[]) {
+    this.#source = source
+    const encoded: AsyncIterable<Bytes> = this.#encoded()
+    this.#chunks = decoders.reduceRight((chunks, decode) => decode(chunks), encoded)[Symbol.asyncIterator]()
+  }
+
+  async read(): Promise<ReadResult> {
+    try {
+      const { done, value } = await this.#chunks.next()
+      return done === true ? { done, value: undefined } : { done: false, value: new Uint8Array(value) }
+    } catch (error) {
+      if (this.#failure !== undefined) throw this.#failure.error
+      await this.#source.cancel(error)
+      throw terminated(error)
+    }
+  }
+
+  async cancel(reason: unknown): Promise<void> {
+    await this.#source.cancel(reason)
+    await this.#chunks.return?.().catch(() => {})
+  }
+
+  async *#encoded(): AsyncGenerator<Bytes> {
+    for (;;) {
+      const { done, value } = await this.#source.read().catch((error: unknown) => {
+        this.#failure = { error }
+        throw error
+      })
+      if (done) return
+      yield value
+    }
+  }
+}
+
+function broken(source: ByteSource, error: Error): ByteSource {
+  return {
+    async read() {
+      await source.cancel(error)
+      throw terminated(error)
+    },
+    cancel: (reason) => source.cancel(reason),
+  }
+}
+
+/** What goes wrong is told to whoever reads the end of the pipe. */
+function through(chunks: AsyncIterable<Bytes>, decoder: Duplex): AsyncIterable<Bytes> {
+  return pipeline(Readable.from(chunks), decoder, () => {})
+}
+
+/** Servers mean either form by it; the first byte tells which. */
+async function* inflate(chunks: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+  const all = chunks[Symbol.asyncIterator]()
+  const first = await all.next()
+  if (first.done === true) return
+  const isZlib = ((first.value[0] ?? 0) & 0x0f) === 0x08
+  const decoder = isZlib ? zlib.createInflate(LENIENT) : zlib.createInflateRaw(LENIENT)
+  yield* through(startingWith(first.value, all), decoder)
+}
+
+async function* startingWith(first: Bytes, rest: AsyncIterator<Bytes>): AsyncGenerator<Bytes> {
+  yield first
+  yield* { [Symbol.asyncIterator]: () => rest }
+}
