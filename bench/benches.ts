@@ -25,6 +25,19 @@ export const benches: readonly Bench[] = [
     load: () => import('./benches/server.ts'),
   },
   {
+    name: 'circuits',
+    what: '100,000 and 1,000,000 circuits: memory, time, idle work, and what stays when they are dropped.',
+    takes: 'about three minutes',
+    rounds: { full: 3, quick: 1 },
+    load: () => import('./benches/circuits.ts'),
+  },
+  {
+    name: 'outages',
+    what: 'A service that fails now and then, and one that is down for a while: who gets through, at what load.',
+    takes: 'about a minute',
+    load: () => import('./benches/outages.ts'),
+  },
+  {
     name: 'million',
     what: '1,000,000 calls on one long-lived signal: heap, handles, listeners and circuits stay flat.',
     takes: 'one to two minutes',

@@ -1,12 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { FormatConfig } from 'oxfmt'
 import { root } from './harness/machine.ts'
 import type { Result } from './harness/result.ts'
-import { lineOf, renderPage } from './report/page.ts'
+import { lineOf } from './report/figures.ts'
+import { renderPage } from './report/page.ts'
+import { isDrawn, pictureName } from './report/pictures.ts'
 
 const FOLDER = join(root, 'bench/results')
 export const PAGE: string = join(root, 'docs/benchmarks.md')
+const PICTURES = join(root, 'docs/benchmarks')
 
 /** Results for the page are kept in the repository; those of quick runs are not, unless a file is named. */
 export function fileOf({ bench, quick, machine }: Result): string {
@@ -33,7 +36,14 @@ const rounded = (_key: string, value: unknown): unknown =>
   typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value
 
 export async function writePage(benches: readonly string[]): Promise<void> {
-  await writeFormatted(PAGE, renderPage(keptResults(benches)))
+  const results = keptResults(benches)
+  await writeFormatted(PAGE, renderPage(results))
+  rmSync(PICTURES, { recursive: true, force: true })
+  mkdirSync(PICTURES, { recursive: true })
+  const { chartOf } = await import('./report/chart.ts')
+  for (const result of results)
+    for (const section of result.sections.filter(isDrawn))
+      writeFileSync(join(PICTURES, pictureName(result, section)), chartOf(section))
 }
 
 async function writeFormatted(file: string, text: string): Promise<void> {

@@ -26,6 +26,7 @@ const config: RolldownOptions = defineConfig({
     main: './bench/main.ts',
     'import-probe': './bench/import-probe.ts',
     'server-probe': './bench/server-probe.ts',
+    'circuits-probe': './bench/circuits-probe.ts',
     'conform-published': './test/conform/published/main.ts',
   },
   platform: 'node',

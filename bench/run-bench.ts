@@ -2,7 +2,7 @@ import type { Bench } from './harness/bench.ts'
 import { thisMachine } from './harness/machine.ts'
 import { seeded } from './harness/order.ts'
 import { showProgress } from './harness/progress.ts'
-import type { Result, Section } from './harness/result.ts'
+import type { Measured, Result, Section } from './harness/result.ts'
 
 /** What was asked for on the command line; the rest is the benchmark's own. */
 export interface Flags {
@@ -32,7 +32,9 @@ export async function runBench(bench: Bench, flags: Flags): Promise<Result> {
 
 function librariesIn(sections: readonly Section[]): string[] {
   return sections
-    .flatMap((section) => (section.kind === 'comparison' ? section.rows : []))
+    .flatMap((section): readonly Pick<Measured, 'library'>[] =>
+      section.kind === 'growth' ? [] : section.rows,
+    )
     .map(({ library }) => library)
     .filter((library) => library !== 'none')
 }

@@ -15,9 +15,36 @@ export interface Result {
   readonly sections: readonly Section[]
 }
 
-export type Section = Comparison | Growth
+export type Section = Comparison | Growth | Facts
 
-export type Unit = 'ns' | 'us' | 'ms' | 'B'
+export type Unit = 'ns' | 'us' | 'ms' | 'B' | '%' | 'x'
+
+/** What was seen of each subject: figures of several kinds, which no baseline divides. */
+export interface Facts {
+  readonly kind: 'facts'
+  readonly title: string
+  readonly note: string
+  readonly columns: readonly { readonly head: string; readonly unit: Unit }[]
+  readonly rows: readonly Fact[]
+  /** How it went over time, to be drawn. */
+  readonly course?: Course
+}
+
+export interface Fact extends Pick<Measured, 'library' | 'name'> {
+  /** One for each column; `null` where there is none. */
+  readonly values: readonly (number | null)[]
+}
+
+export interface Course {
+  /** What the axes show. */
+  readonly x: string
+  readonly y: string
+  readonly lines: readonly CourseLine[]
+}
+
+export interface CourseLine extends Pick<Measured, 'library' | 'name'> {
+  readonly points: readonly (readonly [x: number, y: number])[]
+}
 
 /** Ways to do a thing, each beside the baseline. */
 export interface Comparison {

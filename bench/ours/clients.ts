@@ -19,3 +19,10 @@ export const offClient: Subject<Exchange> = client('createFetch, all off', [], (
     retryBudget: false,
   }),
 )
+
+/** Retries whatever a budget would say. */
+export const unboundedClient: Subject<Exchange> = client(
+  'createFetch, no retry budget',
+  ['retry', 'breaker', 'timeout', 'keys'],
+  (fetch) => createFetch({ fetch, retryBudget: false }),
+)

@@ -1,4 +1,4 @@
-import type { Checkpoint, Comparison, Growth, Row } from '../harness/result.ts'
+import type { Checkpoint, Comparison, Fact, Facts, Growth, Measured, Row } from '../harness/result.ts'
 import { figure, mebibytes, range, ratioFigure } from './figures.ts'
 
 /** A table, before it is drawn: for the terminal or for the page. */
@@ -21,11 +21,19 @@ interface Column<Line> {
 /** Columns to the left of the figures. */
 export const TEXT_COLUMNS = 2
 
+type Named = Pick<Measured, 'library' | 'name'>
+
+const library: Column<Named> = {
+  head: 'library',
+  cell: (line) => (line.library === 'none' ? '' : line.library),
+}
+const isOurs = (line: Named): boolean => line.library === 'holdfast'
+
 export function comparisonGrid({ unit, rows }: Comparison): Grid {
   const show = (value: number): string => figure(value, unit)
   const repeated = rows.some(({ samples }) => samples.length > 1)
   const columns: Column<Row>[] = [
-    { head: 'library', cell: ({ library }) => (library === 'none' ? '' : library) },
+    library,
     { head: 'what', cell: ({ name, remark }) => (remark === undefined ? name : `${name} (${remark})`) },
     { head: unit, cell: ({ value }) => show(value.median) },
     ...(repeated ? [{ head: 'spread', cell: ({ value }: Row) => range(value, show) }] : []),
@@ -35,7 +43,18 @@ export function comparisonGrid({ unit, rows }: Comparison): Grid {
       ? [{ head: 'B', cell: ({ bytes }: Row) => (bytes === undefined ? '' : figure(bytes.median, 'B')) }]
       : []),
   ]
-  return grid(columns, rows, ({ library }) => library === 'holdfast')
+  return grid(columns, rows, isOurs)
+}
+
+export function factsGrid({ columns, rows }: Facts): Grid {
+  const figures = columns.map(({ head, unit }, index): Column<Fact> => {
+    const cell = ({ values }: Fact): string => {
+      const value = values[index] ?? null
+      return value === null ? '' : figure(value, unit)
+    }
+    return { head: unit === 'x' ? head : `${head}, ${unit}`, cell }
+  })
+  return grid([library, { head: 'what', cell: ({ name }) => name }, ...figures], rows, isOurs)
 }
 
 export function growthGrid({ checkpoints }: Growth): Grid {

@@ -5,7 +5,8 @@ const grouped = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 
 /** A figure with as many digits as it is good for. */
 export function figure(value: number, unit: Unit): string {
-  return unit === 'ms' || unit === 'us' ? value.toFixed(1) : grouped.format(value)
+  if (unit === 'x') return ratioFigure(value)
+  return unit === 'ns' || unit === 'B' ? grouped.format(value) : value.toFixed(1)
 }
 
 export const ratioFigure = (ratio: number): string => (ratio < 10 ? ratio.toFixed(2) : ratio.toFixed(1))
@@ -16,3 +17,6 @@ export function range({ q1, q3 }: Spread, show: (value: number) => string): stri
 }
 
 export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2)} MiB`
+
+/** The major version. */
+export const lineOf = (node: string): number => Number(/^v(\d+)/.exec(node)?.[1])

@@ -1,6 +1,8 @@
-import type { Comparison, Growth, Result, Section } from '../harness/result.ts'
-import { comparisonGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
+import type { Comparison, Facts, Growth, Result, Section } from '../harness/result.ts'
+import { comparisonGrid, factsGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
+import { lineOf } from './figures.ts'
 import { describeLoss, lossesOf } from './losses.ts'
+import { isDrawn, pictureName } from './pictures.ts'
 
 const HEAD = `# Benchmarks
 
@@ -38,9 +40,6 @@ export function renderPage(results: readonly Result[]): string {
   return `${[HEAD.trimEnd(), ...parts].join('\n\n')}\n`
 }
 
-/** The major version. */
-export const lineOf = (node: string): number => Number(/^v(\d+)/.exec(node)?.[1])
-
 function renderLosses(results: readonly Result[], line: number): string[] {
   const losses = results
     .flatMap(({ sections }) => sections)
@@ -64,20 +63,24 @@ function renderResult(result: Result): string[] {
     ...warning,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}, ` +
       `${date.slice(0, 10)}, commit ${machine.commit}; ${versions.join(', ')}.`,
-    ...result.sections.flatMap(renderSection),
+    ...result.sections.flatMap((section) => [
+      ...renderSection(section),
+      ...(isDrawn(section) ? [`![${section.title}](benchmarks/${pictureName(result, section)})`] : []),
+    ]),
   ]
 }
 
 function renderSection(section: Section): string[] {
-  const title = [`**${section.title}.** ${section.note}`]
-  return section.kind === 'growth'
-    ? [...title, ...renderGrowth(section)]
-    : [...title, renderComparison(section)]
+  const title = `**${section.title}.** ${section.note}`
+  if (section.kind === 'growth') return [title, ...renderGrowth(section)]
+  return [title, section.kind === 'facts' ? renderFacts(section) : renderComparison(section)]
 }
 
 function renderGrowth(section: Growth): string[] {
   return [drawn(growthGrid(section), 0), `Verdict: ${verdict(section)}.`]
 }
+
+const renderFacts = (section: Facts): string => drawn(factsGrid(section), TEXT_COLUMNS)
 
 const renderComparison = (section: Comparison): string => drawn(comparisonGrid(section), TEXT_COLUMNS)
 

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { growth } from '../harness/growth.ts'
-import { comparison, type Comparison, type Measured, type Result } from '../harness/result.ts'
-import { comparisonGrid } from './columns.ts'
+import { comparison, type Comparison, type Facts, type Measured, type Result } from '../harness/result.ts'
+import { chartOf } from './chart.ts'
+import { comparisonGrid, factsGrid } from './columns.ts'
 import { describeLoss, lossesOf } from './losses.ts'
 import { renderPage } from './page.ts'
+import { isDrawn, pictureName } from './pictures.ts'
 
 const measured = (
   library: string,
@@ -72,6 +74,72 @@ describe('a loss', () => {
   })
 })
 
+const outage: Facts = {
+  kind: 'facts',
+  title: 'An outage',
+  note: 'Of a second.',
+  columns: [
+    { head: 'load', unit: 'x' },
+    { head: 'first success', unit: 'ms' },
+  ],
+  rows: [
+    { library: 'holdfast', name: 'createFetch()', values: [0.456, 12.34] },
+    { library: 'none', name: 'bare', values: [1, null] },
+  ],
+  course: {
+    x: 'seconds',
+    y: 'requests',
+    lines: [
+      {
+        library: 'holdfast',
+        name: 'createFetch()',
+        points: [
+          [0, 1],
+          [1, 2],
+        ],
+      },
+    ],
+  },
+}
+
+describe('facts', () => {
+  test('have a column for each figure, with its unit, and a gap where there is none', () => {
+    const { head, rows } = factsGrid(outage)
+    expect(head).toEqual(['library', 'what', 'load', 'first success, ms'])
+    expect(rows).toEqual([
+      { cells: ['holdfast', 'createFetch()', '0.46', '12.3'], marked: true },
+      { cells: ['', 'bare', '1.00', ''], marked: false },
+    ])
+  })
+})
+
+describe('a picture', () => {
+  const three = table(
+    measured('none', 'bare', [10]),
+    measured('holdfast', 'retry', [20]),
+    measured('ky', 'retry <3', [1000]),
+  )
+
+  test('has a bar for each row, with its name and its figure', () => {
+    const svg = chartOf(three)
+    expect(svg).toMatch(/^<svg /)
+    for (const text of ['bare', 'holdfast: retry', 'ky: retry &lt;3', '1,000', 'One policy: ns'])
+      expect(svg).toContain(text)
+  })
+
+  test('shows a course as a line for each', () => {
+    const svg = chartOf(outage)
+    for (const text of ['holdfast: createFetch()', 'seconds', 'An outage: requests'])
+      expect(svg).toContain(text)
+  })
+
+  test('is made of what a table does not show at a glance', () => {
+    expect([three, table(measured('ky', 'retry', [1])), outage].map(isDrawn)).toEqual([true, false, true])
+    const { course: _, ...still } = outage
+    expect(isDrawn(still)).toBe(false)
+  })
+})
+
 describe('the page', () => {
   const checkpoints = [0, 1_000_000].map((calls) => {
     return { calls, heapBytes: 2 ** 23, resources: 0, listeners: 1, circuits: 1 }
@@ -113,6 +181,13 @@ describe('the page', () => {
 
   test('keeps a bar within its cell', () => {
     expect(page).toContain(String.raw`| ky | a \| b |`)
+  })
+
+  test('shows the pictures', () => {
+    const drawn = { ...result('v20.20.2'), sections: [outage] }
+    expect(pictureName(drawn, outage)).toBe('policies-1-node-20.svg')
+    expect(renderPage([drawn])).toContain('![An outage](benchmarks/policies-1-node-20.svg)')
+    expect(page).not.toContain('![')
   })
 
   test('says where we lose', () => {

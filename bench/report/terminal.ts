@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
 import type { Result, Section } from '../harness/result.ts'
-import { comparisonGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
+import { comparisonGrid, factsGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
 import { describeLoss, lossesOf } from './losses.ts'
 
 const EDGES = ['top', 'bottom', 'left', 'right', 'mid']
@@ -36,6 +36,7 @@ function renderSection(section: Section): string[] {
     const paint = section.grows.length === 0 ? green : red
     return [...title, drawn(growthGrid(section), 0), paint(verdict(section))]
   }
+  if (section.kind === 'facts') return [...title, drawn(factsGrid(section), TEXT_COLUMNS)]
   const losses = lossesOf(section).map((loss) => `${red('-')} ${describeLoss(loss)}`)
   return [...title, drawn(comparisonGrid(section), TEXT_COLUMNS), ...losses]
 }

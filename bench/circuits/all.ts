@@ -1,0 +1,125 @@
+import {
+  ConsecutiveBreaker,
+  CountBreaker,
+  circuitBreaker as cockatiel,
+  handleAll,
+  SamplingBreaker,
+} from 'cockatiel'
+import { Circuit, SlidingCountBreaker } from 'mollitia'
+import CircuitBreaker from 'opossum'
+import { circuitBreaker, pipeline } from '../../src/index.ts'
+import { FAILURE_RATE, MINIMUM_CALLS, OPEN_MS, WINDOW_MS } from '../peers/settings.ts'
+import type { CircuitMap, CircuitSubject } from './subject.ts'
+
+const ready = async (): Promise<string> => 'ready'
+const MANY = 100_000
+
+/** What every library without a map of its own is used with. */
+function inMap<Made>(
+  make: () => Made,
+  call: (made: Made) => Promise<unknown>,
+  close?: (made: Made) => void,
+): CircuitMap {
+  const map = new Map<string, Made>()
+  return {
+    async call(key) {
+      let made = map.get(key)
+      if (made === undefined) map.set(key, (made = make()))
+      return call(made)
+    },
+    close() {
+      if (close !== undefined) for (const made of map.values()) close(made)
+    },
+  }
+}
+
+const cockatiels = (
+  name: string,
+  breaker: () => ConsecutiveBreaker | CountBreaker | SamplingBreaker,
+): CircuitSubject => ({
+  library: 'cockatiel',
+  name,
+  most: MANY,
+  make: () =>
+    inMap(
+      () => cockatiel(handleAll, { halfOpenAfter: OPEN_MS, breaker: breaker() }),
+      (made) => made.execute(ready),
+    ),
+})
+
+/** Every breaker keeps itself busy, so a pause between the calls would be part of them. */
+export const circuitSubjects: readonly CircuitSubject[] = [
+  {
+    library: 'none',
+    name: 'a counter in a Map',
+    make: () =>
+      inMap(
+        () => ({ calls: 0 }),
+        async (made) => (made.calls += 1),
+      ),
+  },
+  {
+    library: 'holdfast',
+    name: 'circuitBreaker()',
+    make(count) {
+      const policies = pipeline(circuitBreaker({ maxCircuits: count }))
+      return { call: (key) => policies.execute(ready, { key }) }
+    },
+  },
+  cockatiels('consecutive breaker', () => new ConsecutiveBreaker(5)),
+  cockatiels('count breaker', () => new CountBreaker({ threshold: FAILURE_RATE, size: MINIMUM_CALLS })),
+  cockatiels('sampling breaker', () => new SamplingBreaker({ threshold: FAILURE_RATE, duration: WINDOW_MS })),
+  {
+    library: 'opossum',
+    name: 'breaker',
+    most: MANY,
+    make: () =>
+      inMap(
+        () =>
+          new CircuitBreaker(ready, {
+            timeout: false,
+            rollingCountTimeout: WINDOW_MS,
+            resetTimeout: OPEN_MS,
+          }),
+        (made) => made.fire(),
+      ),
+  },
+  {
+    library: 'opossum',
+    name: 'breaker, each shut down in the end',
+    most: MANY,
+    make: () =>
+      inMap(
+        () =>
+          new CircuitBreaker(ready, {
+            timeout: false,
+            rollingCountTimeout: WINDOW_MS,
+            resetTimeout: OPEN_MS,
+          }),
+        (made) => made.fire(),
+        (made) => made.shutdown(),
+      ),
+  },
+  {
+    library: 'mollitia',
+    name: 'count breaker',
+    most: MANY,
+    make: () =>
+      inMap(
+        () =>
+          new Circuit({
+            func: ready,
+            options: {
+              modules: [
+                new SlidingCountBreaker({
+                  minimumNumberOfCalls: MINIMUM_CALLS,
+                  failureRateThreshold: FAILURE_RATE * 100,
+                  openStateDelay: OPEN_MS,
+                }),
+              ],
+            },
+          }),
+        (made) => made.execute(),
+      ),
+  },
+]
