@@ -204,6 +204,17 @@ export function raceAbort<T>(scope: Scope, work: Promise<T>): Promise<T> {
     const listener: AbortListener = { onAbort: () => reject(scope.reason) }
     if (scope.aborted) reject(scope.reason)
     else scope.add(listener)
-    work.then(resolve, reject).finally(() => scope.remove(listener))
+    // Not by `finally`, whose two promises take 200 ns.
+    work.then(
+      (value) => {
+        scope.remove(listener)
+        resolve(value)
+      },
+      (error: unknown) => {
+        scope.remove(listener)
+        // oxlint-disable-next-line promise/prefer-promise-reject-errors -- passed on as it came
+        reject(error)
+      },
+    )
   })
 }
