@@ -208,7 +208,7 @@ export function raceAbort<T>(scope: Scope, work: Promise<T>): Promise<T> {
     work.then(
       (value) => {
         scope.remove(listener)
-        resolve(value)
+        return resolve(value)
       },
       (error: unknown) => {
         scope.remove(listener)
