@@ -173,12 +173,15 @@ export interface SignalLink {
 
 const noop = (): void => {}
 
+/** A scope that somebody else ends. */
+export const linkTo = (scope: Scope): SignalLink => ({ scope, linked: true, release: noop, keepFor: noop })
+
 export function followSignal(signal: AbortSignal | null | undefined): SignalLink {
   const scope = new Scope()
   if (signal === null || signal === undefined) return { scope, linked: false, release: noop, keepFor: noop }
   if (signal.aborted) {
     scope.abort(reasonOf(signal), 'caller')
-    return { scope, linked: true, release: noop, keepFor: noop }
+    return linkTo(scope)
   }
   const hub = hubs.get(signal) ?? new SignalHub(signal)
   hubs.set(signal, hub)

@@ -5,7 +5,7 @@ import type { FetchInput } from '../http/fetch-types.ts'
 import { checkKey } from '../http/idempotency-key.ts'
 import { hasBody, holdersOf } from '../http/lazy-body.ts'
 import { Context, Execution, unwrap, type ExecutionFields, type Outcome } from '../policy.ts'
-import { followSignal, raceAbort, type SignalLink } from '../signal.ts'
+import { followSignal, linkTo, raceAbort, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
 import { assemble, describedParts, type Assembly } from './assemble.ts'
 import { attempt } from './attempt.ts'
@@ -27,7 +27,7 @@ import { checkDerived, merge } from './settings/merge.ts'
 import { DERIVED_KEYS, RULES } from './settings/rules.ts'
 import { isOff, settingsOf, type Settings } from './settings/settings.ts'
 import { ClientState } from './state.ts'
-import { isOwnAttempt, markAsHoldfast } from './transport.ts'
+import { isOwnAttempt, markAsHoldfast, routeOf } from './transport.ts'
 
 /**
  * Makes a fetch that survives failure: retries with exponential backoff, a circuit breaker per origin, an idempotency
@@ -143,7 +143,8 @@ class Client {
     const plan = own === undefined ? this.#plan : this.#planFor(own)
     const watch = { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
     const call = prepareCall(caller, plan.settings, own ?? NOTHING, watch, this.#state)
-    const link = followSignal(caller.signal)
+    const route = routeOf(init)
+    const link = route === undefined ? followSignal(caller.signal) : linkTo(route.scope)
     const { scope } = link
     let work: Promise<Response> | undefined
     let outcome: Outcome<Response>

@@ -1,4 +1,5 @@
 import type { Fetch, FetchInput } from '../http/fetch-types.ts'
+import type { Scope } from '../signal.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
 import type { HoldfastInit, Transport } from './options.ts'
@@ -7,14 +8,20 @@ import { addressOf, initOf, wholeInitOf } from './request.ts'
 /** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
 const underlying = createStamp<Sender>()
 
-/** Under this an init carries what sends its attempts in place of the fetch's own transport: an interceptor's way. */
-export const SEND: unique symbol = Symbol('send')
-
-export interface RoutedInit extends HoldfastInit {
-  [SEND]: (init: RequestInit | undefined) => Promise<Response>
+/** An interceptor's way through a fetch: what sends the attempts in place of its own transport, and calls them off. */
+export interface Route {
+  send(init: RequestInit | undefined): Promise<Response>
+  readonly scope: Scope
 }
 
-const routeOf = (init: Partial<RoutedInit> | undefined): RoutedInit[typeof SEND] | undefined => init?.[SEND]
+/** Under this an init carries it. */
+export const ROUTE: unique symbol = Symbol('route')
+
+export interface RoutedInit extends HoldfastInit {
+  [ROUTE]: Route
+}
+
+export const routeOf = (init: Partial<RoutedInit> | undefined): Route | undefined => init?.[ROUTE]
 
 export function markAsHoldfast(fetch: object, sender: Sender): void {
   underlying.set(fetch, sender)
@@ -86,7 +93,7 @@ export class Sender {
   /** Sends what is none of the pipeline's business: it carries the caller's own signal. */
   pass(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     const route = routeOf(init)
-    if (route !== undefined) return route(init)
+    if (route !== undefined) return route.send(init)
     const fetch = globalThis.fetch
     if (this.#transport !== undefined || underlying.get(fetch) !== undefined)
       return this.sendPastReplacement(input, init, request)

@@ -1,5 +1,6 @@
+import { scopeOf } from '../../client/attempt.ts'
 import type { HoldfastFetch } from '../../client/options.ts'
-import { SEND, type RoutedInit } from '../../client/transport.ts'
+import { ROUTE, type Route, type RoutedInit } from '../../client/transport.ts'
 import { Attempt } from './attempt.ts'
 import { Delivery } from './delivery.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
@@ -17,15 +18,19 @@ interface CallParts {
 /** Sends one request through the pipeline, each attempt by `dispatch`, and tells the handler how it ends. */
 export async function run(parts: CallParts, options: DispatchOptions, given: AnyHandler): Promise<void> {
   const delivery = new Delivery(asHandler(given))
-  const attempts = new WeakMap<Response, Attempt>()
+  const { scope } = delivery.controller
+  const attempts: Attempt[] = []
   try {
     delivery.start()
-    const send = (init: RequestInit = {}): Promise<Response> =>
-      sendOnce(parts.dispatch, attemptOptions(options, init), init.signal, attempts)
-    const response = await callThrough(parts, options, delivery.controller.signal, send)
-    const attempt = attempts.get(response)
-    if (attempt?.isWholeIn(response) === true) delivery.handOver(attempt)
-    else await delivery.pump(response)
+    const send = (init: RequestInit = {}): Promise<Response> => {
+      const attempt = new Attempt(parts.dispatch, attemptOptions(options, init), scopeOf(init) ?? scope)
+      attempts.push(attempt)
+      return attempt.response
+    }
+    const response = await callThrough(parts, options, { send, scope })
+    const attempt = attempts.find((each) => each.isWholeIn(response))
+    if (attempt === undefined) await delivery.pump(response)
+    else delivery.handOver(attempt)
   } catch (error) {
     delivery.fail(error)
   }
@@ -34,38 +39,31 @@ export async function run(parts: CallParts, options: DispatchOptions, given: Any
 function callThrough(
   { fetch, origin }: CallParts,
   options: DispatchOptions,
-  signal: AbortSignal,
-  send: RoutedInit[typeof SEND],
+  route: Route,
 ): Promise<Response> {
   const url = urlOf(options, origin)
   const { method } = options
-  const headers = requestHeaders(options.headers)
+  const init: RoutedInit = { method, [ROUTE]: route }
+  const headers = hasHeaders(options) ? requestHeaders(options.headers) : undefined
+  if (headers !== undefined) init.headers = headers
   const { body, finite } = bodyOf(options, headers)
-  const init: RoutedInit = { method, headers, signal, [SEND]: send }
   if (body !== undefined) init.body = body
   if (finite === undefined) return fetch(url, init)
   return fetch(new Request(url, { method, body: finite, duplex: 'half' } as RequestInit), init)
 }
 
+/** To make none of nothing saves 4 of 60 us. */
+function hasHeaders({ headers }: DispatchOptions): boolean {
+  return headers !== undefined && headers !== null && (!Array.isArray(headers) || headers.length > 0)
+}
+
 /** What the caller gave, with what the pipeline has changed of headers and body. */
 function attemptOptions(given: DispatchOptions, { headers, body }: RequestInit): DispatchOptions {
-  const wanted = headers instanceof Headers ? headers : new Headers(headers)
-  const options = { ...given, headers: changed(given.headers, wanted) ?? null }
+  const wanted = headers === undefined ? given.headers : changed(given.headers, asHeaders(headers))
+  if (wanted === given.headers && body === undefined) return given
+  const options = { ...given, headers: wanted ?? null }
   return body === undefined ? options : { ...options, body }
 }
 
-function sendOnce(
-  dispatch: Dispatch,
-  options: DispatchOptions,
-  signal: AbortSignal | null | undefined,
-  attempts: WeakMap<Response, Attempt>,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    const attempt = new Attempt((response) => {
-      attempts.set(response, attempt)
-      resolve(response)
-    }, reject)
-    signal?.addEventListener('abort', () => attempt.abort(signal.reason), { once: true })
-    attempt.start(dispatch, options)
-  })
-}
+const asHeaders = (headers: NonNullable<RequestInit['headers']>): Headers =>
+  headers instanceof Headers ? headers : new Headers(headers)

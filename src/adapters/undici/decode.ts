@@ -31,8 +31,8 @@ const MAX_ENCODINGS = 5
 const terminated = (cause: unknown): TypeError => new TypeError('terminated', { cause })
 
 /** A body without its content encodings; as it is where one of them is unknown, as fetch does it. */
-export function decoded(source: ByteSource, contentEncoding: string | null): ByteSource {
-  if (contentEncoding === null) return source
+export function decoded(source: ByteSource, contentEncoding: string | undefined): ByteSource {
+  if (contentEncoding === undefined) return source
   const names = contentEncoding.split(',').map((name) => name.trim().toLowerCase())
   if (names.length > MAX_ENCODINGS) return broken(source, new Error(`${names.length} content encodings`))
   const decoders = names.flatMap((name) => DECODERS.get(name) ?? [])
@@ -41,19 +41,20 @@ export function decoded(source: ByteSource, contentEncoding: string | null): Byt
 
 class DecodedBody implements ByteSource {
   readonly #source: ByteSource
-  readonly #chunks: AsyncIterator<Bytes>
+  readonly #decoders: readonly Decode[]
+  /** Made with the first read: a body that nobody reads takes no decoder. */
+  #chunks: AsyncIterator<Bytes> | undefined
   /** What broke the source: not the decoder's failure. */
   #failure: { readonly error: unknown } | undefined
 
   constructor(source: ByteSource, decoders: readonly Decode[]) {
     this.#source = source
-    const encoded: AsyncIterable<Bytes> = this.#encoded()
-    this.#chunks = decoders.reduceRight((chunks, decode) => decode(chunks), encoded)[Symbol.asyncIterator]()
+    this.#decoders = decoders
   }
 
   async read(): Promise<ReadResult> {
     try {
-      const { done, value } = await this.#chunks.next()
+      const { done, value } = await (this.#chunks ??= this.#decode()).next()
       return done === true ? { done, value: undefined } : { done: false, value: new Uint8Array(value) }
     } catch (error) {
       if (this.#failure !== undefined) throw this.#failure.error
@@ -64,7 +65,12 @@ class DecodedBody implements ByteSource {
 
   async cancel(reason: unknown): Promise<void> {
     await this.#source.cancel(reason)
-    await this.#chunks.return?.().catch(() => {})
+    await this.#chunks?.return?.().catch(() => {})
+  }
+
+  #decode(): AsyncIterator<Bytes> {
+    const encoded: AsyncIterable<Bytes> = this.#encoded()
+    return this.#decoders.reduceRight((chunks, decode) => decode(chunks), encoded)[Symbol.asyncIterator]()
   }
 
   async *#encoded(): AsyncGenerator<Bytes> {

@@ -1,3 +1,4 @@
+import { Scope } from '../../signal.ts'
 import type { Attempt, Receiver } from './attempt.ts'
 import type { Controller, Handler, RawHeaders } from './dispatch.ts'
 import { recordFrom, recordOf } from './headers.ts'
@@ -13,12 +14,9 @@ export class CallController implements Controller {
   reason: unknown = null
   rawHeaders: RawHeaders = null
   rawTrailers: RawHeaders = null
-  readonly #call = new AbortController()
+  /** The call with all its attempts. */
+  readonly scope: Scope = new Scope()
   #source: Source | undefined
-
-  get signal(): AbortSignal {
-    return this.#call.signal
-  }
 
   steer(source: Source): void {
     this.#source = source
@@ -28,7 +26,7 @@ export class CallController implements Controller {
     if (this.aborted) return
     this.aborted = true
     this.reason = reason
-    if (this.#source === undefined) this.#call.abort(reason ?? undefined)
+    if (this.#source === undefined) this.scope.abort(reason ?? aborted(), 'caller')
     else this.#source.abort(reason)
   }
 
@@ -116,6 +114,9 @@ export class Delivery {
     }
   }
 }
+
+/** What the platform gives for a reason where the caller has none. */
+const aborted = (): DOMException => new DOMException('This operation was aborted', 'AbortError')
 
 /** Readers of undici's bodies count on buffers. */
 function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): Buffer<ArrayBuffer> {

@@ -45,9 +45,6 @@ function appendAll(pairs: Iterable<Pair>, append: (name: string, value: string) 
 
 export const requestHeaders = (headers: RequestHeaders | undefined): Headers => readable(pairsOf(headers))
 
-export const responseHeaders = (headers: HeaderRecord | readonly unknown[]): Headers =>
-  readable(responsePairs(headers))
-
 const responsePairs = (headers: HeaderRecord | readonly unknown[]): Iterable<Pair> =>
   isInTurn(headers) ? inTurn(headers) : Object.entries(headers)
 

@@ -8,6 +8,7 @@ import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
 import { checkFunction, checkKeys } from '../../validate.ts'
 import { run } from './call.ts'
+import { standInForResponses } from './lazy-response.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
 
 export { transport, type TransportOptions } from './transport.ts'
@@ -32,6 +33,7 @@ export type HoldfastInterceptor = <D extends (options: never, handler: never) =>
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function interceptor(options: InterceptorOptions | HoldfastFetch = {}): HoldfastInterceptor {
+  standInForResponses()
   const fetch = typeof options === 'function' ? options : createFetch(checked(options))
   return <D>(next: D, origin?: string | null): D => {
     checkFunction("what undici's compose() gives an interceptor", next)

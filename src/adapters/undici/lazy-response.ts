@@ -1,9 +1,7 @@
 import { HAS_BODY } from '../../http/lazy-body.ts'
 import { byteStreamOf, type ByteSource } from '../../http/relay.ts'
 import type { Head } from './dispatch.ts'
-import { decoded } from './decode.ts'
-import type { Exchange } from './exchange.ts'
-import { headerOf, immutableHeaders } from './headers.ts'
+import { immutableHeaders } from './headers.ts'
 
 /** Where a response came from. */
 export interface Provenance {
@@ -13,6 +11,12 @@ export interface Provenance {
 }
 
 const decoder = new TextDecoder()
+
+/** Where the bytes of a response come from. */
+export interface BodySource extends ByteSource {
+  /** All of them, where that costs less than to read them one by one. */
+  whole?(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
+}
 
 /**
  * A response whose headers and stream are made when somebody asks for them. What most ask for is its text or its JSON,
@@ -26,20 +30,20 @@ class LazyResponse implements Response {
   readonly #head: Head
   readonly #provenance: Provenance
   /** `null`: a response without a body. */
-  readonly #exchange: Exchange | null
+  readonly #source: BodySource | null
   #headers: Headers | undefined
   #constructed: Response | undefined
   #bodyUsed = false
 
-  constructor(head: Head, exchange: Exchange | null, provenance: Provenance, constructed?: Response) {
+  constructor(head: Head, source: BodySource | null, provenance: Provenance, constructed?: Response) {
     this.#head = head
-    this.#exchange = exchange
+    this.#source = source
     this.#provenance = provenance
     this.#constructed = constructed
   }
 
   get [HAS_BODY](): boolean {
-    return this.#exchange !== null
+    return this.#source !== null
   }
 
   get status(): number {
@@ -71,7 +75,7 @@ class LazyResponse implements Response {
   }
 
   get body(): Response['body'] {
-    return this.#exchange === null ? null : this.#construct().body
+    return this.#source === null ? null : this.#construct().body
   }
 
   get bodyUsed(): boolean {
@@ -108,29 +112,34 @@ class LazyResponse implements Response {
 
   clone(): Response {
     const copy = this.#construct().clone()
-    return new LazyResponse(this.#head, this.#exchange, this.#provenance, copy)
+    return new LazyResponse(this.#head, this.#source, this.#provenance, copy)
+  }
+
+  /** Whether nobody has begun to read its body. */
+  get isUnread(): boolean {
+    return !this.bodyUsed && this.#constructed?.body?.locked !== true
   }
 
   /** The bytes, for the first one who wants all of them; `undefined` where a constructed response has to answer. */
   #useBytes(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> | undefined {
-    if (this.#exchange === null || this.#constructed !== undefined || this.#bodyUsed) return undefined
-    if (headerOf(this.#head.headers, 'content-encoding') !== undefined) return undefined
+    const isTaken = this.#constructed !== undefined || this.#bodyUsed
+    if (isTaken || this.#source?.whole === undefined) return undefined
     this.#bodyUsed = true
-    return this.#exchange.whole()
+    return this.#source.whole()
   }
 
   #construct(): Response {
     return (this.#constructed ??= this.#bodyUsed ? usedUp() : new Response(this.#stream(), this.#init()))
   }
 
+  /** What else its body is read by. */
   #init(): ResponseInit {
     return { headers: this.headers }
   }
 
   #stream(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    const exchange = this.#exchange
-    if (exchange === null) return null
-    const source = decoded(exchange, this.headers.get('content-encoding'))
+    const source = this.#source
+    if (source === null) return null
     // Held by its stream: a response that has been forgotten gives up its connection.
     const held: ByteSource & { readonly response: LazyResponse } = {
       response: this,
@@ -141,28 +150,18 @@ class LazyResponse implements Response {
   }
 }
 
-/** Made when the first transport is: to look at `Response` makes Node load its fetch. */
+/** Called when something is made that answers by them: to look at `Response` makes Node load its fetch. */
 export function standInForResponses(): void {
   Object.setPrototypeOf(LazyResponse.prototype, Response.prototype)
   Object.defineProperty(LazyResponse.prototype, 'constructor', { value: Response })
 }
 
-export function respond(head: Head, exchange: Exchange, hasBody: boolean, provenance: Provenance): Response {
-  const response = new LazyResponse(head, hasBody ? exchange : null, provenance)
-  if (!hasBody) exchange.ignore()
-  else if (!exchange.isComplete) forgotten().register(response, exchange)
-  return response
+export function lazyResponse(head: Head, source: BodySource | null, provenance: Provenance): Response {
+  return new LazyResponse(head, source, provenance)
 }
 
-let registry: FinalizationRegistry<Exchange> | undefined
-
-/** A response that nobody has any more lets go of its connection; one whose text is awaited is still wanted. */
-function forgotten(): FinalizationRegistry<Exchange> {
-  registry ??= new FinalizationRegistry((exchange) => {
-    if (!exchange.isAwaited) void exchange.cancel()
-  })
-  return registry
-}
+/** Whether all of the body of such a response is still to be read. */
+export const isUnread = (response: Response): boolean => response instanceof LazyResponse && response.isUnread
 
 const copyOf = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => new Uint8Array(bytes)
 

@@ -5,8 +5,9 @@ import type { DispatchOptions } from './dispatch.ts'
 export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: string): string {
   const base = `${origin ?? fallbackOrigin}`.replace(/\/$/, '')
   const url = base + (path.startsWith('/') ? path : '/')
+  if (query === undefined || query === null) return url
   const added = new URLSearchParams()
-  for (const [name, value] of Object.entries(query ?? {})) {
+  for (const [name, value] of Object.entries(query)) {
     for (const each of [value].flat()) added.append(name, String(each))
   }
   return added.size === 0 ? url : `${url}?${added.toString()}`
@@ -19,10 +20,10 @@ export interface CallBody {
   readonly finite?: ReadableStream
 }
 
-export function bodyOf({ body, method }: DispatchOptions, headers: Headers): CallBody {
+export function bodyOf({ body, method }: DispatchOptions, headers: Headers | undefined): CallBody {
   if (body === undefined || body === null) return {}
   if (isForm(body)) return { body: standardForm(body) }
-  if (isAsyncIterable(body) && headers.has('content-length') && !/^(?:GET|HEAD)$/i.test(method))
+  if (isAsyncIterable(body) && headers?.has('content-length') === true && !/^(?:GET|HEAD)$/i.test(method))
     return { finite: streamOf(bytesOf(body)) }
   // The platform's types know neither Node's streams nor iterables; undici does.
   return { body: (isSyncIterable(body) ? onceOf(body) : body) as BodyLike }

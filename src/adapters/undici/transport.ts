@@ -7,7 +7,9 @@ import { followSignal, Scope, type SignalLink } from '../../signal.ts'
 import { checkKeys, checkMethods } from '../../validate.ts'
 import type { DispatchOptions, Head, Sending } from './dispatch.ts'
 import { Exchange } from './exchange.ts'
-import { respond, standInForResponses } from './lazy-response.ts'
+import { decoded } from './decode.ts'
+import { headerOf } from './headers.ts'
+import { lazyResponse, standInForResponses, type Provenance } from './lazy-response.ts'
 import { RelayHandler } from './old-handler.ts'
 import { hasHeader, plainRequest, type PlainRequest } from './plain-request.ts'
 import { isRedirect, redirected } from './redirect.ts'
@@ -98,6 +100,27 @@ async function follow(dispatcher: Sending, first: PlainRequest, scope: Scope): P
     if (next.url.origin !== request.url.origin) type = 'cors'
     request = next
   }
+}
+
+function respond(head: Head, exchange: Exchange, hasBody: boolean, provenance: Provenance): Response {
+  if (!hasBody) {
+    exchange.ignore()
+    return lazyResponse(head, null, provenance)
+  }
+  const body = decoded(exchange, headerOf(head.headers, 'content-encoding'))
+  const response = lazyResponse(head, body, provenance)
+  if (!exchange.isComplete) forgotten().register(response, exchange)
+  return response
+}
+
+let registry: FinalizationRegistry<Exchange> | undefined
+
+/** A response that nobody has any more lets go of its connection; one whose text is awaited is still wanted. */
+function forgotten(): FinalizationRegistry<Exchange> {
+  registry ??= new FinalizationRegistry((exchange) => {
+    if (!exchange.isAwaited) void exchange.cancel()
+  })
+  return registry
 }
 
 function nextRequest(request: PlainRequest, head: Head, followed: number): PlainRequest | undefined {

@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { interceptor, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
 import type { HoldfastEvent } from '../../../src/index.ts'
 import {
@@ -34,3 +34,17 @@ export async function bench(
 }
 
 export const typesOf = (events: readonly HoldfastEvent[]): string[] => events.map(({ type }) => type)
+
+/** Lists what is constructed of the platform's classes from now on. */
+export function listMade(...names: ('ReadableStream' | 'AbortController' | 'Headers')[]): string[] {
+  const made: string[] = []
+  onTestFinished(() => void vi.unstubAllGlobals())
+  for (const name of names) {
+    const construct = (target: new () => object, args: [], newTarget: new () => object): object => {
+      made.push(name)
+      return Reflect.construct(target, args, newTarget)
+    }
+    vi.stubGlobal(name, new Proxy(globalThis[name], { construct }))
+  }
+  return made
+}

@@ -25,6 +25,7 @@ import { runCase } from '../../runtimes/cases/case.ts'
 import { cases } from '../../runtimes/cases/index.ts'
 import { worldAt } from '../../runtimes/world.ts'
 import { listening } from '../../support/listening.ts'
+import { listMade } from './support.ts'
 import { versions, type UndiciModule } from './versions.ts'
 
 expectNoUnhandledRejections()
@@ -52,20 +53,6 @@ async function serving(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-/** Lists what is constructed of the platform's classes from now on. */
-function countMade(...names: ('ReadableStream' | 'AbortController')[]): string[] {
-  const made: string[] = []
-  onTestFinished(() => void vi.unstubAllGlobals())
-  for (const name of names) {
-    const construct = (target: new () => object, args: [], newTarget: new () => object): object => {
-      made.push(name)
-      return Reflect.construct(target, args, newTarget)
-    }
-    vi.stubGlobal(name, new Proxy(globalThis[name], { construct }))
-  }
-  return made
-}
-
 const sent = ({ requests }: FaultServer): string[] =>
   requests.map(({ body }) => Buffer.from(body ?? []).toString())
 
@@ -84,7 +71,7 @@ describe.each(versions)('$name', ({ undici }) => {
     const url = await serving((_request, response) => response.end('{"ok":true}'))
     const fetch = createFetch({ fetch: transport({ dispatcher: newAgent(undici) }) })
     const { signal } = new AbortController()
-    const made = countMade('ReadableStream', 'AbortController')
+    const made = listMade('ReadableStream', 'AbortController')
     const response = await fetch(url, { signal })
     expect(await response.json()).toEqual({ ok: true })
     expect(made).toEqual([])

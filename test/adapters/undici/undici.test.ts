@@ -14,7 +14,7 @@ import { resource } from '../../client/support/resource.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf, until } from '../../client/support/wait.ts'
 import { listening } from '../../support/listening.ts'
-import { bench, typesOf } from './support.ts'
+import { bench, listMade, typesOf } from './support.ts'
 import { versions } from './versions.ts'
 
 expectNoUnhandledRejections()
@@ -210,6 +210,17 @@ describe.each(versions)('$name', ({ undici }) => {
       const answer = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
       expect(await answer.body.text()).toBe('body')
       expect(answer.trailers).toEqual({ 'x-sum': '2' })
+    })
+
+    test('takes no stream, no signal and no Headers on its way', async () => {
+      const server = createServer((_request, response) => void response.end('body'))
+      const { port } = (await listening(server)).address() as AddressInfo
+      onTestFinished(() => void server.close())
+      const { dispatcher } = await bench(undici, {})
+      const made = listMade('ReadableStream', 'AbortController', 'Headers')
+      const { body } = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
+      expect(await body.text()).toBe('body')
+      expect(made).toEqual([])
     })
 
     test('comes at the pace of its reader', async () => {
