@@ -111,6 +111,11 @@ export class Shelf {
     await Promise.all(urls.map((url) => one(url)))
   }
 
+  /** Once everything is there that had been read to its end: who has just read a response may count on it. */
+  async written(url: string): Promise<void> {
+    await this.#turns.get(await this.#parts.keys.ofUrl(url))
+  }
+
   async clear(clock: Clock): Promise<void> {
     this.#clears++
     // What is being written now would come after it.

@@ -158,6 +158,7 @@ class Read {
     const { shelf, client } = this.#parts
     const { mode } = this.#wishes
     if (mode === 'reload' || mode === 'no-cache' || !this.#isSameUser()) return undefined
+    await shelf.written(this.#url)
     const opened = await shelf.open(client.clock, this.#url)
     const sent = client.sentHeaders(this.#context) ?? this.#request.headers
     const found = opened && (await shelf.find(opened, this.#asked(sent)))

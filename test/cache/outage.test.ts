@@ -3,9 +3,11 @@ import { parseList, Token } from 'structured-headers'
 import { describe, expect, test, vi } from 'vitest'
 import { createFetch, outcomeOf } from '../../src/index.ts'
 import { hang, reset, status, truncate, type Fault } from '../../src/testing/index.ts'
+import type { CacheStore } from '../../src/cache/index.ts'
+import { deferred } from '../support/operations.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
 import { failureOf, finish, tick, until } from '../client/support/wait.ts'
-import { answer, bench } from './support.ts'
+import { answer, bench, MapStore } from './support.ts'
 
 expectNoUnhandledRejections()
 
@@ -111,6 +113,27 @@ describe('when the call fails for good', () => {
     for (let hit = 0; hit < 20; hit++) await (await fetch(url('/a'))).text()
     expect(server.requests).toHaveLength(1)
     expect(circuit.snapshot()).toEqual(before)
+  })
+
+  test('a response that is still on its way into the store is waited for', async () => {
+    const set = deferred()
+    const store = new MapStore()
+    const slow: CacheStore = {
+      get: (key) => store.get(key),
+      set: async (...entry) => {
+        await set.promise
+        store.set(...entry)
+      },
+      delete: (key) => store.delete(key),
+      clear: () => store.clear(),
+    }
+    const { fetch, url } = await bench({ cache: { store: slow } })
+    expect(await (await fetch(url('/a'))).text()).toBe('fresh')
+    fetch.circuits.get(new URL(url('/')).origin).isolate()
+    const rescued = fetch(url('/a'))
+    await tick(10)
+    set.resolve()
+    expect(outcomeOf(await rescued)?.source).toBe('cache')
   })
 
   test('only after the retries', async () => {
