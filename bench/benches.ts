@@ -17,6 +17,14 @@ export const benches: readonly Bench[] = [
     load: () => import('./benches/fetch.ts'),
   },
   {
+    name: 'loopback',
+    what: 'What clients cost over real HTTP: throughput, latency, CPU and memory, each in a process of its own.',
+    takes: 'about five minutes',
+    rounds: { full: 9, quick: 1 },
+    calls: { full: 1000, quick: 300 },
+    load: () => import('./benches/loopback.ts'),
+  },
+  {
     name: 'server',
     what: 'What idempotency costs a server, on each store, for new keys and for replays.',
     takes: 'about three minutes',

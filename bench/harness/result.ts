@@ -17,7 +17,7 @@ export interface Result {
 
 export type Section = Comparison | Growth | Facts
 
-export type Unit = 'ns' | 'us' | 'ms' | 'B' | '%' | 'x'
+export type Unit = 'ns' | 'us' | 'ms' | 'B' | 'MiB' | '%' | 'x' | '/s'
 
 /** What was seen of each subject: figures of several kinds, which no baseline divides. */
 export interface Facts {

@@ -56,6 +56,17 @@ const policy = (name: string, has: readonly Ability[], make: () => IPolicy): Sub
 
 const client = clientsOf('cockatiel')
 
+/** Its timeout aborts the signal when the function returns, so a body has to be read inside. */
+export const cockatielReading: Subject<string> = subjectsOf<string>('cockatiel')(
+  'retry + breaker + timeout',
+  ['retry', 'breaker', 'timeout'],
+  (url) => {
+    const policies = wrap(retrying(handleAll), sampling(handleAll), cooperative())
+    return () =>
+      policies.execute(async ({ signal }) => (await settings.throwing(fetch(url, { signal }))).json())
+  },
+)
+
 export const cockatiel: Peer = {
   policies: [
     policy('retry', ['retry'], () => retrying(handleAll)),

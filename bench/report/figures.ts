@@ -6,7 +6,7 @@ const grouped = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 /** A figure with as many digits as it is good for. */
 export function figure(value: number, unit: Unit): string {
   if (unit === 'x') return ratioFigure(value)
-  return unit === 'ns' || unit === 'B' ? grouped.format(value) : value.toFixed(1)
+  return unit === 'ns' || unit === 'B' || unit === '/s' ? grouped.format(value) : value.toFixed(1)
 }
 
 export const ratioFigure = (ratio: number): string => (ratio < 10 ? ratio.toFixed(2) : ratio.toFixed(1))

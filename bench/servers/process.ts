@@ -1,7 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { root } from '../harness/machine.ts'
+import { Child } from '../harness/child.ts'
 import { serverSubjects } from './all.ts'
 import type { ServerSubject } from './subject.ts'
 
@@ -14,52 +11,33 @@ export interface Costs {
 /** What the process of a server says. */
 export type Told = { readonly port: number } | Costs
 
-const probe = join(root, '.cache/bench/server-probe.js')
-
 /** A server of the benchmark, in a process of its own. */
 export class ServerProcess implements AsyncDisposable {
   readonly subject: ServerSubject
   readonly port: number
-  readonly #child: ChildProcess
+  readonly #child: Child<Told>
 
-  private constructor(subject: ServerSubject, port: number, child: ChildProcess) {
+  private constructor(subject: ServerSubject, port: number, child: Child<Told>) {
     this.subject = subject
     this.port = port
     this.#child = child
   }
 
   static async start(subject: ServerSubject): Promise<ServerProcess> {
-    const child = fork(probe, [String(serverSubjects.indexOf(subject))], { cwd: root })
-    const told = await answerOf(child, subject)
+    const place = String(serverSubjects.indexOf(subject))
+    const child = new Child<Told>(`the server ${subject.name}`, 'server-probe.js', [place])
+    const told = await child.told()
     if (!('port' in told)) throw new Error(`${subject.name} did not say its port`)
     return new ServerProcess(subject, told.port, child)
   }
 
   async costs(): Promise<Costs> {
-    this.#child.send('costs')
-    const told = await answerOf(this.#child, this.subject)
+    const told = await this.#child.ask('costs')
     if ('port' in told) throw new Error(`${this.subject.name} did not say its costs`)
     return told
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ended = once(this.#child, 'exit')
-    this.#child.send('end')
-    await ended
-  }
-}
-
-async function answerOf(child: ChildProcess, { name }: ServerSubject): Promise<Told> {
-  const controller = new AbortController()
-  const { signal } = controller
-  const died = once(child, 'exit', { signal }).then(([code]) => {
-    throw new Error(`the server "${name}" ended with ${code}`)
-  })
-  try {
-    const [told] = (await Promise.race([once(child, 'message', { signal }), died])) as [Told]
-    return told
-  } finally {
-    died.catch(() => {})
-    controller.abort()
+    await this.#child[Symbol.asyncDispose]()
   }
 }

@@ -1,0 +1,94 @@
+import { create } from 'axios'
+import axiosRetry from 'axios-retry'
+import { got } from 'got'
+import { Agent, interceptors, request, type Dispatcher } from 'undici'
+import { interceptor, transport } from '../../src/adapters/undici/index.ts'
+import { createFetch } from '../../src/index.ts'
+import { subjectsOf, type Exchange, type Run, type Subject } from '../harness/subject.ts'
+import { axios as axiosPeer } from '../peers/axios.ts'
+import { cockatiel, cockatielReading } from '../peers/cockatiel.ts'
+import { peers } from '../peers/peers.ts'
+import { RETRIES, TIMEOUT_MS } from '../peers/settings.ts'
+
+/** A client of real HTTP: it asks for a URL, and reads the JSON that comes. */
+export type LoopbackSubject = Subject<string>
+
+const bare = subjectsOf<string>('none')
+const ours = subjectsOf<string>('holdfast')
+
+const ask =
+  (url: string, dispatcher: Dispatcher): Run =>
+  async () =>
+    (await request(url, { dispatcher })).body.json()
+
+const fetching =
+  (fetch: (url: string, init?: RequestInit) => Promise<Response>, url: string, init?: RequestInit): Run =>
+  async () =>
+    (await fetch(url, init)).json()
+
+const bareFetch: LoopbackSubject = bare('fetch', [], (url) => fetching(globalThis.fetch, url))
+
+const EVERYTHING = ['retry', 'breaker', 'timeout', 'budget', 'keys'] as const
+
+/** The clients of the other benchmark, over the global fetch. */
+const overFetch = (subject: Subject<Exchange>): LoopbackSubject => ({
+  ...subject,
+  async setup(url) {
+    const exchange: Exchange = { transport: (...args) => fetch(...args), url, init: undefined }
+    const { run, ...rest } = await subject.setup(exchange)
+    return { ...rest, run: async () => ((await run()) as Response).json() }
+  },
+})
+
+/** Those of axios have no adapter for Node there, and those of cockatiel do not let their response be read. */
+const peersOverFetch = peers
+  .filter((peer) => peer !== axiosPeer && peer !== cockatiel)
+  .flatMap(({ clients }) => clients ?? [])
+
+const axios: LoopbackSubject = subjectsOf<string>('axios + axios-retry')(
+  'retry + timeout',
+  ['retry', 'timeout'],
+  (url) => {
+    const instance = create({ timeout: TIMEOUT_MS })
+    axiosRetry(instance, {
+      retries: RETRIES,
+      retryDelay: (count, error) => axiosRetry.exponentialDelay(count, error),
+    })
+    return () => instance.get(url)
+  },
+)
+
+const gotClient: LoopbackSubject = subjectsOf<string>('got')(
+  'retry + timeout',
+  ['retry', 'timeout'],
+  (url) => {
+    const client = got.extend({ retry: { limit: RETRIES }, timeout: { request: TIMEOUT_MS } })
+    return () => client(url).json()
+  },
+)
+
+const retrying: LoopbackSubject = subjectsOf<string>('undici')(
+  'request, retry interceptor',
+  ['retry'],
+  (url) => ask(url, new Agent().compose(interceptors.retry({ maxRetries: RETRIES }))),
+)
+
+/** The first is what all others are compared with. */
+export const loopbackSubjects: readonly [LoopbackSubject, ...LoopbackSubject[]] = [
+  bareFetch,
+  bare('fetch with a signal', [], (url) => () => {
+    const { signal } = new AbortController()
+    return fetching(globalThis.fetch, url, { signal })()
+  }),
+  bare('undici.request', [], (url) => ask(url, new Agent())),
+  ours('createFetch()', EVERYTHING, (url) => fetching(createFetch(), url)),
+  ours('createFetch over the fast transport', EVERYTHING, (url) =>
+    fetching(createFetch({ fetch: transport({ dispatcher: new Agent() }) }), url),
+  ),
+  ours('undici.request, interceptor', EVERYTHING, (url) => ask(url, new Agent().compose(interceptor()))),
+  retrying,
+  cockatielReading,
+  ...peersOverFetch.map(overFetch),
+  axios,
+  gotClient,
+]
