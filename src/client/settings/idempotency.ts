@@ -1,4 +1,5 @@
 import { DEFAULTS } from '../../defaults.ts'
+import { checkKey } from '../../http/idempotency-key.ts'
 import { randomUuid } from '../../http/uuid.ts'
 import { withDefaults } from '../../options.ts'
 import { invalidOption } from '../../validate.ts'
@@ -19,8 +20,19 @@ type KeySettings = Required<Omit<IdempotencyOptions, 'generateKey'>>
 
 export function idempotencySettings(options: IdempotencyOptions): IdempotencySettings {
   const all = withDefaults<KeySettings>(DEFAULTS.idempotency, options)
-  const { generateKey = randomUuid } = options
-  return { ...all, methods: upperCase(all.methods), honoredBy: originsOf(all.honoredBy), generateKey }
+  const { generateKey } = options
+  return {
+    ...all,
+    methods: upperCase(all.methods),
+    honoredBy: originsOf(all.honoredBy),
+    // Only what others make is checked.
+    generateKey: generateKey === undefined ? randomUuid : () => checkedKey(generateKey()),
+  }
+}
+
+function checkedKey(key: unknown): string {
+  checkKey('what idempotency.generateKey() returns', key)
+  return key
 }
 
 function originsOf(honoredBy: 'all' | readonly string[]): ReadonlySet<string> | undefined {
