@@ -1,5 +1,4 @@
 import { TimeoutError } from '../errors.ts'
-import { emit } from '../emit.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
@@ -64,8 +63,7 @@ export async function attempt(context: Context): Promise<Response> {
  * the transport brings then comes after the call has ended.
  */
 function tellStart(call: FetchCall, context: Context): ((outcome: Outcome<Response>) => void) | undefined {
-  const { onEvent } = call.watch
-  if (onEvent === undefined) return undefined
+  if (call.watch.onEvent === undefined) return undefined
   const { clock } = call.parts
   const { scope } = context
   const startedMs = clock.now()
@@ -75,18 +73,17 @@ function tellStart(call: FetchCall, context: Context): ((outcome: Outcome<Respon
     ended = true
     scope.remove(listener)
     const durationMs = clock.now() - startedMs
-    emit(onEvent, {
+    call.tell({
       type: 'attempt-end',
       ...which(context),
       durationMs,
       ...eventResult(outcome),
       ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
-      call: call.info,
     })
   }
   const listener: AbortListener = { onAbort: () => tellEnd({ ok: false, error: scope.reason }) }
   scope.add(listener)
-  emit(onEvent, { type: 'attempt-start', ...which(context), call: call.info })
+  call.tell({ type: 'attempt-start', ...which(context) })
   return tellEnd
 }
 
@@ -156,7 +153,7 @@ async function loadBody(call: FetchCall, source: BodySource): Promise<void> {
   call.bodySource = undefined
   const reason = call.body?.sentOnce
   if (reason !== undefined && call.settings.retry !== undefined) {
-    emit(call.watch.onEvent, { type: 'body-not-replayable', reason, call: call.info })
+    call.tell({ type: 'body-not-replayable', reason })
   }
 }
 

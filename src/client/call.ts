@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { emit } from '../emit.ts'
 import { isHoldfastError } from '../errors.ts'
-import type { CallInfo, EventResult } from '../events.ts'
+import type { CallInfo, EventResult, HoldfastEvent } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
@@ -187,6 +187,11 @@ export class FetchCall implements CacheableCall, VerdictRules {
     return this.#judged.verdict
   }
 
+  /** Tells who watches what happens to this call. */
+  tell(event: HoldfastEvent): void {
+    if (this.watch.onEvent !== undefined) emit(this.watch.onEvent, { ...event, call: this.info })
+  }
+
   onMarkers(): void {
     const { supporting } = this.parts
     if (supporting.size >= MAX_ORIGINS) supporting.clear()
@@ -199,7 +204,7 @@ export class FetchCall implements CacheableCall, VerdictRules {
     this.#isResent = true
     const { origin } = this.caller
     if (!this.keyed || this.parts.supporting.has(origin)) return
-    emit(this.watch.onEvent, { type: 'unconfirmed-idempotency', origin, call: this.info })
+    this.tell({ type: 'unconfirmed-idempotency', origin })
   }
 
   /** Marks an error as made here, and gives it back. */

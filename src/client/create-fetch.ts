@@ -1,4 +1,3 @@
-import { emit } from '../emit.ts'
 import { describePolicies, showAs } from '../describe.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
@@ -88,16 +87,13 @@ function stateOfCircuits({ circuits: { circuits } }: ClientState): string {
 
 /** Events of policies say which call they belong to. */
 function fieldsOf(call: FetchCall): ExecutionFields {
-  const { onEvent } = call.watch
-  const key = call.circuitKey
-  const fields: ExecutionFields = {
+  return {
     data: call,
-    key,
+    key: call.circuitKey,
     // What comes out of a client's pipeline is always a response.
     judge: (outcome) => call.standingOf(outcome as Outcome<Response>),
+    onEvent: call.watch.onEvent && ((event) => call.tell(event)),
   }
-  if (onEvent === undefined) return fields
-  return { ...fields, onEvent: (event) => onEvent({ ...event, call: call.info }) }
 }
 
 const NOTHING: CallOptions = {}
@@ -191,15 +187,13 @@ function finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): 
     }
     setOutcome(response, call.outcome)
   }
-  const { onEvent } = call.watch
-  if (onEvent === undefined) return
-  emit(onEvent, {
+  if (call.watch.onEvent === undefined) return
+  call.tell({
     type: 'call-end',
     attempts: call.attempts,
     durationMs: call.parts.clock.now() - call.startedMs,
     source: call.source,
     uncertain: call.uncertain,
     ...eventResult(outcome),
-    call: call.info,
   })
 }

@@ -1,4 +1,3 @@
-import { emit } from '../emit.ts'
 import { HoldfastError } from '../errors.ts'
 import { readBody, snapshotBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
@@ -20,7 +19,7 @@ export function prepareCall(
 ): FetchCall {
   const call = new FetchCall(caller, settings, watch, parts, keyOf(caller, settings, idempotencyKey))
   takeBody(call, body)
-  if (watch.onEvent !== undefined) emit(watch.onEvent, { type: 'call-start', call: call.info })
+  call.tell({ type: 'call-start' })
   return call
 }
 

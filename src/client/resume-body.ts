@@ -1,5 +1,4 @@
 import type { Clock } from '../clock.ts'
-import { emit } from '../emit.ts'
 import { HoldfastError } from '../errors.ts'
 import {
   isPartial,
@@ -116,12 +115,11 @@ class ResumedBody implements ByteSource {
     if (this.#isCancelled || !isRest || watched.body === null) {
       discard(response)
       const { status } = response
-      if (!isRest)
-        emit(call.watch.onEvent, { type: 'give-up', reason: 'final', attempt, status, call: call.info })
+      if (!isRest) call.tell({ type: 'give-up', reason: 'final', attempt, status })
       throw cause
     }
     this.#part = { response: watched, body: watched.body }
-    emit(call.watch.onEvent, { type: 'resume', attempt, offsetBytes: this.#offset, call: call.info })
+    call.tell({ type: 'resume', attempt, offsetBytes: this.#offset })
   }
 
   async #askForRest(cause: unknown): Promise<Response> {

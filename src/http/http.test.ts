@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { discard } from './discard.ts'
-import { checkKey, formatKey, parseKey, readMarkers } from './idempotency-key.ts'
+import { checkKey, formatKey, parseKey } from './idempotency-key.ts'
 import { isIdempotent, isSafe } from './methods.ts'
 import { checkStatuses, statusMatcher } from './statuses.ts'
 import { cannotBeBuilt } from './usage-error.ts'
@@ -67,31 +67,6 @@ describe('idempotency keys on the wire', () => {
       )
     },
   )
-
-  test('markers', () => {
-    const stored = new Headers({ 'idempotency-status': 'stored' })
-    const replayed = new Headers({ 'idempotent-replayed': 'true' })
-    const running = new Headers({ 'idempotency-status': 'in-flight' })
-    const none = new Headers()
-    expect([stored, replayed, running, none].map((headers) => readMarkers(headers).isRecorded)).toEqual([
-      true,
-      true,
-      false,
-      false,
-    ])
-    expect([stored, replayed, running, none].map((headers) => readMarkers(headers).isInFlight)).toEqual([
-      false,
-      false,
-      true,
-      false,
-    ])
-    expect([stored, replayed, running, none].map((headers) => readMarkers(headers).isMarked)).toEqual([
-      true,
-      true,
-      true,
-      false,
-    ])
-  })
 })
 
 describe('randomUuid', () => {

@@ -1,8 +1,7 @@
 import { invalidOption } from '../validate.ts'
 
 /**
- * The client's side of draft-ietf-httpapi-idempotency-key-header-07: the key's form on the wire, and the markers by
- * which a server tells that it knows keys.
+ * The client's side of draft-ietf-httpapi-idempotency-key-header-07: the key's form on the wire.
  */
 
 /** How a key is written: as it is, or as a structured-field string (RFC 9651), in quotes. */
@@ -26,24 +25,4 @@ export function formatKey(key: string, format: KeyFormat): string {
 export function parseKey(value: string): string {
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(value)
   return quoted?.[1] === undefined ? value : quoted[1].replaceAll(/\\(["\\])/g, '$1')
-}
-
-/** What a server tells by its markers. */
-interface Markers {
-  /** Its origin knows idempotency keys. */
-  readonly isMarked: boolean
-  /** The answer is on record: the same key brings the same one, so asking again cannot change it. */
-  readonly isRecorded: boolean
-  /** The first request with this key is still being worked on. */
-  readonly isInFlight: boolean
-}
-
-export function readMarkers(headers: Headers): Markers {
-  const replayed = headers.get('idempotent-replayed')
-  const status = headers.get('idempotency-status')
-  return {
-    isMarked: (replayed ?? status) !== null,
-    isRecorded: replayed === 'true' || status === 'stored',
-    isInFlight: status === 'in-flight',
-  }
 }

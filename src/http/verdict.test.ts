@@ -1,9 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { DEFAULTS } from '../defaults.ts'
 import { CircuitOpenError, TimeoutError } from '../errors.ts'
 import { BulkheadFullError, RateLimitedError, ThrottledError } from '../refusals.ts'
 import { statusMatcher } from './statuses.ts'
-import { verdictOf, type Verdict } from './verdict.ts'
+import { verdictOf, type Verdict, type VerdictRules } from './verdict.ts'
 
 const isTransient = statusMatcher(DEFAULTS.retry.statuses)
 const url = new URL('http://api.test/')
@@ -64,6 +64,18 @@ describe('verdictOf a response', () => {
     const recorded = { 'idempotent-replayed': 'true' }
     expect(short(verdictOf(response(500, recorded), plain))).toBe('accept, ignored, answered')
     expect(short(verdictOf(response(201, recorded), plain))).toBe('accept, success, answered')
+  })
+
+  test.each([
+    [200, { 'idempotent-replayed': 'true' }],
+    [503, { 'idempotency-status': 'unsaved' }],
+  ])('a marker shows that the origin knows keys: %i %j', (status, headers) => {
+    const seen = (rules: VerdictRules, given?: Record<string, string>): number => {
+      const onMarkers = vi.fn<() => void>()
+      verdictOf(response(status, given), { ...rules, onMarkers })
+      return onMarkers.mock.calls.length
+    }
+    expect([seen(keyed, headers), seen(plain, headers), seen(keyed)]).toEqual([1, 0, 0])
   })
 
   test('a success needs no advice', () => {

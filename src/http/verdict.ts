@@ -1,6 +1,5 @@
 import { isLocalRejection } from '../errors.ts'
 import type { Outcome } from '../policy.ts'
-import { readMarkers } from './idempotency-key.ts'
 import { isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 import { isNeutral, isRefused } from './statuses.ts'
 
@@ -51,11 +50,15 @@ function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
   const isFine = status < 400 && !isTransient(status)
   if (isFine && !keyed) return ANSWERED
   const { headers, redirected } = response
-  const { isMarked, isRecorded, isInFlight } = readMarkers(headers)
-  if (keyed && isMarked) rules.onMarkers?.()
-  if (isRecorded) return RECORDED
+  // The markers by which a server tells that it knows keys, and what it did with this one.
+  const replayed = headers.get('idempotent-replayed')
+  const state = headers.get('idempotency-status')
+  if (keyed && (replayed ?? state) !== null) rules.onMarkers?.()
+  // On record: the same key brings the same answer, so asking again cannot change it.
+  if (replayed === 'true' || state === 'stored') return RECORDED
   if (isFine) return ANSWERED
-  if (status === 409 && keyed && (isRacing || isInFlight || headers.has('retry-after'))) return IN_FLIGHT
+  if (status === 409 && keyed && (isRacing || state === 'in-flight' || headers.has('retry-after')))
+    return IN_FLIGHT
   const verdict = isTransient(status) ? transient(status) : ANSWERED
   return advised(headers, redirected ? afterRedirect(verdict) : verdict)
 }
