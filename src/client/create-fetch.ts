@@ -2,7 +2,7 @@ import { describePolicies, showAs } from '../describe.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
 import { checkKey } from '../http/idempotency-key.ts'
-import { hasBody, holdersOf } from '../http/lazy-body.ts'
+import { holdersOf, isComing } from '../http/lazy-body.ts'
 import { Context, Execution, unwrap, type ExecutionFields, type Outcome } from '../policy.ts'
 import { followSignal, linkTo, raceAbort, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
@@ -182,7 +182,7 @@ function finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): 
   } else {
     const { value: response } = outcome
     if (link.linked) {
-      if (hasBody(response)) link.keepFor(holdersOf(response), call.scopeOf(response) ?? link.scope)
+      if (isComing(response)) link.keepFor(holdersOf(response), call.scopeOf(response) ?? link.scope)
       else link.release()
     }
     setOutcome(response, call.outcome)

@@ -1,4 +1,4 @@
-import { HAS_BODY } from '../../http/lazy-body.ts'
+import { IS_COMING } from '../../http/lazy-body.ts'
 import { byteStreamOf, type ByteSource } from '../../http/relay.ts'
 import type { Head } from './dispatch.ts'
 import { immutableHeaders } from './headers.ts'
@@ -14,6 +14,8 @@ const decoder = new TextDecoder()
 
 /** Where the bytes of a response come from. */
 export interface BodySource extends ByteSource {
+  /** Whether all of them are here. */
+  readonly isComplete?: boolean
   /** All of them, where that costs less than to read them one by one. */
   whole?(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
 }
@@ -42,8 +44,8 @@ class LazyResponse implements Response {
     this.#constructed = constructed
   }
 
-  get [HAS_BODY](): boolean {
-    return this.#source !== null
+  get [IS_COMING](): boolean {
+    return this.#source !== null && this.#source.isComplete !== true
   }
 
   get status(): number {

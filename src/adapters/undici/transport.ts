@@ -1,5 +1,6 @@
 import type { Transport } from '../../client/options.ts'
 import type { Fetch } from '../../http/fetch-types.ts'
+import { holdersOf, isComing } from '../../http/lazy-body.ts'
 import { copyOf, requestOf } from '../../client/request.ts'
 import { scopeOf } from '../../client/attempt.ts'
 import { Sender } from '../../client/transport.ts'
@@ -77,7 +78,8 @@ function send(dispatcher: Sending, request: PlainRequest, signal: RequestInit['s
 async function followUnder(link: SignalLink, dispatcher: Sending, request: PlainRequest): Promise<Response> {
   try {
     const response = await follow(dispatcher, request, link.scope)
-    link.keepFor([response], link.scope)
+    if (isComing(response)) link.keepFor(holdersOf(response), link.scope)
+    else link.release()
     return response
   } catch (error) {
     link.release()

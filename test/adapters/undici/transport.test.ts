@@ -30,6 +30,7 @@ import { versions, type UndiciModule } from './versions.ts'
 
 expectNoUnhandledRejections()
 
+type UndiciHandler = Parameters<Agent['dispatch']>[1]
 type Agent = InstanceType<UndiciModule['Agent']>
 
 function newAgent(undici: UndiciModule): Agent {
@@ -217,6 +218,24 @@ describe.each(versions)('$name', ({ undici }) => {
     expect((await fetch(api.url, { cache: 'no-store' })).status).toBe(200)
     expect(api.requests).toHaveLength(2)
   })
+})
+
+test('a body that is here already needs no signal any more', async () => {
+  const controller = { aborted: false, paused: false, reason: null, abort() {}, pause() {}, resume() {} }
+  const dispatch = (_options: unknown, handler: UndiciHandler): boolean => {
+    handler.onRequestStart?.(controller, {})
+    handler.onResponseStart?.(controller, 200, {}, 'OK')
+    handler.onResponseData?.(controller, Buffer.from('here'))
+    handler.onResponseEnd?.(controller, {})
+    return true
+  }
+  const fast = transport({ dispatcher: { dispatch } })
+  const { signal } = new AbortController()
+  for (const fetch of [fast, createFetch({ fetch: fast })]) {
+    const response = await fetch('http://x.test/', { signal })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    expect(await response.text()).toBe('here')
+  }
 })
 
 describe('options', () => {
