@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createFetch, type CallOptions, type DerivedOptions } from '../../src/index.ts'
+import { createFetch, outcomeOf, type CallOptions, type DerivedOptions } from '../../src/index.ts'
 import { faultServer, status } from '../../src/testing/index.ts'
 import { testClock } from './support/clock.ts'
 import { failureOf, finish } from './support/wait.ts'
@@ -48,7 +48,50 @@ test.each([307, 308])('the body of a Request survives a redirect by %d', async (
   expect(Buffer.from(server.requests.at(-1)?.body ?? []).toString()).toBe('data')
 })
 
+describe('an origin is read as the platform reads it', () => {
+  const fetch = createFetch({ fetch: async () => new Response() })
+
+  test.each([
+    ['http://x.test', 'http://x.test'],
+    ['HTTP://X.TEST/a', 'http://x.test'],
+    ['http://x.test:80?a=//b', 'http://x.test'],
+    ['http://x.test:8080#a', 'http://x.test:8080'],
+    ['http://x.test\\@y.test/', 'http://x.test'],
+    ['http://x.test@y.test/', 'http://y.test'],
+    [' http://x.test/', 'http://x.test'],
+    ['http://ä.test/', 'http://xn--4ca.test'],
+    ['http://2130706433/', 'http://127.0.0.1'],
+    ['http://[::1]/', 'http://[::1]'],
+  ])('%j', async (url, origin) => {
+    // Known by now, or not.
+    for (let call = 0; call < 2; call++)
+      expect(outcomeOf(await fetch(url))).toMatchObject({ circuit: origin })
+    expect(origin).toBe(new URL(url).origin)
+  })
+
+  test.each(['http://x.test:99999/', 'http://1.2.3.4.5/', '/path', 'x.test'])('%j is none', async (url) => {
+    for (let call = 0; call < 2; call++) expect(outcomeOf(await fetch(url))).toBeUndefined()
+  })
+})
+
 describe('the request is what it was when fetch was called', () => {
+  test('plain headers that the caller changes', async () => {
+    const clock = testClock()
+    const seen: unknown[] = []
+    const fetch = createFetch({
+      clock,
+      fetch: async (_, init) => {
+        seen.push(new Headers(init?.headers).get('x-a'))
+        return new Response(null, { status: seen.length === 1 ? 503 : 200 })
+      },
+    })
+    const headers = { 'x-a': 'before' }
+    const work = fetch('http://x.test/', { method: 'POST', headers })
+    headers['x-a'] = 'after'
+    await finish(clock, work)
+    expect(seen).toEqual(['before', 'before'])
+  })
+
   test('a URL object that the caller changes', async () => {
     const clock = testClock()
     await using server = await faultServer({ faults: [status(503)] })

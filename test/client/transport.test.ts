@@ -98,6 +98,30 @@ describe('how a transport is called', () => {
     expect(transport.mock.calls[0]?.[1]).not.toHaveProperty('holdfast')
   })
 
+  test.each<[string, RequestInit]>([
+    ['a GET', {}],
+    ['a write', { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }],
+  ])('before fetch returns, as the platform itself would send it: %s', async (_, init) => {
+    const transport = vi.fn<Transport>(async () => new Response())
+    const work = over(transport).fetch('http://x.test/', init)
+    expect(transport).toHaveBeenCalledOnce()
+    await work
+  })
+
+  test('a copy of the init has the signal, and the original is an object like any other', async () => {
+    const inits: RequestInit[] = []
+    const { fetch } = over(async (_, init = {}) => {
+      inits.push(init, { ...init })
+      return new Response()
+    })
+    await fetch('http://x.test/', { cache: 'no-store' })
+    const [init, copy] = inits
+    expect(Object.keys(init ?? {}).toSorted()).toEqual(['cache', 'signal'])
+    expect(Object.getPrototypeOf(init)).toBe(Object.prototype)
+    expect(copy?.signal).toBeInstanceOf(AbortSignal)
+    expect(copy?.signal).toBe(init?.signal)
+  })
+
   test('the signal is made when it is read', async () => {
     const transport = vi.fn<Transport>(async (_, init) => {
       expect(init?.signal).toBeInstanceOf(AbortSignal)
