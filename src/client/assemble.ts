@@ -106,7 +106,7 @@ function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: Shared
   return whenOpen === 'wait' ? waitingGuard(circuits, rules) : guard(circuits, rules)
 }
 
-/** The caller's own rule; when it throws, that is no news of the service, and nobody will read the response. */
+/** The caller's own rule. */
 function askCaller(
   call: FetchCall,
   outcome: Outcome<Response>,
@@ -115,8 +115,7 @@ function askCaller(
   try {
     return isFailure?.({ request: call.request, ...resultFields(outcome) })
   } catch (error) {
-    if (outcome.ok) discard(outcome.value)
-    throw call.local(error)
+    throw call.localOf(error, outcome)
   }
 }
 

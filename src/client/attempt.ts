@@ -39,7 +39,6 @@ export async function attempt(context: Context): Promise<Response> {
   let sent: Promise<Response> | undefined
   let outcome: Outcome<Response>
   call.sent(context)
-  call.underWay++
   try {
     // Foreign code: it may throw at once, or return what is no promise.
     sent = Promise.resolve(call.parts.sender.send(inputOf(call), init, call.caller.request))
@@ -48,7 +47,7 @@ export async function attempt(context: Context): Promise<Response> {
   } catch (error) {
     outcome = { ok: false, error }
   }
-  call.underWay--
+  call.done(context)
   if (scope.aborted) {
     // Nobody will read what may still come, and it changes nothing that is known.
     sent?.then(discard, () => {})

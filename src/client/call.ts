@@ -3,6 +3,7 @@ import { emit } from '../emit.ts'
 import { isHoldfastError } from '../errors.ts'
 import type { CallInfo, EventResult, HoldfastEvent } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
+import { discard } from '../http/discard.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
 import { verdictOf, type Verdict, type VerdictRules } from '../http/verdict.ts'
@@ -63,12 +64,12 @@ export class FetchCall implements CacheableCall, VerdictRules {
   /** The headers of the attempt that was answered last, else of the newest one. */
   sentHeaders: RequestInit['headers']
   attempts = 0
-  /** How many attempts the transport is working on: two, while one is hedged. */
-  underWay = 0
   delaysMs: readonly number[] = NO_DELAYS
   /** A body that is resumed is watched part by part. */
   isBodyWatched = false
   source: 'network' | 'cache' | 'fallback' = 'network'
+  /** Whose attempts the transport is working on: two, while one is hedged. */
+  readonly #running: Scope[] = []
   #isResent = false
   /** Attempts at a write that are on their way, or ended without a definite answer. */
   #unanswered: Set<Context> | undefined
@@ -119,8 +120,9 @@ export class FetchCall implements CacheableCall, VerdictRules {
     return this.settings.isTransient
   }
 
+  /** Whether the transport is working on an attempt that has not been called off. */
   get isRacing(): boolean {
-    return this.underWay > 0
+    return this.#running.some(({ aborted }) => !aborted)
   }
 
   get keyed(): boolean {
@@ -143,6 +145,16 @@ export class FetchCall implements CacheableCall, VerdictRules {
 
   /** An attempt is handed to the transport: until an answer nobody knows what becomes of a write. */
   sent(attempt: Context): void {
+    this.#running.push(attempt.scope)
+    this.#leaveOpen(attempt)
+  }
+
+  /** The transport is done with an attempt. */
+  done({ scope }: Context): void {
+    this.#running.splice(this.#running.indexOf(scope), 1)
+  }
+
+  #leaveOpen(attempt: Context): void {
     if (this.changesState) (this.#unanswered ??= new Set()).add(attempt)
   }
 
@@ -150,7 +162,7 @@ export class FetchCall implements CacheableCall, VerdictRules {
   learned(attempt: Context, effect: Verdict['effect']): void {
     if (effect === 'answered') this.#unanswered?.clear()
     else if (effect === 'untouched') this.#unanswered?.delete(attempt)
-    else this.sent(attempt)
+    else this.#leaveOpen(attempt)
   }
 
   answered(response: Response, scope: Scope): void {
@@ -211,6 +223,12 @@ export class FetchCall implements CacheableCall, VerdictRules {
   local(error: unknown): unknown {
     this.#localError = { error }
     return error
+  }
+
+  /** The same of what a rule for outcomes has thrown: nobody will read the response. */
+  localOf(error: unknown, outcome: Outcome<Response>): unknown {
+    if (outcome.ok) discard(outcome.value)
+    return this.local(error)
   }
 
   isLocal(outcome: Outcome): boolean {

@@ -1,4 +1,3 @@
-import { discard } from '../http/discard.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
 import type { Verdict } from '../http/verdict.ts'
 import type { RetryDecision } from '../policies/retry.ts'
@@ -59,7 +58,7 @@ function isAdvised(outcome: Outcome<Response>): boolean {
   return (headers.get('x-should-retry') ?? headers.get('stripe-should-retry')) === 'true'
 }
 
-/** The caller's own rule; when it throws, that is no news of the service, and nobody will read the response. */
+/** The caller's own rule. */
 async function askCaller(
   call: FetchCall,
   outcome: Outcome<Response>,
@@ -69,8 +68,7 @@ async function askCaller(
   try {
     return await shouldRetry({ request: call.request, attempt, ...resultFields(outcome) })
   } catch (error) {
-    if (outcome.ok) discard(outcome.value)
-    throw call.local(error)
+    throw call.localOf(error, outcome)
   }
 }
 

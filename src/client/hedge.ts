@@ -23,7 +23,7 @@ export function hedgeCalls(settings: HedgeSettings, maxKeys: number, clock: Cloc
 }
 
 /** Not while the first attempt still waits on this side, in line or for a circuit, and not without its bytes. */
-function canSendBeside({ underWay, body, caller: { request } }: FetchCall): boolean {
-  if (underWay === 0) return false
+function canSendBeside({ isRacing, body, caller: { request } }: FetchCall): boolean {
+  if (!isRacing) return false
   return body === undefined ? (request?.body ?? null) === null : body.sentOnce === undefined
 }

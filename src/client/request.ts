@@ -146,9 +146,8 @@ const MEMBERS = [...COPIED, 'headers', 'body', 'signal', 'duplex', 'holdfast']
 
 /** A `Request` as an init, for transports that know only URL and init. */
 export function initOf(request: Request): RequestInit {
-  const fields = COPIED.map((name): [string, unknown] => [name, request[name]])
-  const init: RequestInit = Object.fromEntries(fields.filter(([name, value]) => isWorthCopying(name, value)))
-  init.headers = request.headers
+  const init: Record<string, unknown> = { headers: request.headers }
+  for (const name of COPIED) if (isWorthCopying(name, request[name])) init[name] = request[name]
   return init
 }
 
@@ -160,6 +159,5 @@ export function wholeInitOf(request: Request): RequestInit {
 
 /** 'navigate' and 'about:client' are states of a request that no init can ask for. */
 function isWorthCopying(name: string, value: unknown): boolean {
-  if (value === undefined || value === '' || value === false) return false
-  return !(name === 'mode' && value === 'navigate') && value !== 'about:client'
+  return Boolean(value) && !(name === 'mode' && value === 'navigate') && value !== 'about:client'
 }
