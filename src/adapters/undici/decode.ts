@@ -28,13 +28,15 @@ const DECODERS: ReadonlyMap<string, Decode> = new Map([
 /** More of them are an attack. */
 const MAX_ENCODINGS = 5
 
-const terminated = (cause: unknown): TypeError => new TypeError('terminated', { cause })
-
-/** A body without its content encodings; as it is where one of them is unknown, as fetch does it. */
+/**
+ * A body without its content encodings; as it is where one of them is unknown, as fetch does it.
+ *
+ * @throws what is the cause of fetch's error
+ */
 export function decoded(source: ByteSource, contentEncoding: string | undefined): ByteSource {
   if (contentEncoding === undefined) return source
   const names = contentEncoding.split(',').map((name) => name.trim().toLowerCase())
-  if (names.length > MAX_ENCODINGS) return broken(source, new Error(`${names.length} content encodings`))
+  if (names.length > MAX_ENCODINGS) throw new Error(`too many content encodings: ${names.length}`)
   const decoders = names.flatMap((name) => DECODERS.get(name) ?? [])
   return decoders.length === names.length ? new DecodedBody(source, decoders) : source
 }
@@ -59,7 +61,7 @@ class DecodedBody implements ByteSource {
     } catch (error) {
       if (this.#failure !== undefined) throw this.#failure.error
       await this.#source.cancel(error)
-      throw terminated(error)
+      throw new TypeError('terminated', { cause: error })
     }
   }
 
@@ -82,16 +84,6 @@ class DecodedBody implements ByteSource {
       if (done) return
       yield value
     }
-  }
-}
-
-function broken(source: ByteSource, error: Error): ByteSource {
-  return {
-    async read() {
-      await source.cancel(error)
-      throw terminated(error)
-    },
-    cancel: (reason) => source.cancel(reason),
   }
 }
 

@@ -57,8 +57,8 @@ export class Exchange extends EveryHandler implements ByteSource, AbortListener 
       const chunk = this.#chunks.shift()
       if (chunk !== undefined) {
         this.#unreadBytes -= chunk.byteLength
-        // A copy: a reader may transfer what it gets, and this is a part of a larger buffer of undici's.
-        return { done: false, value: chunk.slice() }
+        // A copy, which `slice` of a Buffer is not: streams transfer what they get, and this is a part of undici's own.
+        return { done: false, value: new Uint8Array(chunk) }
       }
       if (this.#failure !== undefined) throw this.#failure.error
       if (this.#ended) return END

@@ -23,8 +23,6 @@ const OF_THE_ORIGIN: ReadonlySet<string> = new Set([
 
 const IDEMPOTENCY_KEY: ReadonlySet<string> = new Set(['idempotency-key'])
 
-export const isRedirect = ({ status }: Head): boolean => REDIRECTS.has(status)
-
 /** More than so many are a circle. */
 const MAX_REDIRECTS = 20
 
@@ -37,6 +35,7 @@ const MAX_REDIRECTS = 20
  * @throws what is the cause of fetch's error
  */
 export function redirected(request: PlainRequest, head: Head, followed: number): PlainRequest | undefined {
+  if (!REDIRECTS.has(head.status)) return undefined
   if (request.redirect === 'error') throw new Error('unexpected redirect')
   const location = headerOf(head.headers, 'location')
   if (location === undefined) return undefined

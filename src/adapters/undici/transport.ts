@@ -13,7 +13,7 @@ import { headerOf } from './headers.ts'
 import { lazyResponse, standInForResponses, type Provenance } from './lazy-response.ts'
 import { RelayHandler } from './old-handler.ts'
 import { hasHeader, plainRequest, type PlainRequest } from './plain-request.ts'
-import { isRedirect, redirected } from './redirect.ts'
+import { redirected } from './redirect.ts'
 
 /** Whatever undici sends by: an `Agent`, a `Pool`, what `compose` makes of them. */
 interface Dispatcher {
@@ -93,19 +93,26 @@ async function follow(dispatcher: Sending, first: PlainRequest, scope: Scope): P
   for (let followed = 0; ; followed++) {
     const exchange = new Exchange(dispatcher, wireOptions(request), scope)
     const head = await exchange.head
-    const next = nextRequest(request, head, followed)
-    if (next === undefined) {
-      const provenance = { url: withoutHash(request.url), redirected: followed > 0, type }
-      return respond(head, exchange, hasBody(request, head), provenance)
+    try {
+      const next = request.redirect === 'manual' ? undefined : redirected(request, head, followed)
+      if (next === undefined)
+        return respond(request, head, exchange, {
+          url: withoutHash(request.url),
+          redirected: followed > 0,
+          type,
+        })
+      if (next.url.origin !== request.url.origin) type = 'cors'
+      request = next
+    } catch (cause) {
+      void exchange.cancel()
+      throw new TypeError('fetch failed', { cause })
     }
     void exchange.cancel()
-    if (next.url.origin !== request.url.origin) type = 'cors'
-    request = next
   }
 }
 
-function respond(head: Head, exchange: Exchange, hasBody: boolean, provenance: Provenance): Response {
-  if (!hasBody) {
+function respond(request: PlainRequest, head: Head, exchange: Exchange, provenance: Provenance): Response {
+  if (!hasBody(request, head)) {
     exchange.ignore()
     return lazyResponse(head, null, provenance)
   }
@@ -123,15 +130,6 @@ function forgotten(): FinalizationRegistry<Exchange> {
     if (!exchange.isAwaited) void exchange.cancel()
   })
   return registry
-}
-
-function nextRequest(request: PlainRequest, head: Head, followed: number): PlainRequest | undefined {
-  if (request.redirect === 'manual' || !isRedirect(head)) return undefined
-  try {
-    return redirected(request, head, followed)
-  } catch (cause) {
-    throw new TypeError('fetch failed', { cause })
-  }
 }
 
 const hasBody = ({ method }: PlainRequest, { status }: Head): boolean =>

@@ -51,6 +51,14 @@ const answer =
   (request, response) =>
     write(response, request)
 
+/** Leads on from `/0` until `/last`. */
+const chain = (last: number): RequestListener =>
+  answer((response, { url = '' }) => {
+    const at = Number(url.slice(1))
+    if (at === last) response.end(url)
+    else response.writeHead(302, { location: `/${at + 1}` }).end()
+  })
+
 const hello = answer((response) => response.end('hello'))
 const text = 'hello, '.repeat(1000)
 const cut = answer((response) => {
@@ -139,6 +147,7 @@ const CASES: (readonly [name: string, listener: RequestListener, probe?: Probe])
   ['gzip within br', encoded('gzip, br', zlib.brotliCompressSync(zlib.gzipSync(text)))],
   ['an encoding that nobody knows', encoded('gzip, own', 'own')],
   ['identity', encoded('identity', 'as it is')],
+  ['encodings without end', encoded('gzip, gzip, gzip, gzip, gzip, gzip', 'x'), (fetch, url) => namesOf(fetch(url).then((response) => response.text()))], // oxfmt-ignore
   ['a gzip that is cut off', encoded('gzip', zlib.gzipSync(text).subarray(0, 40))],
   ['what is no gzip', encoded('gzip', 'no gzip'), async (fetch, url) => namesOf((await fetch(url)).text())],
   ['gzip as bytes', encoded('gzip', zlib.gzipSync('hello')), bodies],
@@ -153,6 +162,7 @@ const CASES: (readonly [name: string, listener: RequestListener, probe?: Probe])
   ['one header twice', answer((response) => response.setHeader('x-a', ['1', '2']).end())],
   ['a header in latin 1', answer((response) => response.setHeader('x-a', 'grün').end())],
   ['chunks and trailers', answer((response) => (response.write('a'), response.addTrailers({ x: '1' }), response.end('b')))], // oxfmt-ignore
+  ['chunks of one packet, streamed', answer((response) => (response.write('a'), response.write('b'), response.end('c'))), bodies], // oxfmt-ignore
   ['a body that is cut off', cut, async (fetch, url) => namesOf((await fetch(url)).text())],
   ['a body that is cut off, streamed', cut, async (fetch, url) => namesOf(new Response((await fetch(url)).body).text())], // oxfmt-ignore
   ['a connection that breaks', answer((response) => response.destroy()), (fetch, url) => namesOf(fetch(url))],
@@ -165,6 +175,8 @@ const CASES: (readonly [name: string, listener: RequestListener, probe?: Probe])
   ['a redirect with credentials', moved('http://a:b@127.0.0.1:1024/')],
   ['a redirect to a blocked port', moved('http://127.0.0.1:6000/')],
   ['redirects without end', answer((response) => response.writeHead(302, { location: '/' }).end())],
+  ['twenty redirects', chain(20)],
+  ['one more', chain(21)],
   ['a redirect that was not asked for', moved('/other'), by({ redirect: 'error' })],
   ['a redirect by hand', moved('/other'), by({ redirect: 'manual' })],
   ['each method of a body', hello, bodies],

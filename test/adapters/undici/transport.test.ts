@@ -19,7 +19,7 @@ import {
   type FaultServer,
 } from '../../../src/testing/index.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
-import { failureOf, until } from '../../client/support/wait.ts'
+import { failureOf, tick, until } from '../../client/support/wait.ts'
 import { startBackend } from '../../runtimes/backend.ts'
 import { runCase } from '../../runtimes/cases/case.ts'
 import { cases } from '../../runtimes/cases/index.ts'
@@ -192,21 +192,45 @@ describe.each(versions)('$name', ({ undici }) => {
     })
   })
 
-  test('a response that nobody has any more lets go of its connection', async () => {
-    setFlagsFromString('--expose-gc')
-    const gc = runInNewContext('gc') as () => void
-    let closed = false
-    const url = await serving((_request, response) => {
-      response.on('close', () => (closed = true))
-      Readable.from(Array.from({ length: 1024 }, () => Buffer.alloc(65_536))).pipe(response)
+  describe('a body that nobody reads', () => {
+    const size = 32 * 1024 * 1024
+    let gc: () => void
+    beforeAll(() => {
+      setFlagsFromString('--expose-gc')
+      gc = runInNewContext('gc') as () => void
     })
-    const fetch = transport({ dispatcher: newAgent(undici) })
-    await fetch(url)
-    await until(() => {
-      gc()
-      return closed
+
+    /** An answer that is much longer than what is taken in before it is read. */
+    async function long(): Promise<{ url: string; isClosed: () => boolean }> {
+      let closed = false
+      const url = await serving((_request, response) => {
+        response.on('close', () => (closed = true))
+        Readable.from(Array.from({ length: 1024 }, () => Buffer.alloc(size / 1024))).pipe(response)
+      })
+      return { url, isClosed: () => closed }
+    }
+
+    test('lets go of its connection when nobody has it any more', async () => {
+      const { url, isClosed } = await long()
+      await transport({ dispatcher: newAgent(undici) })(url)
+      await until(() => {
+        gc()
+        return isClosed()
+      })
+      expect(isClosed()).toBe(true)
     })
-    expect(closed).toBe(true)
+
+    test('waits for whoever has its stream', async () => {
+      const { url } = await long()
+      const { body } = await transport({ dispatcher: newAgent(undici) })(url)
+      for (let round = 0; round < 5; round++) {
+        gc()
+        await tick(5)
+      }
+      let read = 0
+      for await (const chunk of body as ReadableStream<Uint8Array>) read += chunk.byteLength
+      expect(read).toBe(size)
+    })
   })
 
   test('in the place of the global fetch, under a client, it does not come back to itself', async () => {
@@ -220,7 +244,7 @@ describe.each(versions)('$name', ({ undici }) => {
   })
 })
 
-test('a body that is here already needs no signal any more', async () => {
+describe('over a dispatcher that answers at once, in the words of undici 8', () => {
   const controller = { aborted: false, paused: false, reason: null, abort() {}, pause() {}, resume() {} }
   const dispatch = (_options: unknown, handler: UndiciHandler): boolean => {
     handler.onRequestStart?.(controller, {})
@@ -230,12 +254,19 @@ test('a body that is here already needs no signal any more', async () => {
     return true
   }
   const fast = transport({ dispatcher: { dispatch } })
-  const { signal } = new AbortController()
-  for (const fetch of [fast, createFetch({ fetch: fast })]) {
-    const response = await fetch('http://x.test/', { signal })
-    expect(getEventListeners(signal, 'abort')).toEqual([])
-    expect(await response.text()).toBe('here')
-  }
+
+  test('a body that is here already needs no signal any more', async () => {
+    const { signal } = new AbortController()
+    for (const fetch of [fast, createFetch({ fetch: fast })]) {
+      const response = await fetch('http://x.test/', { signal })
+      expect(getEventListeners(signal, 'abort')).toEqual([])
+      expect(await response.text()).toBe('here')
+    }
+  })
+
+  test('the full fetch gets its answer too, whichever undici it is of', async () => {
+    expect(await (await fast('http://x.test/', { cache: 'no-store' })).text()).toBe('here')
+  })
 })
 
 describe('options', () => {

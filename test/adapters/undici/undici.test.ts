@@ -223,7 +223,7 @@ describe.each(versions)('$name', ({ undici }) => {
       expect(made).toEqual([])
     })
 
-    test('comes at the pace of its reader', async () => {
+    test.each(['at once', 'after a decision'])('comes at the pace of its reader: %s', async (accepted) => {
       const size = 32 * 1024 * 1024
       let written = 0
       const server = createServer((_request, response) => {
@@ -233,8 +233,13 @@ describe.each(versions)('$name', ({ undici }) => {
       })
       const { port } = (await listening(server)).address() as AddressInfo
       onTestFinished(() => void server.close())
-      const { dispatcher } = await bench(undici, {})
-      const { body } = await undici.request(`http://127.0.0.1:${port}`, { dispatcher })
+      let accept = (_again: boolean): void => {}
+      const decision = new Promise<boolean>((resolve) => (accept = resolve))
+      const isLate = accepted === 'after a decision'
+      const retry = isLate ? { shouldRetry: () => decision } : {}
+      const { dispatcher } = await bench(undici, {}, { retry })
+      const answer = undici.request(`http://127.0.0.1:${port}`, { dispatcher })
+      if (!isLate) await answer
       let before = -1
       let unchanged = 0
       await until(() => {
@@ -243,6 +248,8 @@ describe.each(versions)('$name', ({ undici }) => {
         return unchanged === 50
       })
       expect(written).toBeLessThan(size / 2)
+      accept(false)
+      const { body } = await answer
       let read = 0
       for await (const chunk of body) read += (chunk as Buffer).length
       expect(read).toBe(size)
