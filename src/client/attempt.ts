@@ -7,7 +7,14 @@ import { cannotBeBuilt } from '../http/usage-error.ts'
 import { resultOf, unwrap, type Context, type Outcome } from '../policy.ts'
 import { raceAbort, type AbortListener, type Scope } from '../signal.ts'
 import { createStamp } from '../stamp.ts'
-import { callOf, eventResult, resultFields, type BodySource, type FetchCall } from './call.ts'
+import {
+  callOf,
+  eventResult,
+  resultFields,
+  type BodySource,
+  type FetchCall,
+  type SentAttempt,
+} from './call.ts'
 import type { BeforeAttemptInput } from './options.ts'
 import { initOf, lacks } from './request.ts'
 
@@ -38,7 +45,7 @@ export async function attempt(context: Context): Promise<Response> {
   if (scope.aborted) throw scope.reason
   let sent: Promise<Response> | undefined
   let outcome: Outcome<Response>
-  call.sent(context)
+  const attempt = call.sent(scope)
   try {
     // Foreign code: it may throw at once, or return what is no promise.
     sent = Promise.resolve(call.parts.sender.send(inputOf(call), init, call.caller.request))
@@ -47,12 +54,12 @@ export async function attempt(context: Context): Promise<Response> {
   } catch (error) {
     outcome = { ok: false, error }
   }
-  call.done(context)
+  attempt.isRunning = false
   if (scope.aborted) {
     // Nobody will read what may still come, and it changes nothing that is known.
     sent?.then(discard, () => {})
     outcome = { ok: false, error: scope.reason }
-  } else conclude(call, context, init, outcome)
+  } else conclude(call, attempt, init, outcome)
   tellEnd?.(outcome)
   return unwrap(outcome)
 }
@@ -196,9 +203,14 @@ function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptIn
 }
 
 /** What is known after an attempt. */
-function conclude(call: FetchCall, context: Context, init: RequestInit, outcome: Outcome<Response>): void {
+function conclude(
+  call: FetchCall,
+  attempt: SentAttempt,
+  init: RequestInit,
+  outcome: Outcome<Response>,
+): void {
   if (outcome.ok) {
-    call.answered(outcome.value, context.scope)
+    call.answered(outcome.value, attempt.scope)
     // Attempts may run side by side.
     call.sentHeaders = init.headers
   } else if (
@@ -207,7 +219,7 @@ function conclude(call: FetchCall, context: Context, init: RequestInit, outcome:
   ) {
     call.local(outcome.error)
   }
-  call.learned(context, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
+  call.learned(attempt, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
 }
 
 /** The caller's own input; of a URL object that was changed meanwhile, what it said at the call. */

@@ -68,13 +68,9 @@ export class FetchCall implements CacheableCall, VerdictRules {
   /** A body that is resumed is watched part by part. */
   isBodyWatched = false
   source: 'network' | 'cache' | 'fallback' = 'network'
-  /** Whose attempts the transport is working on: two, while one is hedged. */
-  readonly #running: Scope[] = []
   #isResent = false
-  /** Attempts at a write that are on their way, or ended without a definite answer. */
-  #unanswered: Set<Context> | undefined
-  /** The scopes of the attempts that were answered, in this order. */
-  readonly #answers: Answer[] = []
+  #sent: SentAttempt | undefined
+  #answer: Answer | undefined
   /** The answer that was judged last, and how: what it says is asked by several policies. */
   #judged: Judged | undefined
   /** An error made on this side, by a hook or a request that cannot be built: no news of the service. */
@@ -122,7 +118,7 @@ export class FetchCall implements CacheableCall, VerdictRules {
 
   /** Whether the transport is working on an attempt that has not been called off. */
   get isRacing(): boolean {
-    return this.#running.some(({ aborted }) => !aborted)
+    return newest(this.#sent, ({ isRunning, scope }) => isRunning && !scope.aborted) !== undefined
   }
 
   get keyed(): boolean {
@@ -140,33 +136,24 @@ export class FetchCall implements CacheableCall, VerdictRules {
 
   /** Whether bytes may have left without a definite answer. */
   get uncertain(): boolean {
-    return this.#unanswered !== undefined && this.#unanswered.size > 0
+    return newest(this.#sent, ({ isOpen }) => isOpen) !== undefined
   }
 
   /** An attempt is handed to the transport: until an answer nobody knows what becomes of a write. */
-  sent(attempt: Context): void {
-    this.#running.push(attempt.scope)
-    this.#leaveOpen(attempt)
-  }
-
-  /** The transport is done with an attempt. */
-  done({ scope }: Context): void {
-    this.#running.splice(this.#running.indexOf(scope), 1)
-  }
-
-  #leaveOpen(attempt: Context): void {
-    if (this.changesState) (this.#unanswered ??= new Set()).add(attempt)
+  sent(scope: Scope): SentAttempt {
+    const { changesState: isOpen } = this
+    return (this.#sent = { scope, before: this.#sent, isRunning: true, isOpen })
   }
 
   /** What the end of an attempt tells of the operation. A definite answer settles it, whoever else is on the way. */
-  learned(attempt: Context, effect: Verdict['effect']): void {
-    if (effect === 'answered') this.#unanswered?.clear()
-    else if (effect === 'untouched') this.#unanswered?.delete(attempt)
-    else this.#leaveOpen(attempt)
+  learned(attempt: SentAttempt, effect: Verdict['effect']): void {
+    attempt.isOpen = effect === 'unknown' && this.changesState
+    if (effect !== 'answered') return
+    for (let each = this.#sent; each !== undefined; each = each.before) each.isOpen = false
   }
 
   answered(response: Response, scope: Scope): void {
-    this.#answers.push({ response, scope })
+    this.#answer = { response, scope, before: this.#answer }
   }
 
   /**
@@ -174,8 +161,7 @@ export class FetchCall implements CacheableCall, VerdictRules {
    * of it: its abort still ends the body.
    */
   scopeOf(response: Response): Scope | undefined {
-    const answers = this.#answers
-    return (answers.findLast((answer) => answer.response === response) ?? answers.at(-1))?.scope
+    return (newest(this.#answer, (answer) => answer.response === response) ?? this.#answer)?.scope
   }
 
   get outcome(): FetchOutcome {
@@ -272,7 +258,27 @@ const MAX_ORIGINS = 1000
 
 const NO_DELAYS: readonly number[] = []
 
-interface Answer {
+/** Lists from the newest to the oldest: mostly they have one entry, and an array for one takes 150 bytes. */
+interface Listed<T> {
+  readonly before: T | undefined
+}
+
+function newest<T extends Listed<T>>(list: T | undefined, is: (entry: T) => boolean): T | undefined {
+  let entry = list
+  while (entry !== undefined && !is(entry)) entry = entry.before
+  return entry
+}
+
+/** An attempt that was handed to the transport. */
+export interface SentAttempt extends Listed<SentAttempt> {
+  readonly scope: Scope
+  /** Whether the transport is still working on it. */
+  isRunning: boolean
+  /** Whether it is one at a write that may or may not have been done. */
+  isOpen: boolean
+}
+
+interface Answer extends Listed<Answer> {
   readonly response: Response
   readonly scope: Scope
 }
