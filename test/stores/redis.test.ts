@@ -1,5 +1,6 @@
 /** What is special about Redis; everything that all stores promise is in the conformance suite. */
 import { randomUUID } from 'node:crypto'
+import type { Writable } from 'node:stream'
 import { inspect } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { AcquireRequest, IdempotencyStore } from '../../src/idempotency/store.ts'
@@ -68,6 +69,27 @@ describe.skipIf(url === undefined)('redisStore', () => {
     expect(sent).toEqual(['EVALSHA', 'EVALSHA'])
     await store.acquire(ask())
     expect(sent).toHaveLength(3)
+  })
+
+  test('what is asked in one go leaves in one write of ioredis', async () => {
+    const { client, quit } = await connectIoRedis(url ?? '')
+    onTestFinished(async () => void (await quit()))
+    const send = senderOf(client)
+    await send('', ['PING'])
+    const stream = Reflect.get(client, 'stream') as Writable
+    let writes = 0
+    for (const name of ['_write', '_writev'] as const) {
+      const original = Reflect.get(stream, name) as (...args: unknown[]) => void
+      Reflect.set(stream, name, (...args: unknown[]) => {
+        writes++
+        Reflect.apply(original, stream, args)
+      })
+    }
+    const answers = await Promise.all(['1', '2', '3'].map((word) => send('', ['ECHO', word])))
+    expect(answers.map(text)).toEqual(['1', '2', '3'])
+    expect(writes).toBe(1)
+    await send('', ['PING'])
+    expect(writes).toBe(2)
   })
 
   test('a server that has forgotten the scripts is sent them again', async () => {
