@@ -40,17 +40,26 @@ export class Claim {
    * a duplicate that waits does, is done with another one: what the earlier question still takes, and gives back, is
    * never the key that this request runs under.
    */
-  async acquire(): Promise<AcquireResult> {
+  acquire(): AcquireResult | Promise<AcquireResult> {
     if (this.#asked) this.#request = { ...this.#request, owner: this.#settings.randomUUID() }
     this.#asked = true
     const request = this.#request
     const attempts: Promise<AcquireResult>[] = []
+    const acquiring = this.#try('acquire', (store) => {
+      const attempt = store.acquire(request)
+      attempts.push(attempt)
+      return attempt
+    })
+    return acquiring instanceof Promise ? this.#acquired(request, acquiring, attempts) : acquiring
+  }
+
+  async #acquired(
+    request: AcquireRequest,
+    acquiring: Promise<AcquireResult>,
+    attempts: readonly Promise<AcquireResult>[],
+  ): Promise<AcquireResult> {
     try {
-      const result = await this.#try('acquire', (store) => {
-        const attempt = store.acquire(request)
-        attempts.push(attempt)
-        return attempt
-      })
+      const result = await acquiring
       if (attempts.length > 1) this.#undoOthers(request, attempts, result)
       return result
     } catch (error) {
@@ -101,15 +110,15 @@ export class Claim {
     return this.once(() => this.#settings.store.heartbeat(this.#request))
   }
 
-  complete(response: Uint8Array): Promise<'completed' | 'stale'> {
+  complete(response: Uint8Array): 'completed' | 'stale' | Promise<'completed' | 'stale'> {
     return this.#try('complete', (store) => store.complete(this.#request, response))
   }
 
-  release(): Promise<'released' | 'stale'> {
+  release(): 'released' | 'stale' | Promise<'released' | 'stale'> {
     return this.#try('release', (store) => store.release(this.#request))
   }
 
-  read(): Promise<Uint8Array | undefined> {
+  read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     return this.#try('read', (store) => store.read(this.#request))
   }
 
@@ -140,7 +149,7 @@ export class Claim {
     emit(this.#settings.onEvent, { type: 'store-error', ...this.info, operation, error })
   }
 
-  #try<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): Promise<T> {
+  #try<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): T | Promise<T> {
     const { clock, storeTimeoutMs, store } = this.#settings
     return persistently(
       clock,

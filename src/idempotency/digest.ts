@@ -1,3 +1,5 @@
+import { joined } from './web-body.ts'
+
 const encoder = new TextEncoder()
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
@@ -19,24 +21,28 @@ function findHash(): HashAtOnce | null {
 }
 
 /** SHA-256 in hex, through WebCrypto: it is there on every runtime. */
-export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+export async function sha256(bytes: Uint8Array): Promise<string> {
   let hex = ''
-  for (const byte of new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))) hex += HEX[byte]
+  // The platform's types refuse shared memory, which nothing here is backed by.
+  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
+  for (const byte of new Uint8Array(digest)) hex += HEX[byte]
   return hex
 }
 
-function digest(bytes: Uint8Array<ArrayBuffer>): string | Promise<string> {
-  if (hashAtOnce === undefined) hashAtOnce = findHash()
-  if (hashAtOnce === null || bytes.length > AT_ONCE_BYTES) return sha256(bytes)
-  return hashAtOnce('sha256', bytes, 'hex')
-}
+/** Made when it is first needed. What is hashed at once is put together here: memory of its own took 0.7 of 1.9 us. */
+let scratch: Uint8Array<ArrayBuffer> | undefined
 
 /** Digest of a list of texts and a body. JSON keeps the texts apart, and has no line break of its own. */
 export function digestOf(texts: readonly (string | null)[], body?: Uint8Array): string | Promise<string> {
-  const head = encoder.encode(`${JSON.stringify(texts)}\n`)
-  if (body === undefined || body.length === 0) return digest(head)
-  const all = new Uint8Array(head.length + body.length)
-  all.set(head)
-  all.set(body, head.length)
-  return digest(all)
+  const head = `${JSON.stringify(texts)}\n`
+  if (hashAtOnce === undefined) hashAtOnce = findHash()
+  const bodyBytes = body?.length ?? 0
+  // A character has three bytes at most.
+  if (hashAtOnce === null || 3 * head.length + bodyBytes > AT_ONCE_BYTES) {
+    return sha256(joined([encoder.encode(head), body ?? new Uint8Array()]))
+  }
+  scratch ??= new Uint8Array(AT_ONCE_BYTES)
+  const headBytes = encoder.encodeInto(head, scratch).written
+  if (body !== undefined) scratch.set(body, headBytes)
+  return hashAtOnce('sha256', scratch.subarray(0, headBytes + bodyBytes), 'hex')
 }

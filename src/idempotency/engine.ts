@@ -10,16 +10,19 @@ import { resolveOptions, type IdempotencyOptions, type Settings } from './option
 import { preferredWaitSeconds } from './prefer.ts'
 import { problem, problemStatus, type ProblemCode, type ProblemOptions } from './problem.ts'
 import { replay } from './replay.ts'
+import { after } from '../settled.ts'
 import type { AcquireResult } from './store.ts'
 import { Unprotected } from './unprotected.ts'
 import { WaitingRooms, type Waited, type WhenGone } from './waiting.ts'
+
+export type ReadBody = Uint8Array | 'too-large' | 'unavailable'
 
 /** A request as the engine sees it, whatever framework it came through. */
 export interface RequestView<Req> extends IdentitySource {
   /** The framework's own request, for the application's `scope`. */
   readonly source: Req
   /** Reads the raw body, up to `maxBytes`; whoever comes after has to find it unread. */
-  body(maxBytes: number): Promise<Uint8Array | 'too-large' | 'unavailable'>
+  body(maxBytes: number): ReadBody | Promise<ReadBody>
   /** Calls back when the client has left, at once if it has; returns how to listen no longer. */
   readonly whenGone?: WhenGone
 }
@@ -83,16 +86,21 @@ export class Engine<Req> {
 
   async admit(request: RequestView<Req>, key: string, findResponse?: FindResponse): Promise<Admission> {
     const info: RequestInfo = { method: request.method, path: pathOf(request.target), key }
-    const named = await this.#nameOf(request)
-    const scope = named ?? (await defaultScope(request))
+    const naming = this.#nameOf(request)
+    const named = naming instanceof Promise ? await naming : naming
+    const scoping = named ?? defaultScope(request)
+    const scope = scoping instanceof Promise ? await scoping : scoping
     const body = await request.body(this.settings.maxBodyBytes)
     if (body === 'too-large') return this.#refused('body-too-large', info)
     if (body === 'unavailable') return this.#refused('body-unavailable', info)
     const identified = named !== undefined || request.header('authorization') !== undefined
-    const payload = await payloadOf(this.#fingerprint, request, body)
-    const digest = await fingerprint(request, { scope, key }, identified, payload)
+    const representing = payloadOf(this.#fingerprint, request, body)
+    const payload = representing instanceof Promise ? await representing : representing
+    const digesting = fingerprint(request, { scope, key }, identified, payload)
+    const digest = digesting instanceof Promise ? await digesting : digesting
     const claim = new Claim(this.settings, info, { scope, key, fingerprint: digest })
-    const result = await claim.acquire().catch(() => undefined)
+    const acquiring = claim.acquire()
+    const result = acquiring instanceof Promise ? await acquiring.catch(() => undefined) : acquiring
     const waiting = result?.type === 'busy' ? this.#patience(request) : undefined
     if (waiting === undefined) return this.#admission(result, claim, findResponse)
     const waited = await this.#wait(claim, waiting.ms, request)
@@ -112,15 +120,17 @@ export class Engine<Req> {
     return this.#refuse('identification-failed', { method, path: pathOf(target), key, error })
   }
 
-  async #admission(
+  #admission(
     result: AcquireResult | undefined,
     claim: Claim,
     findResponse: FindResponse | undefined,
-  ): Promise<Admission> {
+  ): Admission | Promise<Admission> {
     const { info } = claim
     if (result === undefined) return this.#refused('store-unavailable', info, SERVER_DEFAULTS.retryAfterMs)
-    if (result.type !== 'acquired') return { type: 'answer', answer: await this.#answerTo(result, claim) }
-    emit(this.settings.onEvent, { type: 'acquired', ...info, fence: result.fence })
+    if (result.type !== 'acquired')
+      return after(this.#answerTo(result, claim), (answer) => ({ type: 'answer', answer }))
+    const { onEvent } = this.settings
+    if (onEvent !== undefined) emit(onEvent, { type: 'acquired', ...info, fence: result.fence })
     const onEnd = (response?: Uint8Array): void => this.#rooms.wake(claim.fingerprint, response)
     return { type: 'run', execution: new Execution(this.settings, claim, result.fence, onEnd, findResponse) }
   }
@@ -158,21 +168,34 @@ export class Engine<Req> {
     return this.#refuse('request-in-flight', info, { retryAfterMs })
   }
 
-  async #replay(recorded: Uint8Array, claim: Claim): Promise<Answer> {
-    try {
-      const { answer, replayable } = replay(await claim.open(recorded), this.settings.policyUrl)
-      if (!replayable) return this.#refuse('response-not-replayable', claim.info)
-      emit(this.settings.onEvent, { type: 'replayed', ...claim.info, status: answer.status })
-      return answer
-    } catch (error) {
+  #replay(recorded: Uint8Array, claim: Claim): Answer | Promise<Answer> {
+    const failed = (error: unknown): Answer => {
       claim.failed('decode', error)
       return this.#refuse('outcome-unknown', claim.info)
     }
+    try {
+      const replaying = after(claim.open(recorded), (plain) => this.#replayed(plain, claim))
+      return replaying instanceof Promise ? replaying.catch(failed) : replaying
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  /** @throws {CorruptRecordError} */
+  #replayed(plain: Uint8Array, { info }: Claim): Answer {
+    const { onEvent, policyUrl } = this.settings
+    const { answer, replayable } = replay(plain, policyUrl)
+    if (!replayable) return this.#refuse('response-not-replayable', info)
+    if (onEvent !== undefined) emit(onEvent, { type: 'replayed', ...info, status: answer.status })
+    return answer
   }
 
   /** What the application calls the client; nothing where it has no name for it. */
-  async #nameOf(request: RequestView<Req>): Promise<string | undefined> {
-    if (this.#scope !== undefined) return checkedScope(await this.#scope(request.source))
+  #nameOf(request: RequestView<Req>): string | undefined | Promise<string | undefined> {
+    if (this.#scope !== undefined) {
+      const scope = this.#scope(request.source)
+      return typeof scope === 'object' ? Promise.resolve(scope).then(checkedScope) : checkedScope(scope)
+    }
     if (!this.#scopeDefaulted && usesBearer(request)) {
       this.#scopeDefaulted = true
       emit(this.settings.onEvent, { type: 'scope-defaulted' })

@@ -1,3 +1,4 @@
+import { after } from '../settled.ts'
 import { Scope } from '../signal.ts'
 import type { Answer, HandlerResponse } from './answer.ts'
 import type { Claim } from './claim.ts'
@@ -56,7 +57,7 @@ export class Execution implements Idempotency {
   #phase: 'running' | 'settling' | 'over' = 'running'
   #transaction: TransactionRun | undefined
   #began = false
-  #verdict: Promise<Verdict> | undefined
+  #verdict: Verdict | Promise<Verdict> | undefined
   #hold: (() => HeldResponse) | undefined
   #saved: Uint8Array | undefined
 
@@ -129,7 +130,7 @@ export class Execution implements Idempotency {
    * The handler's response is complete, or known to be a stream. Only the first one counts. `thrown`: it is what the
    * framework's error handler made of a throw.
    */
-  respond(response: HandlerResponse, thrown?: Thrown): Promise<Verdict> {
+  respond(response: HandlerResponse, thrown?: Thrown): Verdict | Promise<Verdict> {
     this.#verdict ??=
       thrown === undefined ? this.#settle(response, false) : this.#settleThrow(response, thrown.error)
     return this.#verdict
@@ -173,39 +174,65 @@ export class Execution implements Idempotency {
     return verdict.type === 'own' && verdict.status === 'stored' ? recorded : verdict
   }
 
-  async #settle(response: HandlerResponse, threw: boolean): Promise<Verdict> {
-    const run = this.#transaction
-    const early = run?.state === 'running'
-    await run?.ended
-    if (early && run?.state === 'rolled-back' && !threw) {
+  #settle(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
+    if (this.#transaction !== undefined) return this.#settleIn(this.#transaction, response, threw)
+    this.#phase = 'settling'
+    return after(this.#save(response, threw), (verdict) => {
+      this.#settled()
+      return verdict
+    })
+  }
+
+  async #settleIn(run: TransactionRun, response: HandlerResponse, threw: boolean): Promise<Verdict> {
+    const early = run.state === 'running'
+    await run.ended
+    if (early && run.state === 'rolled-back' && !threw) {
       this.#verdict = undefined
       return { type: 'void', error: run.error }
     }
     this.#phase = 'settling'
     try {
-      if (run?.state === 'open' && !threw) return await this.#commit(run, response)
-      await run?.rollback()
-      return run?.state === 'unknown' ? this.#unknown(response) : await this.#save(response, threw)
+      if (run.state === 'open' && !threw) return await this.#commit(run, response)
+      await run.rollback()
+      return run.state === 'unknown' ? this.#unknown(response) : await this.#save(response, threw)
     } finally {
-      this.#end()
-      this.#onEnd(this.#saved)
+      this.#settled()
     }
   }
 
-  async #save(response: HandlerResponse, threw: boolean): Promise<Verdict> {
-    let record: Uint8Array | undefined
-    let isReleasing = false
-    try {
-      isReleasing = this.#releases(response, threw)
-      record = isReleasing ? undefined : await this.#record(response)
-      const result = record === undefined ? await this.#claim.release() : await this.#claim.complete(record)
-      if (result === 'stale') return await this.#stale()
-    } catch {
+  #settled(): void {
+    this.#end()
+    this.#onEnd(this.#saved)
+  }
+
+  /** Never rejects. */
+  #save(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
+    const isReleasing = this.#releases(response, threw)
+    const failed = (): Verdict => {
       if (isReleasing) this.#claim.undo()
       this.#unsaved(response)
       return { type: 'own', status: 'unsaved' }
     }
-    return record === undefined ? this.#released(response, threw) : this.#completed(response, record)
+    try {
+      const saving = isReleasing ? this.#giveBack(response, threw) : this.#complete(response)
+      return saving instanceof Promise ? saving.catch(failed) : saving
+    } catch {
+      return failed()
+    }
+  }
+
+  #giveBack(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
+    return after(this.#claim.release(), (result) =>
+      result === 'stale' ? this.#stale() : this.#released(response, threw),
+    )
+  }
+
+  #complete(response: HandlerResponse): Verdict | Promise<Verdict> {
+    return after(this.#record(response), (record) =>
+      after(this.#claim.complete(record), (result) =>
+        result === 'stale' ? this.#stale() : this.#completed(response, record),
+      ),
+    )
   }
 
   #releases(response: HandlerResponse, threw: boolean): boolean {
@@ -233,8 +260,16 @@ export class Execution implements Idempotency {
     // What the handler began outside of the transaction has not been undone with it, and must not be done again.
     if (this.#began) return this.#saveFailure()
     // The client is told to send it again, so the key has to be free however the store answers now.
-    await this.#claim.release().catch(() => this.#claim.undo())
+    await this.#release()
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+  }
+
+  async #release(): Promise<void> {
+    try {
+      await this.#claim.release()
+    } catch {
+      this.#claim.undo()
+    }
   }
 
   /** As after a throw: what the handler has responded with did not happen. */
@@ -260,17 +295,23 @@ export class Execution implements Idempotency {
     return this.#claim.seal(record)
   }
 
-  #recorded(): Promise<Uint8Array | undefined> {
-    return this.#claim.read().catch(() => undefined)
+  async #recorded(): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#claim.read()
+    } catch {
+      return undefined
+    }
   }
 
   #completed({ status, body }: HandlerResponse, record: Uint8Array): Verdict {
     this.#saved = record
     const { clock, onEvent } = this.#settings
-    const durationMs = clock.now() - this.#startedMs
-    const replayable = body !== undefined
-    const { info } = this.#claim
-    emit(onEvent, { type: 'completed', ...info, fence: this.fence, status, durationMs, replayable })
+    if (onEvent !== undefined) {
+      const durationMs = clock.now() - this.#startedMs
+      const replayable = body !== undefined
+      const { info } = this.#claim
+      emit(onEvent, { type: 'completed', ...info, fence: this.fence, status, durationMs, replayable })
+    }
     return { type: 'own', status: status >= 500 ? 'stored' : undefined }
   }
 

@@ -78,7 +78,7 @@ export class WaitingRooms {
       const wake = await waiter.next()
       if (wake === 'gone' || wake === 'timed-out') return { type: wake }
       if (wake !== 'ask') return { type: 'told', result: wake }
-      const result = await claim.acquire().catch(() => undefined)
+      const result = await acquired(claim)
       if (result === undefined) return { type: 'failed' }
       if (result.type !== 'busy') {
         // One of the others may be the next owner, or they all get the same.
@@ -86,6 +86,15 @@ export class WaitingRooms {
         return { type: 'told', result }
       }
     }
+  }
+}
+
+/** Nothing where the store can't be asked. */
+async function acquired(claim: Claim): Promise<AcquireResult | undefined> {
+  try {
+    return await claim.acquire()
+  } catch {
+    return undefined
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { systemClock, type Clock } from '../clock.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease } from '../idempotency/store.ts'
+import { settled } from '../settled.ts'
 import { checkInteger, checkKeys } from '../validate.ts'
 import { decide, expiryMs, type KeyRecord } from './record.ts'
 
@@ -41,19 +42,71 @@ export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore 
 }
 
 interface MemoryRecord extends KeyRecord {
-  readonly scope: string
+  readonly scope: Scope
   readonly key: string
   readonly windowEndMs: number
   state: KeyRecord['state']
   leaseUntilMs: number
   expiresMs: number
   response: Uint8Array | undefined
+  /** Its neighbours in the order of arrival. A second Map, with records for keys, took 4 of 5 us of an acquire. */
+  before: MemoryRecord | undefined
+  after: MemoryRecord | undefined
 }
 
-interface Shelf<K = unknown> {
-  readonly records: Map<K, MemoryRecord>
+interface Shelf {
   /** Nothing here expires before. */
   earliestMs: number
+  records(): Iterable<MemoryRecord>
+}
+
+/** The records of one client. */
+class Scope implements Shelf {
+  readonly name: string
+  readonly byKey = new Map<string, MemoryRecord>()
+  earliestMs = Infinity
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  records(): Iterable<MemoryRecord> {
+    return this.byKey.values()
+  }
+}
+
+/** All records, in the order of arrival. */
+class Arrivals implements Shelf {
+  first: MemoryRecord | undefined
+  #last: MemoryRecord | undefined
+  size = 0
+  earliestMs = Infinity
+
+  add(record: MemoryRecord): void {
+    record.before = this.#last
+    if (this.#last === undefined) this.first = record
+    else this.#last.after = record
+    this.#last = record
+    this.size++
+  }
+
+  delete({ before, after }: MemoryRecord): void {
+    if (before === undefined) this.first = after
+    else before.after = after
+    if (after === undefined) this.#last = before
+    else after.before = before
+    this.size--
+  }
+
+  *records(): Generator<MemoryRecord> {
+    let record = this.first
+    while (record !== undefined) {
+      // It may be deleted.
+      const { after } = record
+      yield record
+      record = after
+    }
+  }
 }
 
 /** How many records an acquire looks at to find expired ones: more than it adds, so none are left behind. */
@@ -68,10 +121,10 @@ class MemoryStore implements IdempotencyStore {
   readonly #clock: Clock
   readonly #maxRecords: number
   readonly #maxBytes: number
-  readonly #scopes = new Map<string, Shelf<string>>()
-  readonly #all: Shelf<MemoryRecord> = { records: new Map(), earliestMs: Infinity }
-  /** Where the sweep has got to. A Map's iterator lives with it: it skips what is deleted and comes to what is added. */
-  #round: Iterator<MemoryRecord, undefined> = this.#all.records.keys()
+  readonly #scopes = new Map<string, Scope>()
+  readonly #all = new Arrivals()
+  /** Where the sweep has got to; nothing where it begins anew. */
+  #next: MemoryRecord | undefined
   #bytes = 0
 
   constructor(clock: Clock, maxRecords: number, maxBytes: number) {
@@ -80,18 +133,8 @@ class MemoryStore implements IdempotencyStore {
     this.#maxBytes = maxBytes
   }
 
-  async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    const nowMs = this.#clock.now()
-    this.#sweep(nowMs)
-    const found = this.#find(request)
-    const decision = decide(found, request, nowMs)
-    if (decision.type === 'done') return { type: 'done', response: new Uint8Array(decision.response) }
-    if (decision.type !== 'take') return decision
-    const full = found === undefined ? this.#full(request, nowMs) : undefined
-    if (full !== undefined) return full
-    if (found !== undefined) this.#delete(found)
-    this.#insert(request, decision.fence, nowMs)
-    return { type: 'acquired', fence: decision.fence }
+  acquire(request: AcquireRequest): Promise<AcquireResult> {
+    return settled(this.#acquire(request))
   }
 
   async heartbeat(lease: Lease): Promise<'extended' | 'lost'> {
@@ -102,15 +145,8 @@ class MemoryStore implements IdempotencyStore {
     return 'extended'
   }
 
-  async complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
-    const record = this.#owned(lease, 'done')
-    if (record === undefined) return 'stale'
-    if (record.state === 'done') return 'completed'
-    record.state = 'done'
-    record.response = new Uint8Array(response)
-    this.#expire(record, this.#clock.now(), lease)
-    this.#bytes += response.length
-    return 'completed'
+  complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
+    return settled(this.#complete(lease, response))
   }
 
   async release(lease: Lease): Promise<'released' | 'stale'> {
@@ -126,8 +162,33 @@ class MemoryStore implements IdempotencyStore {
     return new Uint8Array(record.response)
   }
 
+  #acquire(request: AcquireRequest): AcquireResult {
+    const nowMs = this.#clock.now()
+    this.#sweep(nowMs)
+    const found = this.#find(request)
+    const decision = decide(found, request, nowMs)
+    if (decision.type === 'done') return { type: 'done', response: new Uint8Array(decision.response) }
+    if (decision.type !== 'take') return decision
+    const full = found === undefined ? this.#full(request, nowMs) : undefined
+    if (full !== undefined) return full
+    if (found !== undefined) this.#delete(found)
+    this.#insert(request, decision.fence, nowMs)
+    return { type: 'acquired', fence: decision.fence }
+  }
+
+  #complete(lease: Lease, response: Uint8Array): 'completed' | 'stale' {
+    const record = this.#owned(lease, 'done')
+    if (record === undefined) return 'stale'
+    if (record.state === 'done') return 'completed'
+    record.state = 'done'
+    record.response = new Uint8Array(response)
+    this.#expire(record, this.#clock.now(), lease)
+    this.#bytes += response.length
+    return 'completed'
+  }
+
   #find({ scope, key }: Lease): MemoryRecord | undefined {
-    return this.#scopes.get(scope)?.records.get(key)
+    return this.#scopes.get(scope)?.byKey.get(key)
   }
 
   /** The caller's record, while it is in progress or already in the state the caller wants. */
@@ -140,7 +201,7 @@ class MemoryStore implements IdempotencyStore {
   /** Whether there is no room for one more key, once what has expired is gone. */
   #full({ scope, maxKeysPerScope }: AcquireRequest, nowMs: number): AcquireResult | undefined {
     const own = this.#scopes.get(scope)
-    if (own !== undefined && own.records.size >= maxKeysPerScope && !this.#free(own, nowMs)) {
+    if (own !== undefined && own.byKey.size >= maxKeysPerScope && !this.#free(own, nowMs)) {
       return { type: 'full', limit: 'scope', retryAfterMs: own.earliestMs - nowMs }
     }
     if (!this.#crowded) return undefined
@@ -150,7 +211,7 @@ class MemoryStore implements IdempotencyStore {
   }
 
   get #crowded(): boolean {
-    return this.#all.records.size >= this.#maxRecords || this.#bytes >= this.#maxBytes
+    return this.#all.size >= this.#maxRecords || this.#bytes >= this.#maxBytes
   }
 
   /** Deletes what has expired. Looks only when something can have: a full store has to refuse quickly. */
@@ -158,7 +219,7 @@ class MemoryStore implements IdempotencyStore {
     if (nowMs < shelf.earliestMs) return false
     let freed = false
     let earliestMs = Infinity
-    for (const record of shelf.records.values()) {
+    for (const record of shelf.records()) {
       if (record.expiresMs <= nowMs) {
         this.#delete(record)
         freed = true
@@ -170,40 +231,49 @@ class MemoryStore implements IdempotencyStore {
 
   #insert(request: AcquireRequest, fence: number, nowMs: number): void {
     const { scope, key, fingerprint, owner } = request
-    const leaseUntilMs = nowMs + request.leaseMs
     const windowEndMs = nowMs + request.ttlMs
-    const claim = { scope, key, fingerprint, owner, fence, leaseUntilMs, windowEndMs, expiresMs: windowEndMs }
-    const record: MemoryRecord = { ...claim, state: 'active', response: undefined }
     let own = this.#scopes.get(scope)
-    if (own === undefined) this.#scopes.set(scope, (own = { records: new Map(), earliestMs: Infinity }))
-    own.records.set(key, record)
-    this.#all.records.set(record, record)
-    this.#expire(record, leaseUntilMs, request)
+    if (own === undefined) this.#scopes.set(scope, (own = new Scope(scope)))
+    const record: MemoryRecord = {
+      scope: own,
+      key,
+      fingerprint,
+      owner,
+      fence,
+      windowEndMs,
+      state: 'active',
+      leaseUntilMs: nowMs + request.leaseMs,
+      expiresMs: windowEndMs,
+      response: undefined,
+      before: undefined,
+      after: undefined,
+    }
+    own.byKey.set(key, record)
+    this.#all.add(record)
+    this.#expire(record, record.leaseUntilMs, request)
   }
 
   #expire(record: MemoryRecord, sinceMs: number, { leaseMs }: Lease): void {
     record.expiresMs = expiryMs(record.windowEndMs, sinceMs, leaseMs)
-    for (const shelf of [this.#all, this.#scopes.get(record.scope)]) {
-      if (shelf !== undefined) shelf.earliestMs = Math.min(shelf.earliestMs, record.expiresMs)
-    }
+    this.#all.earliestMs = Math.min(this.#all.earliestMs, record.expiresMs)
+    record.scope.earliestMs = Math.min(record.scope.earliestMs, record.expiresMs)
   }
 
   #delete(record: MemoryRecord): void {
-    const own = this.#scopes.get(record.scope)
-    own?.records.delete(record.key)
-    if (own?.records.size === 0) this.#scopes.delete(record.scope)
-    this.#all.records.delete(record)
+    const { scope } = record
+    scope.byKey.delete(record.key)
+    if (scope.byKey.size === 0) this.#scopes.delete(scope.name)
+    if (this.#next === record) this.#next = record.after
+    this.#all.delete(record)
     this.#bytes -= record.response?.length ?? 0
   }
 
   /** A few records each time, in turn: more than are added, so the expired ones go without a timer. */
   #sweep(nowMs: number): void {
     for (let looked = 0; looked < SWEEP; looked++) {
-      const { value: record, done } = this.#round.next()
-      if (done === true) {
-        this.#round = this.#all.records.keys()
-        return
-      }
+      const record = this.#next ?? this.#all.first
+      if (record === undefined) return
+      this.#next = record.after
       if (record.expiresMs <= nowMs) this.#delete(record)
     }
   }

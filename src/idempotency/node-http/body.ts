@@ -1,7 +1,8 @@
 import { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-
-export type NodeBody = Uint8Array | 'too-large' | 'unavailable'
+import type { ReadBody } from '../engine.ts'
+import { joined } from '../web-body.ts'
+import { asBuffer } from './payload.ts'
 
 /**
  * Reads the raw body of a request and leaves the request as if nobody had. What the parser pushes stays in the
@@ -14,15 +15,15 @@ export function readBody(
   request: IncomingMessage,
   maxBytes: number,
   wrappers: readonly object[],
-): Promise<NodeBody> {
+): ReadBody | Promise<ReadBody> {
   const kept = keptBody(request, wrappers)
-  if (kept !== undefined) return Promise.resolve(kept.length > maxBytes ? 'too-large' : kept)
+  if (kept !== undefined) return kept.length > maxBytes ? 'too-large' : kept
   if (!hasBody(request)) {
     keepUnread(request)
-    return Promise.resolve(new Uint8Array())
+    return new Uint8Array()
   }
-  if (Number(request.headers['content-length']) > maxBytes) return Promise.resolve('too-large')
-  if (request.readableDidRead || request.readableFlowing === true) return Promise.resolve('unavailable')
+  if (Number(request.headers['content-length']) > maxBytes) return 'too-large'
+  if (request.readableDidRead || request.readableFlowing === true) return 'unavailable'
   return watchBody(request, maxBytes)
 }
 
@@ -48,20 +49,23 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['content-length'] !== undefined && headers['content-length'] !== '0'
 }
 
-function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody> {
+function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let length = 0
+    let watching = true
     const isWhole = wholeness(request)
-    const push = request.push.bind(request)
-    const stop = (result: NodeBody): void => {
+    const leave = (): void => {
+      watching = false
       Reflect.deleteProperty(request, 'push')
-      request.off('close', gone)
-      keepUnread(request)
+    }
+    const stop = (result: ReadBody): void => {
+      leave()
       resolve(result)
     }
     const gone = (): void => {
-      Reflect.deleteProperty(request, 'push')
+      if (!watching) return
+      leave()
       reject(new RequestGoneError())
     }
     const take = (chunk: Uint8Array): void => {
@@ -69,8 +73,10 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
       length += chunk.length
       if (length > maxBytes) stop('too-large')
     }
-    const end = (): void => stop(isWhole(length) ? Buffer.concat(chunks) : 'unavailable')
-    request.on('close', gone)
+    const end = (): void => stop(isWhole(length) ? asBuffer(joined(chunks)) : 'unavailable')
+    keepUnread(request, gone)
+    const push = request.push.bind(request)
+    // The last property that it gets: V8 takes that one back without making a dictionary of the request.
     request.push = (chunk: unknown, encoding) => {
       push(chunk, encoding)
       if (chunk === null) end()
@@ -92,11 +98,12 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<NodeBody
  * A client that leaves after its last byte takes nothing along: by itself Node drops what nobody has read yet, and the
  * handler would fail for a body that has arrived.
  */
-function keepUnread(request: IncomingMessage): void {
+function keepUnread(request: IncomingMessage, gone?: () => void): void {
+  const destroy = request.destroy.bind(request)
   request.destroy = (error) => {
     if (leftByClient(error) && request.complete && !request.readableEnded) return request
-    Reflect.deleteProperty(request, 'destroy')
-    return request.destroy(error)
+    gone?.()
+    return destroy(error)
   }
 }
 

@@ -3,13 +3,15 @@ import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import type { HeldResponse } from '../unprotected.ts'
 import { FeignedEnd } from './feigned-end.ts'
+import { asBuffer } from './payload.ts'
+import { joined } from '../web-body.ts'
 import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
 import { Originals, replaceMembers, type GetterName, type MethodName, type StandIn } from './stand-ins.ts'
 
 type Callback = (error?: Error) => void
 
 /** Asked once the response is known; what it says is then done to the response. */
-export type OnResponse = (response: HandlerResponse) => Promise<Verdict>
+export type OnResponse = (response: HandlerResponse) => Verdict | Promise<Verdict>
 
 /** The client left, or the handler cut its response off. */
 export type Gone = 'closed' | 'destroyed'
@@ -232,7 +234,7 @@ export class ResponseCapture implements StandIn {
     if (this.#feigned === undefined) this.#endCallback = callback
     else this.#feigned.tell(callback)
     this.#closeHead()
-    this.#decide(this.#length > this.#maxBytes ? undefined : Buffer.concat(this.#chunks))
+    this.#decide(this.#length > this.#maxBytes ? undefined : joined(this.#chunks))
     return this.#response
   }
 
@@ -262,10 +264,16 @@ export class ResponseCapture implements StandIn {
     this.#state = 'deciding'
     const { status, message } = this.#head
     const headers = linesSince(this.#response, this.#entry)
-    this.#onResponse({ status, statusText: message, headers, body })
-      .then((verdict) => this.#obey(verdict))
+    void this.#settle({ status, statusText: message, headers, body })
+  }
+
+  async #settle(response: HandlerResponse): Promise<void> {
+    try {
+      this.#obey(await this.#onResponse(response))
+    } catch (error) {
       // Nobody is there to catch it; the client gets no answer, and asks again.
-      .catch((error: unknown) => void this.#originals.call('destroy', [error]))
+      this.#originals.call('destroy', [error])
+    }
   }
 
   #obey(verdict: Verdict): void {
@@ -296,7 +304,7 @@ export class ResponseCapture implements StandIn {
     }
     if (idempotencyStatus !== undefined) response.setHeader('idempotency-status', idempotencyStatus)
     if (this.#flushed) this.#originals.call('flushHeaders', [])
-    const bytes = this.#length === 0 ? undefined : Buffer.concat(this.#chunks)
+    const bytes = this.#length === 0 ? undefined : asBuffer(joined(this.#chunks))
     if (this.#ended) this.#originals.call('end', [bytes, this.#endCallback])
     else {
       if (bytes !== undefined) this.#originals.call('write', [bytes])

@@ -1,9 +1,6 @@
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { HeaderLine } from '../answer.ts'
 
-const texts = (value: unknown): readonly string[] =>
-  Array.isArray(value) ? value.map(String) : [String(value)]
-
 /** Where headers are kept: a node:http response, or a framework's own. */
 export interface HeaderHolder {
   getHeaders(): Readonly<Record<string, OutgoingHttpHeader | undefined>>
@@ -14,9 +11,12 @@ export interface HeaderHolder {
 /** The headers that were set since `entry` was taken, as lines. */
 export function linesSince(response: HeaderHolder, entry: HeadersOnEntry): HeaderLine[] {
   const lines: HeaderLine[] = []
-  for (const [name, value] of Object.entries(response.getHeaders())) {
+  const headers = response.getHeaders()
+  for (const name of Object.keys(headers)) {
+    const value = headers[name]
     if (value === undefined || entry.has(name, value)) continue
-    for (const text of texts(value)) lines.push([name, text])
+    if (Array.isArray(value)) for (const text of value) lines.push([name, text])
+    else lines.push([name, String(value)])
   }
   return lines
 }
@@ -24,58 +24,61 @@ export function linesSince(response: HeaderHolder, entry: HeadersOnEntry): Heade
 /** What middleware outside had set before the handler ran: a replay passes through it as well, and gets its own. */
 export class HeadersOnEntry {
   readonly #response: HeaderHolder
-  readonly #headers: ReadonlyMap<string, OutgoingHttpHeader>
+  readonly #headers: Readonly<Record<string, OutgoingHttpHeader | undefined>>
 
   constructor(response: HeaderHolder) {
     this.#response = response
-    const headers = new Map<string, OutgoingHttpHeader>()
-    for (const [name, value] of Object.entries(response.getHeaders())) {
-      if (value !== undefined) headers.set(name, value)
-    }
-    this.#headers = headers
+    this.#headers = response.getHeaders()
   }
 
   has(name: string, value: OutgoingHttpHeader): boolean {
-    const before = this.#headers.get(name)
+    const before = this.#headers[name]
     return before !== undefined && String(before) === String(value)
   }
 
   /** Takes back whatever was set since. */
   restore(): void {
     for (const name of Object.keys(this.#response.getHeaders())) this.#response.removeHeader(name)
-    for (const [name, value] of this.#headers) this.#response.setHeader(name, value)
+    for (const [name, value] of Object.entries(this.#headers)) {
+      if (value !== undefined) this.#response.setHeader(name, value)
+    }
   }
 }
 
 export function setLines(response: HeaderHolder, lines: readonly HeaderLine[]): void {
-  const values = new Map<string, string[]>()
+  const values = new Map<string, string | string[]>()
   for (const [name, value] of lines) {
     const lower = name.toLowerCase()
-    values.set(lower, [...(values.get(lower) ?? []), value])
+    const earlier = values.get(lower)
+    values.set(lower, earlier === undefined ? value : [earlier, value].flat())
   }
-  for (const [name, [first = '', ...more]] of values) {
-    response.setHeader(name, more.length === 0 ? first : [first, ...more])
-  }
+  for (const [name, value] of values) response.setHeader(name, value)
 }
 
 /** As `writeHead` does: a name given here replaces what was set before, and may come several times. */
 export function setWriteHeadHeaders(response: ServerResponse, headers: unknown): void {
+  if (!Array.isArray(headers)) {
+    for (const [name, value] of Object.entries(Object(headers) as object)) setHeader(response, name, value)
+    return
+  }
   const values = new Map<string, unknown[]>()
   for (const [name, value] of pairsOf(headers)) {
     if (value !== undefined) values.set(name, [...(values.get(name) ?? []), value])
   }
   for (const [name, given] of values) {
-    const lines = given.flatMap(texts)
-    response.setHeader(name, lines.length === 1 ? (lines[0] ?? '') : lines)
+    setHeader(response, name, given.flat())
   }
 }
 
-/** `writeHead` takes an object, a flat list of names and values, or a list of pairs. */
-function* pairsOf(headers: unknown): Generator<readonly [name: string, value: unknown]> {
-  if (!Array.isArray(headers)) {
-    if (typeof headers === 'object' && headers !== null) yield* Object.entries(headers)
-    return
-  }
+function setHeader(response: ServerResponse, name: string, value: unknown): void {
+  if (value === undefined) return
+  // oxlint-disable-next-line typescript/no-base-to-string -- as Node has it
+  if (!Array.isArray(value)) response.setHeader(name, String(value))
+  else response.setHeader(name, value.length === 1 ? String(value[0]) : value.map(String))
+}
+
+/** Besides an object `writeHead` takes a flat list of names and values, or a list of pairs. */
+function* pairsOf(headers: readonly unknown[]): Generator<readonly [name: string, value: unknown]> {
   let name: string | undefined
   for (const entry of headers) {
     if (name !== undefined) {

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { KEY_HEADER, type RequestView } from '../engine.ts'
+import { KEY_HEADER, type ReadBody, type RequestView } from '../engine.ts'
 import type { WhenGone } from '../waiting.ts'
-import { readBody, type NodeBody } from './body.ts'
+import { readBody } from './body.ts'
+import { endOfTurn } from './turn.ts'
 
 /** A request as a framework on node:http has it. */
 export interface Incoming<Req extends object> {
@@ -40,7 +41,11 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
    * requests that no socket brought do not have.
    */
   get keyLines(): readonly string[] {
-    const { rawHeaders } = this.#request
+    const { headers, rawHeaders } = this.#request
+    const joined = headers[KEY_HEADER]
+    // Without a comma it is one line, or none.
+    if (joined === undefined) return []
+    if (typeof joined === 'string' && !joined.includes(',')) return [joined]
     const lines: string[] = []
     for (let index = 0; index < rawHeaders.length; index += 2) {
       if (rawHeaders[index]?.toLowerCase() === KEY_HEADER) lines.push(rawHeaders[index + 1] ?? '')
@@ -61,9 +66,11 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
     return () => response.off('close', callback)
   }
 
-  async body(maxBytes: number): Promise<NodeBody> {
-    const body = await readBody(this.#request, maxBytes, [this.source, ...this.#aliases])
+  async body(maxBytes: number): Promise<ReadBody> {
+    const reading = readBody(this.#request, maxBytes, [this.source, ...this.#aliases])
+    const body = reading instanceof Promise ? await reading : reading
     this.bodyGone = body === 'unavailable'
+    await endOfTurn()
     return body
   }
 }

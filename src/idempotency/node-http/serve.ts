@@ -175,12 +175,11 @@ export class HandlerRun {
     return true
   }
 
-  #judge(captured: HandlerResponse): Promise<Verdict> {
-    if (this.#settled) return Promise.resolve({ type: 'own', status: undefined })
-    return this.#respond(captured)
+  #judge(captured: HandlerResponse): Verdict | Promise<Verdict> {
+    return this.#settled ? { type: 'own', status: undefined } : this.#respond(captured)
   }
 
-  #respond(response: HandlerResponse): Promise<Verdict> {
+  #respond(response: HandlerResponse): Verdict | Promise<Verdict> {
     // An error that was answered with a success has been dealt with.
     return this.#execution.respond(response, response.status >= 400 ? this.#thrown : undefined)
   }
