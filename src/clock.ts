@@ -1,3 +1,5 @@
+import { onWorkers } from './on-workers.ts'
+
 /** A wait that has not ended yet. */
 export interface Timer {
   cancel(): void
@@ -6,6 +8,11 @@ export interface Timer {
 export interface ScheduleOptions {
   /** Whether the wait keeps a Node process alive. Default `false`: a backoff does, a mere timeout does not. */
   keepAlive?: boolean
+  /**
+   * When that will be, in `now()` terms, from who is done with the timer once it has cancelled it. The clock may then
+   * serve one call after the other by one timer of the platform's, and `callback` run in the async context of another.
+   */
+  dueMs?: number
 }
 
 /**
@@ -27,6 +34,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 class SystemTimer implements Timer {
   // oxlint-disable-next-line no-restricted-globals -- this is the one file that owns the platform's timers
   #handle: ReturnType<typeof setTimeout> | undefined
+  /** Whether a process may end before it. */
+  isFree = false
   readonly #callback: () => void
   readonly #keepAlive: boolean
   #remainingMs: number
@@ -48,19 +57,62 @@ class SystemTimer implements Timer {
     this.#remainingMs -= sliceMs
     // oxlint-disable-next-line no-restricted-globals -- as above
     this.#handle = setTimeout(() => (this.#remainingMs > 0 ? this.#arm() : this.#callback()), sliceMs)
-    if (!this.#keepAlive) unref(this.#handle)
+    if (!this.#keepAlive) this.isFree = unref(this.#handle)
   }
 }
 
-/** Only Node's and Bun's timers hold their process; elsewhere a handle is a number. */
-function unref(handle: unknown): void {
-  if (
-    typeof handle === 'object' &&
-    handle !== null &&
-    'unref' in handle &&
-    typeof handle.unref === 'function'
-  ) {
-    handle.unref()
+/** Only Node's and Bun's timers hold their process; elsewhere a handle is a number. @returns whether it is one of those. */
+function unref(handle: unknown): boolean {
+  if (typeof handle !== 'object' || handle === null || !('unref' in handle)) return false
+  if (typeof handle.unref === 'function') handle.unref()
+  return true
+}
+
+/** Timers that calls which ended in time have left armed: the next calls take them over, which saves 300 of 340 ns each. */
+const spares: SpareTimer[] = []
+
+/** Further ones are cancelled. */
+const MOST_SPARES = 100
+
+class SpareTimer implements Timer {
+  #timer: SystemTimer | undefined
+  #armedMs = Infinity
+  #dueMs = Infinity
+  #callback: (() => void) | undefined
+  #isTaken = false
+
+  start(callback: () => void, dueMs: number): this {
+    this.#isTaken = true
+    this.#callback = callback
+    this.#dueMs = dueMs
+    if (dueMs < this.#armedMs) this.#arm()
+    return this
+  }
+
+  cancel(): void {
+    if (!this.#isTaken) return
+    this.#isTaken = false
+    this.#callback = undefined
+    if (this.#timer?.isFree === true && spares.length < MOST_SPARES) spares.push(this)
+    else this.#timer?.cancel()
+  }
+
+  #arm(): void {
+    this.#timer?.cancel()
+    this.#armedMs = this.#dueMs
+    // Platforms count whole milliseconds: too late is right where too early is not.
+    this.#timer = new SystemTimer(() => this.#goOff(), Math.ceil(this.#dueMs - systemClock.now()), false)
+  }
+
+  /** Who has taken over what was armed for another waits longer. */
+  #goOff(): void {
+    const isEarly = this.#armedMs < this.#dueMs
+    const callback = this.#callback
+    this.#armedMs = Infinity
+    if (callback === undefined) return
+    if (isEarly) return this.#arm()
+    // It stays its owner's until that cancels it: who has it twice in hand would cancel another's wait.
+    callback()
   }
 }
 
@@ -76,9 +128,19 @@ function monotonicWallClock(): () => number {
 // oxlint-disable-next-line no-restricted-globals -- as above
 const monotonic: Performance | undefined = globalThis.performance
 
+// oxlint-disable-next-line no-restricted-globals -- as above
+const platformTimer = setTimeout
+
+/** Fake timers may have taken the place of the platform's; and on workers a request's timers are its own. */
+// oxlint-disable-next-line no-restricted-globals -- as above
+const mayTakeOver = (): boolean => setTimeout === platformTimer && !onWorkers()
+
 /** The platform's own time. */
 export const systemClock: Clock = {
   now: monotonic === undefined ? monotonicWallClock() : () => monotonic.now(),
   wallNow,
-  schedule: (callback, delayMs, options) => new SystemTimer(callback, delayMs, options?.keepAlive ?? false),
+  schedule: (callback, delayMs, { keepAlive = false, dueMs } = {}) =>
+    dueMs !== undefined && mayTakeOver()
+      ? (spares.pop() ?? new SpareTimer()).start(callback, dueMs)
+      : new SystemTimer(callback, delayMs, keepAlive),
 }

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { followSignal, raceAbort, reasonOf, Scope } from './signal.ts'
+import { followSignal, raceAbort, reasonOf, Scope, type AbortListener } from './signal.ts'
 
 describe('Scope', () => {
   test('aborting one aborts all below it, with reason and origin, and nothing above', () => {
@@ -44,6 +44,19 @@ describe('Scope', () => {
     scope.remove(listener)
     scope.abort('late', 'timeout')
     expect(listener.told).toBe(0)
+  })
+
+  test('listeners are told in the order in which they came, whoever has left', () => {
+    const told: string[] = []
+    const listen = (name: string): AbortListener => ({ onAbort: () => void told.push(name) })
+    const scope = new Scope()
+    const first = listen('first')
+    scope.add(first)
+    scope.add(listen('second'))
+    scope.remove(first)
+    scope.add(listen('third'))
+    scope.abort('late', 'timeout')
+    expect(told).toEqual(['second', 'third'])
   })
 })
 

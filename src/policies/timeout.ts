@@ -1,9 +1,9 @@
 import { ordered } from '../composition.ts'
-import { systemClock, type Clock } from '../clock.ts'
+import { systemClock, type Clock, type Timer } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
-import { resultOf, type Context, type Policy, type OnEvent } from '../policy.ts'
-import { Scope, type AbortListener } from '../signal.ts'
+import { resultOf, type Context, type Next, type Policy, type OnEvent } from '../policy.ts'
+import { Scope, type AbortedBy } from '../signal.ts'
 import { checkKeys, checkPositive, invalidOption } from '../validate.ts'
 
 export interface TimeoutOptions {
@@ -55,6 +55,29 @@ export function timeoutBy(options: TimeoutOptions): Policy {
     : new TimeoutPolicy(ATTEMPT, attemptMs, options)
 }
 
+/** Whoever waits for the work in it hears of its end at once. */
+class TimedScope extends Scope {
+  timer: Timer | undefined
+  readonly #reject: (reason: unknown) => void
+
+  constructor(reject: (reason: unknown) => void) {
+    super()
+    this.#reject = reject
+  }
+
+  override abort(reason: unknown, by: AbortedBy): void {
+    this.stopTimer()
+    super.abort(reason, by)
+    this.#reject(this.reason)
+  }
+
+  /** Once only: it may be another call's by then. */
+  stopTimer(): void {
+    this.timer?.cancel()
+    this.timer = undefined
+  }
+}
+
 class TimeoutPolicy implements Policy {
   readonly name: string
   readonly settings: Readonly<Record<string, unknown>>
@@ -72,7 +95,7 @@ class TimeoutPolicy implements Policy {
     this.#options = options
   }
 
-  wrap<T>(next: (context: Context) => Promise<T>): (context: Context) => Promise<T> {
+  wrap<T>(next: Next<T>): Next<T> {
     return (context) => {
       const endMs = this.#clock.now() + this.#timeoutMs
       // An outer timeout that ends no later wins: no second timer, and never an attempt timeout in its place.
@@ -81,30 +104,23 @@ class TimeoutPolicy implements Policy {
     }
   }
 
-  #run<T>(next: (context: Context) => Promise<T>, context: Context, endMs: number): Promise<T> {
+  #run<T>(next: Next<T>, context: Context, endMs: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const scope = new Scope(context.scope)
-      const timer = this.#clock.schedule(() => scope.abort(this.#timeUp(context), 'timeout'), this.#timeoutMs)
-      const listener: AbortListener = {
-        onAbort() {
-          timer.cancel()
-          reject(scope.reason)
-        },
-      }
-      if (scope.aborted) listener.onAbort(scope)
-      else scope.add(listener)
-      const ended = (): void => {
-        timer.cancel()
-        scope.remove(listener)
-      }
+      const scope = new TimedScope(reject)
+      scope.timer = this.#clock.schedule(
+        () => scope.abort(this.#timeUp(context), 'timeout'),
+        this.#timeoutMs,
+        { dueMs: endMs },
+      )
+      scope.moveUnder(context.scope)
       next(context.within(scope, endMs)).then(
         (value) => {
-          ended()
+          scope.stopTimer()
           if (scope.aborted) this.#options.discard?.(value)
           return resolve(value)
         },
         (error: unknown) => {
-          ended()
+          scope.stopTimer()
           // oxlint-disable-next-line promise/prefer-promise-reject-errors -- passed on as it came
           reject(error)
         },
