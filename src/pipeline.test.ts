@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { deferred, watch } from '../test/support/operations.ts'
 import { pipeline } from './pipeline.ts'
+import { retry } from './policies/retry.ts'
 import type { Policy } from './policy.ts'
 import { virtualClock } from './testing/virtual-clock.ts'
 
@@ -33,6 +34,26 @@ describe('pipeline', () => {
         throw new Error('sync')
       }),
     ).rejects.toThrow('sync')
+  })
+
+  test('what a policy throws before it returns its promise is tried again like any other failure', async () => {
+    let attempts = 0
+    const hasty: Policy = {
+      name: 'hasty',
+      wrap: (next) => (context) => {
+        if (++attempts < 3) throw new Error('hasty')
+        return next(context)
+      },
+    }
+    await expect(pipeline(hasty).execute(() => 'done')).rejects.toThrow('hasty')
+    const policies = pipeline(retry({ baseDelayMs: 0 }), hasty)
+    expect(await policies.execute(() => 'done')).toBe('done')
+  })
+
+  test('a thenable counts as a promise', async () => {
+    // oxlint-disable-next-line unicorn/no-thenable -- it is what libraries with promises of their own return
+    const thenable = { then: (resolve: (value: string) => void) => resolve('done') }
+    expect(await pipeline(retry()).execute(() => thenable as Promise<string>)).toBe('done')
   })
 
   test('the signal is not aborted, and the first attempt is 1', async () => {

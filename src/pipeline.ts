@@ -1,7 +1,15 @@
 import { checkComposition } from './composition.ts'
 import { describePolicies, showAs } from './describe.ts'
-import { Context, Execution, type Next, type OnEvent, type Policy } from './policy.ts'
-import { followSignal, raceAbort } from './signal.ts'
+import {
+  Context,
+  Execution,
+  rejected,
+  type Next,
+  type OnEvent,
+  type Operation,
+  type Policy,
+} from './policy.ts'
+import { followSignal, raceAbort, Scope } from './signal.ts'
 
 export interface ExecuteOptions {
   /** The caller's signal: its abort rejects the execution at once, with its own reason. */
@@ -25,9 +33,27 @@ export interface Pipeline<Value = unknown> {
 const runOperation = (context: Context): Promise<unknown> => context.execution.operation(context)
 
 /** Puts policies around whatever operation a context carries. */
-export function compose<Value>(policies: readonly Policy<Value>[]): Next<Value> {
-  const innermost = runOperation as Next<Value>
-  return policies.reduceRight<Next<Value>>((next, policy) => policy.wrap(next), innermost)
+export function compose<Value>(
+  policies: readonly Policy<Value>[],
+  around: (next: Next<Value>) => Next<Value> = (next) => next,
+): Next<Value> {
+  const innermost = around(runOperation as Next<Value>)
+  return policies.reduceRight<Next<Value>>((next, policy) => around(policy.wrap(next)), innermost)
+}
+
+/**
+ * What is no promise becomes one, and what is thrown before there is one fails like anything else. An `async` function
+ * does the same for 60 ns more.
+ */
+function promising<Value>(next: Next<Value>): Next<Value> {
+  return (context) => {
+    try {
+      const result: Promise<Value> | Value = next(context)
+      return result instanceof Promise ? result : Promise.resolve(result)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
 }
 
 /**
@@ -41,7 +67,7 @@ export function compose<Value>(policies: readonly Policy<Value>[]): Next<Value> 
  */
 export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipeline<Value> {
   checkComposition('pipeline', policies)
-  const handler = compose(policies)
+  const handler = compose(policies, promising)
   const describe = (): string => describePolicies(policies)
   const made: Pipeline<Value> = {
     describe,
@@ -49,10 +75,14 @@ export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipelin
       operation: (context: Context) => Promise<T> | T,
       options?: ExecuteOptions,
     ): Promise<T> {
-      const link = followSignal(options?.signal)
-      const context = new Context(new Execution(async (inner) => operation(inner), options), link.scope)
+      // What it returns becomes a promise in `promising`.
+      const execution = new Execution(operation as Operation, options)
+      const signal = options?.signal
       // What comes out is what `operation` or a policy typed for `Value` made, so it is a T.
-      const work = handler(context) as Promise<T>
+      if (signal === undefined || signal === null)
+        return handler(new Context(execution, new Scope())) as Promise<T>
+      const link = followSignal(signal)
+      const work = handler(new Context(execution, link.scope)) as Promise<T>
       return link.linked ? raceAbort(link.scope, work).finally(link.release) : work
     },
   }

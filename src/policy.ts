@@ -43,6 +43,15 @@ export async function settled<T>(work: Promise<T>): Promise<Outcome<T>> {
   }
 }
 
+/**
+ * A promise that gets rejected in a moment. Rejected from the start it would be told of by the platform as one that
+ * nobody handles, and again once somebody does: 500 of 900 ns.
+ */
+export function rejected(reason: unknown): Promise<never> {
+  const soon = Promise.resolve()
+  return new Promise((_, reject) => void soon.then(() => reject(reason)))
+}
+
 /** Gives the value or throws the error: an outcome turned back into what made it. */
 export function unwrap<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value

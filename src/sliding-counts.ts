@@ -30,6 +30,11 @@ export class SlidingCounts {
     counts[place] = (counts[place] ?? 0) + 1
   }
 
+  /** How many of `kind` the window held when it was last told the time. */
+  held(kind: number): number {
+    return this.#counts?.[kind] ?? 0
+  }
+
   /** How many of `kind` the window that ends now holds. */
   sum(nowMs: number, kind: number): number {
     return this.#advance(nowMs)?.[kind] ?? 0

@@ -1,14 +1,6 @@
 import { ordered } from '../composition.ts'
 import { emit } from '../emit.ts'
-import {
-  settled,
-  unwrap,
-  type Context,
-  type Next,
-  type OnEvent,
-  type Outcome,
-  type Policy,
-} from '../policy.ts'
+import { type Context, type Next, type OnEvent, type Outcome, type Policy } from '../policy.ts'
 import { Scope, type AbortListener } from '../signal.ts'
 import { checkFunction, checkKeys, invalidOption } from '../validate.ts'
 import { onWorkers } from '../on-workers.ts'
@@ -72,7 +64,7 @@ export function coalesceBy<Value>(rules: CoalesceRules<Value>): Policy<Value> {
       // There a request could neither wait for the run of another one nor read its response.
       if (onWorkers()) return next
       const runs = new Map<string, Run<Value, T>>()
-      return async (context) => {
+      return (context) => {
         const key = context.scope.aborted ? undefined : keyOf(rules, context)
         if (key === undefined) return next(context)
         const running = runs.get(key)
@@ -121,22 +113,25 @@ class Run<Value, T extends Value> {
   }
 
   start(next: Next<T>): void {
-    // What `discard` throws when everybody has left has nobody to hear it.
-    settled(invoke(next, this.#context))
-      .then((outcome) => this.#settle(outcome))
+    invoke(next, this.#context)
+      .then(
+        (value) => this.#settle({ ok: true, value }),
+        (error: unknown) => this.#settle({ ok: false, error }),
+      )
+      // What `discard` throws when everybody has left has nobody to hear it.
       .catch(() => {})
   }
 
   join(context: Context): Promise<T> {
-    return new Promise<Outcome<T>>((resolve) => {
+    return new Promise((resolve, reject) => {
       const subscriber: Subscriber<T> = {
         context,
-        settle: resolve,
+        settle: (outcome) => (outcome.ok ? resolve(outcome.value) : reject(outcome.error)),
         onAbort: (scope) => this.#leave(subscriber, scope),
       }
       this.#subscribers.add(subscriber)
       context.scope.add(subscriber)
-    }).then(unwrap)
+    })
   }
 
   #leave(subscriber: Subscriber<T>, scope: Scope): void {

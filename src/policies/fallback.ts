@@ -4,9 +4,9 @@ import { emit } from '../emit.ts'
 import type { FallbackReason } from '../events.ts'
 import {
   resultOf,
-  settled,
   unwrap,
   type Context,
+  type Next,
   type Outcome,
   type Policy,
   type OnEvent,
@@ -72,16 +72,26 @@ export function fallback<Value>(
 export function fallbackBy<Value>(settings: FallbackOptions<Value>): Policy<Value> {
   return {
     name: 'fallback',
-    wrap:
-      <T extends Value>(next: (context: Context) => Promise<T>) =>
-      async (context: Context): Promise<T> => {
-        const outcome = await settled(next(context))
-        if (!needsFallback(outcome, context, settings)) return unwrap(outcome)
-        const substitute = await substituteFor(outcome, context, settings)
-        // The policy's type says that a fallback makes what the operation makes.
-        return substitute === undefined ? unwrap(outcome) : (substitute as T)
-      },
+    wrap<T extends Value>(next: Next<T>): Next<T> {
+      const answer = (outcome: Outcome<T>, context: Context): T | Promise<T> =>
+        needsFallback(outcome, context, settings) ? substituted(outcome, context, settings) : unwrap(outcome)
+      return (context) =>
+        next(context).then(
+          (value) => answer({ ok: true, value }, context),
+          (error: unknown) => answer({ ok: false, error }, context),
+        )
+    },
   }
+}
+
+async function substituted<Value, T extends Value>(
+  outcome: Outcome<T>,
+  context: Context,
+  settings: FallbackOptions<Value>,
+): Promise<T> {
+  const substitute = await substituteFor(outcome, context, settings)
+  // The policy's type says that a fallback makes what the operation makes.
+  return substitute === undefined ? unwrap(outcome) : (substitute as T)
 }
 
 function needsFallback<V>(outcome: Outcome<V>, context: Context, { isFailure }: FallbackOptions<V>): boolean {

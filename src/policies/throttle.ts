@@ -4,7 +4,7 @@ import { ordered } from '../composition.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { ThrottledError } from '../refusals.ts'
 import { withDefaults } from '../options.ts'
-import { settled, standingOf, unwrap, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
+import { rejected, standingOf, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
 import { SlidingCounts } from '../sliding-counts.ts'
 import { checkFunction, checkInteger, checkKeys, checkNumber, checkPositive } from '../validate.ts'
@@ -65,23 +65,24 @@ export class AcceptanceCounts {
 
   /** Those that were held back included. */
   get requests(): number {
-    return Math.max(0, this.#sum(REQUEST) - this.#sum(TAKEN_BACK))
+    return this.#requestsAt(this.#clock.now())
   }
 
   get accepts(): number {
-    return this.#sum(ACCEPT)
+    return this.#counts.sum(this.#clock.now(), ACCEPT)
   }
 
   get isEmpty(): boolean {
-    return this.#sum(REQUEST) === 0
+    return this.#counts.sum(this.#clock.now(), REQUEST) === 0
   }
 
   /** The share of requests that shall be held back: grows with those that were not accepted, and never reaches 1. */
   get rejectShare(): number {
     const { ratio, minimumRequests } = this.#settings
-    const { requests, accepts } = this
+    const nowMs = this.#clock.now()
+    const requests = this.#requestsAt(nowMs)
     if (requests < minimumRequests) return 0
-    return Math.max(0, (requests - ratio * accepts) / (requests + 1))
+    return Math.max(0, (requests - ratio * this.#counts.sum(nowMs, ACCEPT)) / (requests + 1))
   }
 
   ask(): void {
@@ -100,8 +101,8 @@ export class AcceptanceCounts {
     this.#counts.record(this.#clock.now(), kind)
   }
 
-  #sum(kind: number): number {
-    return this.#counts.sum(this.#clock.now(), kind)
+  #requestsAt(nowMs: number): number {
+    return Math.max(0, this.#counts.sum(nowMs, REQUEST) - this.#counts.sum(nowMs, TAKEN_BACK))
   }
 }
 
@@ -131,16 +132,23 @@ export function throttle<Value = unknown>(options: ThrottleOptions<Value> = {}):
     name: 'throttle',
     settings: { ...settings },
     wrap:
-      <T extends Value>(next: Next<T>) =>
-      async (context: Context): Promise<T> => {
+      <T extends Value>(next: Next<T>): Next<T> =>
+      (context) => {
         const name = key(context)
         const counts = all.get(name)
         const isHeldBack = random() < counts.rejectShare
         counts.ask()
-        if (isHeldBack) throw heldBack(name, counts)
-        const outcome = await settled(next(context))
-        count(counts, outcome, context, options)
-        return unwrap(outcome)
+        if (isHeldBack) return rejected(heldBack(name, counts))
+        return next(context).then(
+          (value) => {
+            count(counts, { ok: true, value }, context, options)
+            return value
+          },
+          (error: unknown) => {
+            count(counts, { ok: false, error }, context, options)
+            throw error
+          },
+        )
       },
   })
 }

@@ -2,7 +2,7 @@ import { BoundedMap } from '../../bounded-map.ts'
 import { ordered } from '../../composition.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import { withDefaults } from '../../options.ts'
-import type { Context, Policy } from '../../policy.ts'
+import type { Context, Next, Policy } from '../../policy.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkOptions } from '../../validate.ts'
@@ -53,17 +53,29 @@ export function bulkheadBy(options: BulkheadOptions): Bulkhead {
       const { running, queued } = compartments.get(of)
       return { running, queued }
     },
-    wrap: (next) => async (context) => {
+    wrap: (next) => (context) => {
       const own = key(context)
       const places = compartments.get(own)
-      await places.enter(context.scope, () => fullError(own, places), context.deadline)
-      try {
-        return await next(context)
-      } finally {
-        places.leave()
-      }
+      const turn = places.enter(context.scope, () => fullError(own, places), context.deadline)
+      return turn === undefined
+        ? within(places, next, context)
+        : turn.then(() => within(places, next, context))
     },
   }
+}
+
+/** The place is taken; it is given back when what is inside has settled. */
+function within<T>(places: Semaphore, next: Next<T>, context: Context): Promise<T> {
+  return next(context).then(
+    (value) => {
+      places.leave()
+      return value
+    },
+    (error: unknown) => {
+      places.leave()
+      throw error
+    },
+  )
 }
 
 const fullError = (key: string, places: Semaphore): BulkheadFullError =>

@@ -221,11 +221,11 @@ export class Circuit {
     const window = (this.#window ??= this.#newWindow())
     window.record(nowMs, failed ? FAILURES : SUCCESSES)
     if (slow) window.record(nowMs, SLOW)
-    const failures = window.sum(nowMs, FAILURES)
+    const failures = window.held(FAILURES)
     // Those that have left the window were the first of the row.
     this.#failuresInARow = failed ? Math.min(this.#failuresInARow + 1, failures) : 0
-    const total = failures + window.sum(nowMs, SUCCESSES)
-    const slows = settings.slowCall === false ? 0 : window.sum(nowMs, SLOW)
+    const total = failures + window.held(SUCCESSES)
+    const slows = settings.slowCall === false ? 0 : window.held(SLOW)
     const share = total < settings.minimumCalls ? undefined : exceededShare(settings, failures, slows, total)
     if (share !== undefined) return share
     const { consecutive } = settings

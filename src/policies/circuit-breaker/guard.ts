@@ -3,8 +3,7 @@ import { CircuitOpenError } from '../../errors.ts'
 import { emit } from '../../emit.ts'
 import {
   isNoNews,
-  settled,
-  unwrap,
+  rejected,
   type Context,
   type Next,
   type Outcome,
@@ -88,20 +87,34 @@ export function guard<Value>(
     name: 'circuit-breaker',
     settings: { ...settings, whenOpen: options.whenOpen ?? settings.whenOpen },
     circuits,
-    wrap:
-      <T extends Value>(next: Next<T>) =>
-      async (context: Context): Promise<T> => {
+    wrap<T extends Value>(next: Next<T>): Next<T> {
+      return (context) => {
         const circuit = circuits.get(options.key?.(context) ?? context.execution.key)
-        let permit = circuit.tryAcquire()
-        if (permit === REFUSED) {
-          if (parking === undefined) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
-          permit = await parking.park(circuit, context.scope)
-        }
-        const attempt = new GuardedAttempt(circuit, permit, context.scope)
-        const outcome = await settled(next(context))
-        settle(circuits, attempt, outcome, context, options)
-        return unwrap(outcome)
+        const permit = circuit.tryAcquire()
+        if (permit !== REFUSED) return attempt(circuit, permit, next, context)
+        if (parking === undefined) return rejected(new CircuitOpenError(circuit.key, circuit.retryAfterMs))
+        return parking.park(circuit, context.scope).then((late) => attempt(circuit, late, next, context))
+      }
+    },
+  }
+
+  function attempt<T extends Value>(
+    circuit: Circuit,
+    permit: Permit,
+    next: Next<T>,
+    context: Context,
+  ): Promise<T> {
+    const attempted = new GuardedAttempt(circuit, permit, context.scope)
+    return next(context).then(
+      (value) => {
+        settle(circuits, attempted, { ok: true, value }, context, options)
+        return value
       },
+      (error: unknown) => {
+        settle(circuits, attempted, { ok: false, error }, context, options)
+        throw error
+      },
+    )
   }
 }
 

@@ -5,18 +5,10 @@ import { DEFAULTS } from '../../defaults.ts'
 import { isHoldfastError } from '../../errors.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import { withDefaults } from '../../options.ts'
-import {
-  isNoNews,
-  settled,
-  unwrap,
-  type Context,
-  type Next,
-  type Outcome,
-  type Policy,
-} from '../../policy.ts'
+import { isNoNews, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
-import { AdaptiveLimit, type Ended } from './adaptive-limit.ts'
+import { AdaptiveLimit, type Ended, type Started } from './adaptive-limit.ts'
 
 export interface ConcurrencyLimitOptions<Value = unknown> {
   /** The limit before anything is known. Default 20. */
@@ -82,9 +74,9 @@ export function concurrencyLimit<Value = unknown>(
       return { running, queued, limit }
     },
     wrap:
-      <T extends Value>(next: Next<T>) =>
-      async (context: Context) =>
-        lanes.get(key(context)).run(next, context, (outcome) => judge(outcome, context, isOverload)),
+      <T extends Value>(next: Next<T>): Next<T> =>
+      (context) =>
+        lanes.get(key(context)).enter(next, context, (outcome) => judge(outcome, context, isOverload)),
   })
 }
 
@@ -102,6 +94,8 @@ function checkedSettings(options: ConcurrencyLimitOptions<never>): Settings {
   return settings
 }
 
+type JudgeOutcome<T> = (outcome: Outcome<T>) => Ended | 'ignored'
+
 /** What the executions of one key share. */
 class Lane {
   readonly places: Semaphore
@@ -114,18 +108,30 @@ class Lane {
     this.places = new Semaphore(this.#limit.limit, settings.maxQueued)
   }
 
-  async run<T>(
-    next: Next<T>,
-    context: Context,
-    judgeOutcome: (outcome: Outcome<T>) => Ended | 'ignored',
-  ): Promise<T> {
-    await this.places.enter(context.scope, () => this.#fullError(), context.deadline)
+  enter<T>(next: Next<T>, context: Context, judgeOutcome: JudgeOutcome<T>): Promise<T> {
+    const turn = this.places.enter(context.scope, () => this.#fullError(), context.deadline)
+    const run = (): Promise<T> => this.#run(next, context, judgeOutcome)
+    return turn === undefined ? run() : turn.then(run)
+  }
+
+  #run<T>(next: Next<T>, context: Context, judgeOutcome: JudgeOutcome<T>): Promise<T> {
     const started = this.#limit.start(this.places.running)
+    return next(context).then(
+      (value) => {
+        this.#leave(started, judgeOutcome, { ok: true, value })
+        return value
+      },
+      (error: unknown) => {
+        this.#leave(started, judgeOutcome, { ok: false, error })
+        throw error
+      },
+    )
+  }
+
+  #leave<T>(started: Started, judgeOutcome: JudgeOutcome<T>, outcome: Outcome<T>): void {
     try {
-      const outcome = await settled(next(context))
       const ended = judgeOutcome(outcome)
       if (ended !== 'ignored') this.#limit.end(started, ended)
-      return unwrap(outcome)
     } finally {
       // The new limit first: the place that gets free may be one too many.
       this.places.limit = this.#limit.limit

@@ -57,8 +57,8 @@ export function hedgeFrom<Value>(store: HedgeStore, rules: HedgeRules<Value>): P
     name: 'hedge',
     settings: { ...store.settings },
     wrap:
-      <T extends Value>(next: Next<T>) =>
-      async (context: Context): Promise<T> => {
+      <T extends Value>(next: Next<T>): Next<T> =>
+      (context) => {
         if (context.scope.aborted || rules.isHedgeable?.(context) === false) return next(context)
         return new Race(rules, store.get(rules.key(context)), next, context).run()
       },

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../clock.ts'
 import { emit } from '../../emit.ts'
 import { isLocalRejection } from '../../errors.ts'
-import { settled, type Context, type Next, type OnEvent, type Outcome } from '../../policy.ts'
+import { type Context, type Next, type OnEvent, type Outcome } from '../../policy.ts'
 import { Scope, type AbortListener } from '../../signal.ts'
 import type { HedgeStats } from './stats.ts'
 
@@ -70,8 +70,11 @@ export class Race<Value, T extends Value> implements AbortListener {
   }
 
   #start(runner: Runner<T>): void {
-    settled(this.#run(runner.context))
-      .then((outcome) => this.#ended(runner, outcome))
+    this.#run(runner.context)
+      .then(
+        (value) => this.#ended(runner, { ok: true, value }),
+        (error: unknown) => this.#ended(runner, { ok: false, error }),
+      )
       .catch((error: unknown) => this.#fail(error))
   }
 
