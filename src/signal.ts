@@ -48,6 +48,11 @@ export class Scope implements AbortListener {
     return this.#controller?.signal
   }
 
+  /** Whether the attempt in it ends by itself as soon as it is aborted, so that nobody inside has to see to that. */
+  get endsAttempt(): boolean {
+    return false
+  }
+
   /** Ended by the caller, or since another attempt was first: only a timeout says something of the service. */
   get isCalledOff(): boolean {
     return this.aborted && this.abortedBy !== 'timeout'

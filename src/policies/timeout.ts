@@ -58,11 +58,17 @@ export function timeoutBy(options: TimeoutOptions): Policy {
 /** Whoever waits for the work in it hears of its end at once. */
 class TimedScope extends Scope {
   timer: Timer | undefined
+  readonly #kind: Kind
   readonly #reject: (reason: unknown) => void
 
-  constructor(reject: (reason: unknown) => void) {
+  constructor(kind: Kind, reject: (reason: unknown) => void) {
     super()
+    this.#kind = kind
     this.#reject = reject
+  }
+
+  override get endsAttempt(): boolean {
+    return this.#kind === ATTEMPT
   }
 
   override abort(reason: unknown, by: AbortedBy): void {
@@ -106,7 +112,7 @@ class TimeoutPolicy implements Policy {
 
   #run<T>(next: Next<T>, context: Context, endMs: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const scope = new TimedScope(reject)
+      const scope = new TimedScope(this.#kind, reject)
       scope.timer = this.#clock.schedule(
         () => scope.abort(this.#timeUp(context), 'timeout'),
         this.#timeoutMs,
