@@ -335,6 +335,20 @@ describe('the total timeout', () => {
     expect(timeouts()).toHaveLength(1)
   })
 
+  test('is a failure of the service at once where no attempt has a timeout of its own', async () => {
+    const clock = testClock()
+    const fetch = createFetch({
+      clock,
+      timeout: { totalMs: 1000, attemptMs: false },
+      circuitBreaker: { minimumCalls: 1 },
+      fetch: never,
+    })
+    const work = failureOf(fetch('http://x.test/'))
+    await clock.advance(1000)
+    expect(await work).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(fetch.circuits.get('http://x.test').state).toBe('open')
+  })
+
   test('a transport that ignores the signal does not hold it up', async () => {
     const clock = testClock()
     const work = failureOf(
