@@ -9,7 +9,7 @@ const isObject = (value: unknown): value is object =>
 
 /** A constructor that returns another object makes a subclass install its private fields on that one. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- only a constructor can do this
-class Returned {
+export class Returned {
   constructor(target: object) {
     return target
   }

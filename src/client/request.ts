@@ -100,27 +100,29 @@ export function lacks(headers: HeadersLike | undefined, name: string): boolean {
   return !Object.keys(headers).some((own) => own.toLowerCase() === wanted)
 }
 
-/** A URL whose path cannot make it invalid: the text before it says where it goes. */
-const START = /^https?:\/\/[a-z\d.-]+(?::\d+)?(?=[/?#]|$)/i
+/** What a URL begins with, if what follows its next slash can't make it invalid: that says where it goes. */
+const START = /^https?:\/\/[a-z\d.-]+(?::\d+)?$/i
 
 /** Origins by that text. */
 const places = new Map<string, Place>()
 const MAX_PLACES = 1000
 
-/** `undefined` for what is no URL of http(s). */
+/** `undefined` for what is no URL of http(s). To know an origin without parsing the URL saves 400 ns. */
 function placeOf(address: string): Place | undefined {
-  const start = START.exec(address)?.[0]
-  // To know the origin without parsing the URL saves 400 ns.
-  const known = start === undefined ? undefined : places.get(start)
+  // Behind 'http://x' at the earliest.
+  const end = address.indexOf('/', 8)
+  const start = end < 0 ? '' : address.slice(0, end)
+  const known = places.get(start)
   if (known !== undefined) return known
   const base = globalThis.location?.href
   if (!URL.canParse(address, base)) return undefined
   const url = new URL(address, base)
   const { origin, protocol } = url
   if (!/^https?:$/.test(protocol)) return undefined
-  if (start === undefined) return { origin, url }
-  if (places.size >= MAX_PLACES) places.clear()
-  places.set(start, { origin, url: undefined })
+  if (START.test(start)) {
+    if (places.size >= MAX_PLACES) places.clear()
+    places.set(start, { origin, url: undefined })
+  }
   return { origin, url }
 }
 

@@ -53,6 +53,7 @@ describe('an origin is read as the platform reads it', () => {
 
   test.each([
     ['http://x.test', 'http://x.test'],
+    ['http://x.tes/', 'http://x.tes'],
     ['HTTP://X.TEST/a', 'http://x.test'],
     ['http://x.test:80?a=//b', 'http://x.test'],
     ['http://x.test:8080#a', 'http://x.test:8080'],
