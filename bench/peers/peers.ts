@@ -1,6 +1,7 @@
 import type { Peer } from '../harness/subject.ts'
 import { axios } from './axios.ts'
 import { cockatiel } from './cockatiel.ts'
+import { effect } from './effect.ts'
 import { fetchRetry } from './fetch-retry.ts'
 import { ffetch } from './ffetch.ts'
 import { ky } from './ky.ts'
@@ -14,6 +15,7 @@ export const peers: readonly Peer[] = [
   opossum,
   pRetry,
   mollitia,
+  effect,
   ky,
   ofetch,
   ffetch,
