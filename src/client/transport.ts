@@ -3,7 +3,7 @@ import type { Scope } from '../signal.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
 import type { HoldfastInit, Transport } from './options.ts'
-import { addressOf, initOf, wholeInitOf } from './request.ts'
+import { addressOf, wholeInitOf } from './request.ts'
 
 /** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
 const underlying = createStamp<Sender>()
@@ -35,8 +35,12 @@ function flat(
   request: Request | undefined,
 ): Promise<Response> {
   if (request === undefined) return transport(`${input as string | URL}`, init)
-  const body = init?.body === undefined ? wholeInitOf(request) : initOf(request)
-  return transport(request.url, { ...body, ...init })
+  type Members = RequestInit & Record<string, unknown>
+  const own = wholeInitOf(request) as Members
+  const given = init as Members | undefined
+  // What is given as undefined asks for nothing: it must not hide what the request has.
+  for (const name in given) if (given[name] !== undefined) own[name] = given[name]
+  return transport(request.url, own)
 }
 
 function urlOf(input: FetchInput): string {

@@ -92,6 +92,16 @@ describe('how a transport is called', () => {
     expect(await new Response(init?.body).text()).toBe('data')
   })
 
+  test('what is undefined in an init does not hide what a request has', async () => {
+    const nothing = { method: undefined, headers: undefined, body: undefined, redirect: undefined }
+    const transport = vi.fn<Transport>(async () => new Response())
+    const request = new Request('http://x.test/', { method: 'PUT', body: 'data', redirect: 'manual' })
+    await over(transport).fetch(request, nothing as object)
+    const sent = transport.mock.calls[0]?.[1]
+    expect(sent).toMatchObject({ method: 'PUT', redirect: 'manual' })
+    expect(await new Response(sent?.body).text()).toBe('data')
+  })
+
   test('the option `holdfast` is not passed on', async () => {
     const transport = vi.fn<Transport>(async () => new Response())
     await over(transport).fetch('http://x.test/', { holdfast: { timeout: false } })

@@ -46,7 +46,9 @@ export function transport(options: TransportOptions): Fetch {
   const full = new Sender(fetch)
   const own = relay(dispatcher)
   standInForResponses()
-  return async (input, init) => {
+  return async (input, given) => {
+    // `null` is none, as to fetch.
+    const init = given ?? undefined
     const scope = scopeOf(init)
     const isPlain = scope !== undefined || init === undefined || isSignalled(init)
     const request = isPlain ? plainRequest(input, init) : undefined

@@ -178,6 +178,7 @@ const CASES: (readonly [name: string, listener: RequestListener, probe?: Probe])
   ['twenty redirects', chain(20)],
   ['one more', chain(21)],
   ['a redirect that was not asked for', moved('/other'), by({ redirect: 'error' })],
+  ['an init of null', hello, async (fetch, url) => shown(await fetch(url, null as unknown as undefined))],
   ['a redirect by hand', moved('/other'), by({ redirect: 'manual' })],
   ['each method of a body', hello, bodies],
   ['a byte order mark', answer((response) => response.end('\uFEFF{"a":1}')), bodies],
