@@ -163,8 +163,8 @@ export function initOf(request: Request): RequestInit {
 
 /** The same with signal and body; the body is streamed, so it can be sent once. */
 export function wholeInitOf(request: Request): RequestInit {
-  const streamed = request.body ? { body: request.body, duplex: 'half' } : {}
-  return { ...initOf(request), signal: request.signal, ...streamed }
+  const { signal, body } = request
+  return { ...initOf(request), signal, ...(body && { body, duplex: 'half' }) }
 }
 
 /** 'navigate' and 'about:client' are states of a request that no init can ask for. */

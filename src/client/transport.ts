@@ -34,7 +34,7 @@ function flat(
   init: RequestInit | undefined,
   request: Request | undefined,
 ): Promise<Response> {
-  if (request === undefined) return transport(`${input as string | URL}`, init)
+  if (request === undefined) return transport(addressOf(input), init)
   type Members = RequestInit & Record<string, unknown>
   const own = wholeInitOf(request) as Members
   const given = init as Members | undefined
