@@ -139,17 +139,26 @@ const SIGNAL: PropertyDescriptor = {
   get(this: object) {
     return AttemptInit.scopeOf(this)?.signal
   },
+  /** A transport may put a signal of its own in the place. */
+  set(this: RequestInit, value) {
+    AttemptInit.forget(this)
+    Object.defineProperty(this, 'signal', { value, writable: true, enumerable: true, configurable: true })
+  },
   enumerable: true,
   configurable: true,
 }
 
 /** Notes the scope on a plain object. A stamp, which shares its code with others, takes 150 ns more. */
 class AttemptInit extends Returned {
-  readonly #scope: Scope
+  #scope: Scope | undefined
 
   constructor(scope: Scope) {
     super(Object.defineProperty({}, 'signal', SIGNAL))
     this.#scope = scope
+  }
+
+  static forget(init: object): void {
+    if (#scope in init) init.#scope = undefined
   }
 
   static scopeOf(init: object): Scope | undefined {

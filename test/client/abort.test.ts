@@ -184,6 +184,18 @@ describe('after an abort nothing more happens', () => {
     expect(listeners(signal)).toBe(0)
   })
 
+  test('a transport’s late answer may be no response', async () => {
+    const late = deferred<Response>()
+    const { fetch, controller, signal, clock } = await bench([], { fetch: () => late.promise })
+    const failure = failureOf(fetch('http://x.test/', { signal }))
+    await clock.settle()
+    controller.abort(new Error('left'))
+    expect(await failure).toMatchObject({ message: 'left' })
+    late.resolve(undefined as unknown as Response)
+    // An unhandled rejection would fail the file.
+    await tick()
+  })
+
   test('a transport’s late answer is discarded', async () => {
     const late = deferred<Response>()
     const cancel = vi.fn<() => void>()

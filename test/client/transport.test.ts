@@ -132,6 +132,21 @@ describe('how a transport is called', () => {
     expect(copy?.signal).toBe(init?.signal)
   })
 
+  test('a transport may put a signal of its own in the init', async () => {
+    const own = new AbortController()
+    const seen: unknown[] = []
+    const fetch = createFetch({
+      fetch: async (_url, init) => {
+        seen.push(init?.signal?.aborted)
+        Object.assign(init ?? {}, { signal: own.signal })
+        seen.push(init?.signal === own.signal, { ...init }.signal === own.signal)
+        return new Response()
+      },
+    })
+    expect((await fetch('http://x.test/')).status).toBe(200)
+    expect(seen).toEqual([false, true, true])
+  })
+
   test('the signal is made when it is read', async () => {
     const transport = vi.fn<Transport>(async (_, init) => {
       expect(init?.signal).toBeInstanceOf(AbortSignal)
