@@ -60,6 +60,8 @@ describe('waits whose end is told', () => {
     onTestFinished(() => {
       vi.unstubAllGlobals()
       vi.useRealTimers()
+      // The next files of this worker would get this clock, which stands still.
+      vi.resetModules()
     })
     vi.resetModules()
     return (await import('./clock.ts')).systemClock
