@@ -45,7 +45,7 @@ async function failingNowAndThen({ quick, random }: Settings, progress: Progress
   return {
     kind: 'facts',
     title: `${FAILING_SHARE * 100} % of the answers are 503`,
-    note: `${PER_SECOND} calls a second for ${forMs / 1000} s, after ${WARM_CALLS} that succeeded. Five attempts of every call would succeed in 99.8 % with 1.42 requests a call, however long the service is in such a state; the retry budget of Holdfast holds that below 1.1 unless it is switched off.`,
+    note: `${PER_SECOND} calls a second for ${forMs / 1000} s, after ${WARM_CALLS} that succeeded. Five attempts of every call would succeed in 99.8 % with 1.42 requests a call, however long the service is in such a state; the retry budget of Holdfast bounds the retries unless it is switched off.`,
     columns: [
       { head: 'succeeded', unit: '%' },
       { head: 'requests a call', unit: 'x' },
