@@ -47,7 +47,23 @@ const cockatiels = (
     ),
 })
 
-/** Every breaker keeps itself busy, so a pause between the calls would be part of them. */
+const opossums = (name: string, close?: (made: CircuitBreaker) => void): CircuitSubject => ({
+  library: 'opossum',
+  name,
+  most: MANY,
+  make: () =>
+    inMap(
+      () =>
+        new CircuitBreaker(ready, {
+          timeout: false,
+          rollingCountTimeout: WINDOW_MS,
+          resetTimeout: OPEN_MS,
+        }),
+      (made) => made.fire(),
+      close,
+    ),
+})
+
 export const circuitSubjects: readonly CircuitSubject[] = [
   {
     library: 'none',
@@ -69,37 +85,8 @@ export const circuitSubjects: readonly CircuitSubject[] = [
   cockatiels('consecutive breaker', () => new ConsecutiveBreaker(5)),
   cockatiels('count breaker', () => new CountBreaker({ threshold: FAILURE_RATE, size: MINIMUM_CALLS })),
   cockatiels('sampling breaker', () => new SamplingBreaker({ threshold: FAILURE_RATE, duration: WINDOW_MS })),
-  {
-    library: 'opossum',
-    name: 'breaker',
-    most: MANY,
-    make: () =>
-      inMap(
-        () =>
-          new CircuitBreaker(ready, {
-            timeout: false,
-            rollingCountTimeout: WINDOW_MS,
-            resetTimeout: OPEN_MS,
-          }),
-        (made) => made.fire(),
-      ),
-  },
-  {
-    library: 'opossum',
-    name: 'breaker, each shut down in the end',
-    most: MANY,
-    make: () =>
-      inMap(
-        () =>
-          new CircuitBreaker(ready, {
-            timeout: false,
-            rollingCountTimeout: WINDOW_MS,
-            resetTimeout: OPEN_MS,
-          }),
-        (made) => made.fire(),
-        (made) => made.shutdown(),
-      ),
-  },
+  opossums('breaker'),
+  opossums('breaker, each shut down in the end', (made) => made.shutdown()),
   {
     library: 'mollitia',
     name: 'count breaker',
