@@ -1,5 +1,6 @@
 import { discard } from '../http/discard.ts'
 import { isSafe } from '../http/methods.ts'
+import { parsedUrl } from '../http/parsed-url.ts'
 import type { CacheClient, CacheRequest } from './client.ts'
 import { settled, unwrap, type Context, type Next, type Outcome } from '../policy.ts'
 import {
@@ -53,8 +54,8 @@ async function write(
   const named = ['location', 'content-location'].map((name) => response.headers.get(name))
   const base = response.url === '' ? url : response.url
   const targets = [url, ...named.filter((target) => target !== null)]
-    .filter((target) => URL.canParse(target, base))
-    .map((target) => new URL(target, base))
+    .map((target) => parsedUrl(target, base))
+    .filter((target) => target !== undefined)
     .filter(({ origin }) => origin === new URL(url).origin)
   await shelf.invalidate(client.clock, [...new Set(targets.map(withoutFragment))])
   return response

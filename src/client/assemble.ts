@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { discard, discardResult } from '../http/discard.ts'
 import type { Described } from '../describe.ts'
+import { parsedUrl } from '../http/parsed-url.ts'
 import { compose } from '../pipeline.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { fallbackBy, type FailureInfo } from '../policies/fallback.ts'
@@ -121,8 +122,7 @@ function askCaller(
 
 /** Whom a response came from in the end, after redirects. */
 function originOfAnswer(outcome: Outcome<Response>): string | undefined {
-  if (!outcome.ok || !outcome.value.redirected || !URL.canParse(outcome.value.url)) return undefined
-  return new URL(outcome.value.url).origin
+  return outcome.ok && outcome.value.redirected ? parsedUrl(outcome.value.url)?.origin : undefined
 }
 
 function fallbackPolicy({ methods, respond }: FallbackSettings): Policy<Response> {

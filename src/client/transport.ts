@@ -1,4 +1,5 @@
 import type { Fetch, FetchInput } from '../http/fetch-types.ts'
+import { parsedUrl } from '../http/parsed-url.ts'
 import type { Scope } from '../signal.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
@@ -38,15 +39,15 @@ function flat(
   type Members = RequestInit & Record<string, unknown>
   const own = wholeInitOf(request) as Members
   const given = init as Members | undefined
-  // What is given as undefined asks for nothing: it must not hide what the request has.
-  for (const name in given) if (given[name] !== undefined) own[name] = given[name]
+  // What is given as undefined asks for nothing, nor does no body: it must not hide what the request has.
+  for (const name in given)
+    if (given[name] !== undefined && (given[name] !== null || name !== 'body')) own[name] = given[name]
   return transport(request.url, own)
 }
 
 function urlOf(input: FetchInput): string {
   const address = addressOf(input)
-  const base = globalThis.location?.href
-  return URL.canParse(address, base) ? new URL(address, base).href : address
+  return parsedUrl(address, globalThis.location?.href)?.href ?? address
 }
 
 /** Signals of attempts that went out through what has replaced the global fetch. */

@@ -102,6 +102,19 @@ describe('how a transport is called', () => {
     expect(await new Response(sent?.body).text()).toBe('data')
   })
 
+  test.each<[string, FetchOptions]>([
+    ['a body is kept for retries', {}],
+    ['nothing is sent twice', { retry: false }],
+    ['every part is off', { retry: false, retryBudget: false, circuitBreaker: false, timeout: false }],
+  ])("null for a body leaves a request's own, as the platform does: %s", async (_, options) => {
+    const init = { body: null }
+    const request = new Request('http://x.test/', { method: 'PUT', body: 'data' })
+    expect(await new Request(request.clone(), init).text()).toBe('data')
+    const transport = vi.fn<Transport>(async () => new Response())
+    await createFetch({ ...options, fetch: transport, idempotency: false })(request, init)
+    expect(await new Response(transport.mock.calls[0]?.[1]?.body).text()).toBe('data')
+  })
+
   test('the option `holdfast` is not passed on', async () => {
     const transport = vi.fn<Transport>(async () => new Response())
     await over(transport).fetch('http://x.test/', { holdfast: { timeout: false } })

@@ -1,5 +1,6 @@
 import { DEFAULTS } from '../../defaults.ts'
 import { checkKey } from '../../http/idempotency-key.ts'
+import { parsedUrl } from '../../http/parsed-url.ts'
 import { randomUuid } from '../../http/uuid.ts'
 import { withDefaults } from '../../options.ts'
 import { invalidOption } from '../../validate.ts'
@@ -47,6 +48,7 @@ function originsOf(honoredBy: 'all' | readonly string[]): ReadonlySet<string> | 
 }
 
 function originOf(value: unknown): string {
-  if (typeof value === 'string' && /^https?:/.test(value) && URL.canParse(value)) return new URL(value).origin
+  const url = typeof value === 'string' && /^https?:/.test(value) ? parsedUrl(value) : undefined
+  if (url !== undefined) return url.origin
   throw invalidOption('each of idempotency.honoredBy', 'an origin like "https://api.example.com"', value)
 }

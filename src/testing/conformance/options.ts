@@ -1,3 +1,4 @@
+import { parsedUrl } from '../../http/parsed-url.ts'
 import { checkInteger, checkKeys, checkOneOf, checkPositive, invalidOption } from '../../validate.ts'
 
 export type HeaderFields = Readonly<Record<string, string>>
@@ -86,7 +87,7 @@ function given(options: ConformanceOptions): ConformanceOptions {
 }
 
 function checkUrl(url: string | URL): string {
-  const parsed = URL.canParse(String(url)) ? new URL(url) : undefined
+  const parsed = parsedUrl(String(url))
   if (
     parsed === undefined ||
     !/^https?:$/.test(parsed.protocol) ||

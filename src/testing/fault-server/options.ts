@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { systemClock, type Clock } from '../../clock.ts'
+import { parsedUrl } from '../../http/parsed-url.ts'
 import { checkFunction, checkInteger, checkKeys, checkOneOf, invalidOption } from '../../validate.ts'
 import type { Fault } from './faults.ts'
 import type { FaultSource, ReceivedRequest } from './request.ts'
@@ -102,7 +103,7 @@ function targetOf({ handler, listener, upstream }: FaultServerOptions): Settings
 }
 
 function checkOrigin(upstream: string | URL): URL {
-  const url = URL.canParse(String(upstream)) ? new URL(upstream) : undefined
+  const url = parsedUrl(String(upstream))
   if (url?.protocol !== 'http:') throw invalidOption('upstream', 'an http: origin', String(upstream))
   return url
 }
