@@ -53,6 +53,24 @@ describe('systemClock', () => {
   })
 })
 
+test('a clock that was loaded under fake timers goes on without them', async () => {
+  vi.useFakeTimers()
+  vi.resetModules()
+  onTestFinished(() => {
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+    vi.resetModules()
+  })
+  const { systemClock: clock } = await import('./clock.ts')
+  const startMs = clock.now()
+  vi.advanceTimersByTime(1000)
+  expect(clock.now()).toBe(startMs + 1000)
+  vi.useRealTimers()
+  // oxlint-disable-next-line no-restricted-globals -- what it reads is stubbed
+  vi.spyOn(performance, 'now').mockReturnValueOnce(12).mockReturnValueOnce(34)
+  expect([clock.now(), clock.now()]).toEqual([12, 34])
+})
+
 describe('waits whose end is told', () => {
   /** The clock as if fake timers were the platform's own. */
   async function fakePlatform(): Promise<Clock> {
