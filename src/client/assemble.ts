@@ -41,13 +41,14 @@ export interface Assembly {
 export function assemble(settings: Settings, shared: SharedParts): Assembly {
   const { totalMs, attemptMs, bodyIdleMs, circuitBreaker, policies } = settings
   const { clock } = shared
+  const total = totalMs && timeoutBy({ totalMs, clock, discard: discardResult })
   const budget = settings.retryBudget && lendBudget(shared.budgets, (context) => callOf(context).circuitKey)
   const all = [
     bodyIdleMs && bodyIdlePolicy(bodyIdleMs, clock),
     settings.fallback && fallbackPolicy(settings.fallback),
     settings.cache?.policy(clock),
-    settings.coalesce && coalescePolicy(),
-    totalMs && timeoutBy({ totalMs, clock, discard: discardResult }),
+    settings.coalesce && coalescePolicy(total),
+    total,
     budget,
     settings.retry && retryPolicy(settings.retry, shared),
     settings.hedge && shared.hedge,

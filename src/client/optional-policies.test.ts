@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { deferred } from '../../test/support/operations.ts'
+import { failureOf } from '../../test/client/support/wait.ts'
 import { lazy } from '../lazy.ts'
+import { virtualClock } from '../testing/index.ts'
 import { haveAllCode } from './all-code.ts'
 import { createFetch } from './create-fetch.ts'
+import * as extras from './extras.ts'
 import { EXTRAS } from './optional-policies.ts'
 import type { FetchOptions, Transport } from './options.ts'
 
@@ -13,6 +17,8 @@ const PARTS: readonly [string, FetchOptions][] = [
   ['parking', { circuitBreaker: { whenOpen: 'wait' } }],
   ['resumeBody', { retry: { resumeBody: true } }],
 ]
+
+const hanging = new Promise<never>(() => {})
 
 function forgetAll(): void {
   EXTRAS.loaded = undefined
@@ -92,6 +98,26 @@ describe('code of what is off by default', () => {
     expect(load).not.toHaveBeenCalled()
     expect(await (await fetch('http://x.test/')).text()).toBe('network')
     expect(load).toHaveBeenCalledOnce()
+  })
+
+  test('the total timeout ends a call whose code hangs, and holds for what is left of a later one', async () => {
+    const clock = virtualClock()
+    forgetAll()
+    const code = deferred<typeof extras>()
+    const load = vi.spyOn(EXTRAS, 'load').mockReturnValue(code.promise)
+    onTestFinished(() => load.mockRestore())
+    const fetch = createFetch({ clock, coalesce: true, timeout: { totalMs: 1000 }, fetch: () => hanging })
+    const first = failureOf(fetch('http://x.test/'))
+    await clock.advance(600)
+    const second = failureOf(fetch('http://x.test/'))
+    await clock.advance(400)
+    expect(await first).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    code.resolve(extras)
+    await clock.advance(599)
+    expect(await Promise.race([second, Promise.resolve('waits')])).toBe('waits')
+    await clock.advance(1)
+    expect(await second).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(clock.pending).toBe(0)
   })
 
   test('a body that is no stream, as on React Native, is left as it is', async () => {

@@ -41,8 +41,9 @@ export function hedgePolicy(options: HedgeSettings, maxKeys: number, clock: Cloc
   )
 }
 
-export const coalescePolicy = (): Policy<Response> =>
-  lazyPolicy({ name: 'coalesce' }, ({ coalesceCalls }) => coalesceCalls())
+/** @param limit the total timeout, which stands inside it: the time in which the code comes counts, too */
+export const coalescePolicy = (limit: Policy | undefined | 0): Policy<Response> =>
+  lazyPolicy({ name: 'coalesce' }, ({ coalesceCalls }) => coalesceCalls(), ifLoadable, limit)
 
 /** A breaker at whose open circuits calls wait; without the code they are rejected. */
 export const waitingGuard = (
@@ -85,22 +86,25 @@ export const resumingBodies =
  * A policy whose code comes with the first call, which waits for it.
  *
  * @param without what stands there without the code: nothing, unless it says how it wraps
+ * @param limit around calls that wait for the code, where no timeout stands outside
  */
 function lazyPolicy(
   without: Pick<Policy, 'name' | 'settings'> & Partial<Pick<Policy<Response>, 'wrap'>>,
   make: (code: Extras) => Policy<Response>,
   load: () => Promise<Extras | undefined> = ifLoadable,
+  limit?: Policy | 0,
 ): Policy<Response> {
   let policy: Policy<Response> | undefined
   return {
     ...without,
     wrap<T extends Response>(next: Next<T>): Next<T> {
       let handler: Next<T> | undefined
-      return async (context) => {
+      const run: Next<T> = async (context) => {
         const code = EXTRAS.loaded ?? (await load())
         if (code === undefined) return (without.wrap?.(next) ?? next)(context)
         return (handler ??= (policy ??= make(code)).wrap(next))(context)
       }
+      return (context) => (limit && !EXTRAS.loaded ? limit.wrap(run) : run)(context)
     },
   }
 }
