@@ -1,17 +1,8 @@
-import type { ByteSource, ReadResult } from '../../http/relay.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
-import type { Controller, Dispatch, DispatchOptions, Head, HeaderRecord, RawHeaders } from './dispatch.ts'
-import { recordOf } from './headers.ts'
+import { AttemptBody } from './attempt-body.ts'
+import type { Bytes, Controller, Dispatch, DispatchOptions, End, Head, Receiver } from './dispatch.ts'
 import { isUnread, lazyResponse, type Provenance } from './lazy-response.ts'
 import { EveryHandler } from './old-handler.ts'
-
-/** Who gets what comes of an attempt. */
-export interface Receiver {
-  onHead?(head: Head): void
-  onData(chunk: Uint8Array<ArrayBuffer>): void
-  onEnd?(trailers: HeaderRecord, raw: RawHeaders): void
-  onError?(error: unknown): void
-}
 
 /** More than this of an unwanted body costs more than another connection. */
 const DRAINED_BYTES = 128 * 1024
@@ -25,8 +16,6 @@ const isBodiless = (status: number): boolean => status === 204 || status === 205
 /** Nothing is known of the way to it. */
 const HERE: Provenance = { url: '', redirected: false, type: 'default' }
 
-const END: ReadResult = { done: true, value: undefined }
-
 /**
  * One attempt on its way. What comes of it waits here until somebody wants it: the caller, a reader of the response's
  * body, or nobody, and then the rest is drained so that the connection can be used again.
@@ -36,22 +25,29 @@ export class Attempt extends EveryHandler implements AbortListener {
   context: unknown
   /** What the pipeline sees of the answer. */
   readonly response: Promise<Response>
+  /** The one that was sent before it. */
+  readonly before: Attempt | undefined
   readonly #scope: Scope
-  readonly #waiting: ((to: Receiver) => void)[] = []
-  #waitingBytes = 0
   #answer!: (response: Response) => void
   #refuse!: (error: unknown) => void
   /** What steers the request underneath, once there is a connection. */
   #controller: Controller | undefined
   #response: Response | undefined
   #receiver: Receiver | undefined
-  #paused = true
+  /** What waits: the answer, with what came before it (RFC 9110, 15.2); bytes; how it ended. */
+  #heads: Head[] | undefined
+  #chunks: Bytes[] | undefined
+  #end: End | undefined
+  #failure: { readonly error: unknown } | undefined
+  #waitingBytes = 0
+  #paused = false
   #ended = false
   #aborted: { readonly reason: unknown } | undefined
 
-  constructor(dispatch: Dispatch, options: DispatchOptions, scope: Scope) {
+  constructor(dispatch: Dispatch, options: DispatchOptions, scope: Scope, before: Attempt | undefined) {
     super()
     this.#scope = scope
+    this.before = before
     this.response = new Promise((resolve, reject) => {
       this.#answer = resolve
       this.#refuse = reject
@@ -86,7 +82,7 @@ export class Attempt extends EveryHandler implements AbortListener {
     if (receiver === undefined) return
     this.#paused = false
     try {
-      this.#flush()
+      this.#pass(receiver)
     } catch (error) {
       // As undici does with a handler that throws.
       if (this.#ended) receiver.onError?.(error)
@@ -108,7 +104,7 @@ export class Attempt extends EveryHandler implements AbortListener {
   /** Nobody wants what may still come. */
   discard(): void {
     let bytes = 0
-    this.#waiting.length = 0
+    this.#chunks = undefined
     this.passTo({
       onData: (chunk) => {
         bytes += chunk.byteLength
@@ -125,87 +121,67 @@ export class Attempt extends EveryHandler implements AbortListener {
 
   protected onHead(controller: Controller, head: Head): void {
     this.#controller = controller
-    this.#tell((to) => to.onHead?.(head))
-    // What comes before the answer (RFC 9110, 15.2) waits with it.
+    if (this.#heads === undefined) this.#heads = [head]
+    else this.#heads.push(head)
     if (head.status < 200) return
     this.#response = lazyResponse(head, isBodiless(head.status) ? null : new AttemptBody(this), HERE)
     this.#answer(this.#response)
   }
 
-  protected onChunk(controller: Controller, chunk: Uint8Array<ArrayBuffer>): void {
-    if (this.#receiver === undefined) {
-      this.#waitingBytes += chunk.byteLength
-      if (this.#waitingBytes > READ_AHEAD_BYTES) controller.pause()
-    }
-    this.#tell((to) => to.onData(chunk))
+  protected onChunk(controller: Controller, chunk: Bytes): void {
+    const receiver = this.#ready
+    if (receiver !== undefined) return receiver.onData(chunk)
+    if (this.#chunks === undefined) this.#chunks = [chunk]
+    else this.#chunks.push(chunk)
+    this.#waitingBytes += chunk.byteLength
+    if (this.#receiver === undefined && this.#waitingBytes > READ_AHEAD_BYTES) controller.pause()
   }
 
-  protected onEnd(trailers: HeaderRecord | readonly unknown[], raw: RawHeaders): void {
-    this.#end()
-    this.#tell((to) => to.onEnd?.(recordOf(trailers), raw))
+  protected onEnd(end: End): void {
+    this.#close()
+    const receiver = this.#ready
+    if (receiver === undefined) this.#end = end
+    else receiver.onEnd?.(end)
   }
 
   protected onFailure(error: unknown): void {
-    this.#end()
+    this.#close()
     if (this.#response === undefined) return this.#refuse(error)
-    if (this.#receiver !== undefined) {
-      // It comes at once where somebody listens, whether or not he is ready for more.
-      this.#waiting.length = 0
-      this.#paused = false
+    if (this.#receiver === undefined) {
+      this.#failure = { error }
+      return
     }
-    this.#tell((to) => to.onError?.(error))
+    // It comes at once where somebody listens, whether or not he is ready for more.
+    this.#heads = this.#chunks = undefined
+    this.#receiver.onError?.(error)
   }
 
-  #end(): void {
+  /** Who gets what comes now, at once. */
+  get #ready(): Receiver | undefined {
+    return this.#paused ? undefined : this.#receiver
+  }
+
+  #close(): void {
     this.#ended = true
     this.#scope.remove(this)
   }
 
-  #tell(step: (to: Receiver) => void): void {
-    this.#waiting.push(step)
-    this.#flush()
-  }
-
-  #flush(): void {
-    while (!this.#paused && this.#receiver !== undefined) {
-      const step = this.#waiting.shift()
-      if (step === undefined) return
-      step(this.#receiver)
+  /** Passes on what waits, until `receiver` has enough. Each is taken before it is told: telling may come back here. */
+  #pass(receiver: Receiver): void {
+    while (!this.#paused) {
+      const head = this.#heads?.shift()
+      const chunk = head === undefined ? this.#chunks?.shift() : undefined
+      if (head !== undefined) receiver.onHead?.(head)
+      else if (chunk !== undefined) receiver.onData(chunk)
+      else return this.#passEnd(receiver)
     }
   }
-}
 
-/** For whoever reads a response instead of passing it on: a rule of the caller's, a cache. */
-class AttemptBody implements ByteSource {
-  readonly #attempt: Attempt
-  #isRead = false
-  #resolve: (result: ReadResult) => void = () => {}
-  #reject: (error: unknown) => void = () => {}
-
-  constructor(attempt: Attempt) {
-    this.#attempt = attempt
-  }
-
-  read(): Promise<ReadResult> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      if (this.#isRead) return this.#attempt.resume()
-      this.#isRead = true
-      this.#attempt.passTo({
-        onData: (chunk) => {
-          // What undici tells when it resumes: pausing for nothing would go round in a circle.
-          if (chunk.byteLength === 0) return
-          this.#attempt.pause()
-          this.#resolve({ done: false, value: new Uint8Array(chunk) })
-        },
-        onEnd: () => this.#resolve(END),
-        onError: (error) => this.#reject(error),
-      })
-    })
-  }
-
-  async cancel(): Promise<void> {
-    this.#attempt.discard()
+  #passEnd(receiver: Receiver): void {
+    const end = this.#end
+    const failure = this.#failure
+    this.#end = this.#failure = undefined
+    if (end !== undefined) receiver.onEnd?.(end)
+    if (failure !== undefined) receiver.onError?.(failure.error)
   }
 }

@@ -5,7 +5,6 @@ import { Attempt } from './attempt.ts'
 import { Delivery } from './delivery.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
 import { changed, requestHeaders } from './headers.ts'
-import { asHandler } from './old-handler.ts'
 import { bodyOf, urlOf } from './request.ts'
 
 interface CallParts {
@@ -16,23 +15,23 @@ interface CallParts {
 }
 
 /** Sends one request through the pipeline, each attempt by `dispatch`, and tells the handler how it ends. */
-export async function run(parts: CallParts, options: DispatchOptions, given: AnyHandler): Promise<void> {
-  const delivery = new Delivery(asHandler(given))
-  const { scope } = delivery.controller
-  const attempts: Attempt[] = []
+export async function run(parts: CallParts, options: DispatchOptions, handler: AnyHandler): Promise<void> {
+  const delivery = new Delivery(handler)
+  const { scope } = delivery
+  let newest: Attempt | undefined
+  const send = (init: RequestInit = {}): Promise<Response> => {
+    newest = new Attempt(parts.dispatch, attemptOptions(options, init), scopeOf(init) ?? scope, newest)
+    return newest.response
+  }
   try {
     delivery.start()
-    const send = (init: RequestInit = {}): Promise<Response> => {
-      const attempt = new Attempt(parts.dispatch, attemptOptions(options, init), scopeOf(init) ?? scope)
-      attempts.push(attempt)
-      return attempt.response
-    }
     const response = await callThrough(parts, options, { send, scope })
-    const attempt = attempts.find((each) => each.isWholeIn(response))
+    let attempt = newest
+    while (attempt?.isWholeIn(response) === false) attempt = attempt.before
     if (attempt === undefined) await delivery.pump(response)
     else delivery.handOver(attempt)
   } catch (error) {
-    delivery.fail(error)
+    delivery.onError(error)
   }
 }
 

@@ -1,14 +1,18 @@
 import { Scope } from '../../signal.ts'
-import type { Attempt, Receiver } from './attempt.ts'
-import type { Controller, Handler, RawHeaders } from './dispatch.ts'
-import { recordFrom, recordOf } from './headers.ts'
+import type { Attempt } from './attempt.ts'
+import type { AnyHandler, Bytes, Controller, End, Head, RawHeaders, Receiver } from './dispatch.ts'
+import { recordFrom } from './headers.ts'
+import { listenerOf, type Listener } from './old-handler.ts'
 import { Pace } from './pace.ts'
 
 /** Whoever sends what the caller gets now. */
 type Source = Pick<Controller, 'abort' | 'pause' | 'resume'>
 
-/** What the caller's handler steers: first the call with all its attempts, then the response that was accepted. */
-export class CallController implements Controller {
+/**
+ * Tells the caller's handler of one response, and of nothing that came before it. What the handler steers by it is first
+ * the call with all its attempts, then the response that was accepted.
+ */
+export class Delivery implements Controller, Receiver {
   aborted = false
   paused = false
   reason: unknown = null
@@ -16,10 +20,12 @@ export class CallController implements Controller {
   rawTrailers: RawHeaders = null
   /** The call with all its attempts. */
   readonly scope: Scope = new Scope()
+  readonly #context: Record<string, unknown> = {}
+  readonly #listener: Listener
   #source: Source | undefined
 
-  steer(source: Source): void {
-    this.#source = source
+  constructor(handler: AnyHandler) {
+    this.#listener = listenerOf(handler)
   }
 
   abort(reason: unknown): void {
@@ -40,77 +46,59 @@ export class CallController implements Controller {
     this.paused = false
     this.#source?.resume()
   }
-}
 
-/** Tells the caller's handler of one response, and of nothing that came before it. */
-export class Delivery {
-  readonly controller: CallController = new CallController()
-  readonly #context: Record<string, unknown> = {}
-  readonly #handler: Handler
+  onHead(head: Head): void {
+    this.#listener.onHead(this, head)
+  }
 
-  constructor(handler: Handler) {
-    this.#handler = handler
+  onData(chunk: Bytes): void {
+    this.#listener.onChunk(this, chunk)
+  }
+
+  onEnd(end: End): void {
+    this.#listener.onEnd(this, end)
+  }
+
+  onError(error: unknown): void {
+    this.#listener.onFailure(this, error)
   }
 
   start(): void {
-    this.#handler.onRequestStart?.(this.controller, this.#context)
-  }
-
-  fail(error: unknown): void {
-    this.#handler.onResponseError?.(this.controller, error)
+    this.#listener.onStart(this, this.#context)
   }
 
   /** The response of an attempt, as it comes over the wire. */
   handOver(attempt: Attempt): void {
     Object.assign(this.#context, attempt.context)
-    this.controller.steer(attempt)
-    attempt.passTo(this.#receiver())
+    this.#source = attempt
+    attempt.passTo(this)
   }
 
   /** A response that was made on this side: a stored one, a fallback. */
   async pump(response: Response): Promise<void> {
-    const receiver = this.#receiver()
     const reader = response.body?.getReader()
     const pace = new Pace()
-    this.controller.steer({
+    this.#source = {
       abort(reason) {
         reader?.cancel(reason).catch(() => {})
         pace.abort(reason)
       },
       pause: () => pace.pause(),
       resume: () => pace.resume(),
-    })
+    }
     const { status, statusText } = response
     try {
-      receiver.onHead?.({ status, headers: recordFrom(response.headers), message: statusText, raw: null })
+      this.onHead({ status, headers: recordFrom(response.headers), message: statusText, raw: null })
       for (;;) {
         await pace.ready()
         const read = await reader?.read()
         pace.check()
         if (read === undefined || read.done) break
-        receiver.onData(bufferOf(read.value))
+        this.onData(bufferOf(read.value))
       }
-      receiver.onEnd?.({}, null)
+      this.onEnd({ trailers: {}, raw: null })
     } catch (error) {
-      this.fail(error)
-    }
-  }
-
-  #receiver(): Receiver {
-    const { controller } = this
-    const handler = this.#handler
-    return {
-      onHead({ status, headers, message, raw }) {
-        controller.rawHeaders = raw
-        if (status >= 200) handler.onResponseStarted?.()
-        handler.onResponseStart?.(controller, status, recordOf(headers), message)
-      },
-      onData: (chunk) => handler.onResponseData?.(controller, chunk),
-      onEnd(trailers, raw) {
-        controller.rawTrailers = raw
-        handler.onResponseEnd?.(controller, trailers)
-      },
-      onError: (error) => this.fail(error),
+      this.onError(error)
     }
   }
 }
@@ -119,6 +107,6 @@ export class Delivery {
 const aborted = (): DOMException => new DOMException('This operation was aborted', 'AbortError')
 
 /** Readers of undici's bodies count on buffers. */
-function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): Buffer<ArrayBuffer> {
+function bufferOf({ buffer, byteOffset, byteLength }: Bytes): Buffer<ArrayBuffer> {
   return Buffer.from(buffer, byteOffset, byteLength)
 }

@@ -35,6 +35,23 @@ export interface Head {
   readonly raw: RawHeaders
 }
 
+export type Bytes = Uint8Array<ArrayBuffer>
+
+/** What a response ends with. */
+export interface End {
+  /** As they came. */
+  readonly trailers: HeaderRecord | readonly unknown[]
+  readonly raw: RawHeaders
+}
+
+/** Who gets what comes of an attempt. */
+export interface Receiver {
+  onHead?(head: Head): void
+  onData(chunk: Bytes): void
+  onEnd?(end: End): void
+  onError?(error: unknown): void
+}
+
 /** What undici gives a handler to steer its request by, and Holdfast the caller's. */
 export interface Controller {
   readonly aborted: boolean
@@ -52,7 +69,7 @@ export interface Handler {
   onRequestStart?(controller: Controller, context: unknown): void
   onResponseStarted?(): void
   onResponseStart?(controller: Controller, status: number, headers: HeaderRecord, message?: string): void
-  onResponseData?(controller: Controller, chunk: Uint8Array<ArrayBuffer>): void
+  onResponseData?(controller: Controller, chunk: Bytes): void
   onResponseEnd?(controller: Controller, trailers: HeaderRecord): void
   onResponseError?(controller: Controller, error: unknown): void
 }
@@ -67,7 +84,7 @@ export interface OldHandler {
     resume: () => void,
     message?: string,
   ): boolean | undefined
-  onData?(chunk: Uint8Array<ArrayBuffer>): boolean | undefined
+  onData?(chunk: Bytes): boolean | undefined
   onComplete?(trailers: readonly unknown[]): void
   onError?(error: unknown): void
 }

@@ -1,9 +1,7 @@
 import type { ByteSource, ReadResult } from '../../http/relay.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
-import type { Controller, DispatchOptions, Head, Sending } from './dispatch.ts'
+import type { Bytes, Controller, DispatchOptions, Head, Sending } from './dispatch.ts'
 import { EveryHandler } from './old-handler.ts'
-
-type Bytes = Uint8Array<ArrayBuffer>
 
 /** As much of a body is taken in before anybody reads: what is smaller is there at once, and holds no connection. */
 const READ_AHEAD_BYTES = 64 * 1024

@@ -136,9 +136,9 @@ export function recordFrom(headers: Headers): HeaderRecord {
 }
 
 /** As undici 6 hands them to a handler: names and values in turn, in bytes. */
-export function rawOf(raw: RawHeaders, headers: HeaderRecord): readonly unknown[] {
+export function rawOf(raw: RawHeaders, headers: HeaderRecord | readonly unknown[]): readonly unknown[] {
   if (Array.isArray(raw) && raw.every((each) => each instanceof Uint8Array)) return raw
-  return Object.entries(headers).flatMap(([name, value]) =>
+  return Object.entries(recordOf(headers)).flatMap(([name, value]) =>
     valuesOf(value).flatMap((each) => [Buffer.from(name, 'latin1'), Buffer.from(each, 'latin1')]),
   )
 }

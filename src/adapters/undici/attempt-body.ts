@@ -1,0 +1,55 @@
+import type { ByteSource, ReadResult } from '../../http/relay.ts'
+import type { Bytes, Receiver } from './dispatch.ts'
+
+/** What is read here: an attempt. */
+interface Readable {
+  passTo(receiver: Receiver): void
+  pause(): void
+  resume(): void
+  discard(): void
+}
+
+const END: ReadResult = { done: true, value: undefined }
+
+const nobody = (): void => {}
+
+/** For whoever reads a response instead of passing it on: a rule of the caller's, a cache. */
+export class AttemptBody implements ByteSource, Receiver {
+  readonly #attempt: Readable
+  #isRead = false
+  #resolve: (result: ReadResult) => void = nobody
+  #reject: (error: unknown) => void = nobody
+
+  constructor(attempt: Readable) {
+    this.#attempt = attempt
+  }
+
+  read(): Promise<ReadResult> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      if (this.#isRead) return this.#attempt.resume()
+      this.#isRead = true
+      this.#attempt.passTo(this)
+    })
+  }
+
+  async cancel(): Promise<void> {
+    this.#attempt.discard()
+  }
+
+  onData(chunk: Bytes): void {
+    // What undici tells when it resumes: pausing for nothing would go round in a circle.
+    if (chunk.byteLength === 0) return
+    this.#attempt.pause()
+    this.#resolve({ done: false, value: new Uint8Array(chunk) })
+  }
+
+  onEnd(): void {
+    this.#resolve(END)
+  }
+
+  onError(error: unknown): void {
+    this.#reject(error)
+  }
+}
