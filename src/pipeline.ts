@@ -45,7 +45,7 @@ export function compose<Value>(
  * What is no promise becomes one, and what is thrown before there is one fails like anything else. An `async` function
  * does the same for 60 ns more.
  */
-function promising<Value>(next: Next<Value>): Next<Value> {
+export function promising<Value>(next: Next<Value>): Next<Value> {
   return (context) => {
     try {
       const result: Promise<Value> | Value = next(context)

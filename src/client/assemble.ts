@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { discard, discardResult } from '../http/discard.ts'
 import type { Described } from '../describe.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
-import { compose } from '../pipeline.ts'
+import { compose, promising } from '../pipeline.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { fallbackBy, type FailureInfo } from '../policies/fallback.ts'
 import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
@@ -59,7 +59,8 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
   ].filter(isOn)
   // Its own order is right; what is given to it may not fit.
   for (const own of policies) orderCheck.get(own)?.('createFetch', all)
-  return { handler: compose<Response>(all), policies: all }
+  // Foreign code may throw at once, or return what is no promise; ours does neither.
+  return { handler: compose<Response>(all, policies[0] && promising), policies: all }
 }
 
 /** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */

@@ -21,9 +21,6 @@ const once = (body: BodyLike, sentOnce: 'stream' | 'too-large'): RequestBody => 
   sentOnce,
 })
 
-/** By tag, not class: a polyfill's or another realm's object is as good. */
-const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
-
 /** A stream that was read once, even if it was let go since: the platform tells by refusing it. */
 export function isUsedUp(body: unknown): boolean {
   if (!(body instanceof ReadableStream)) return false
@@ -38,7 +35,9 @@ export function isUsedUp(body: unknown): boolean {
 /** What can be read only once: a web stream, a Node stream, an async iterable. */
 export function isStream(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false
-  return tagOf(body) === 'ReadableStream' || Symbol.asyncIterator in body || 'pipe' in body
+  // By tag, not class: a polyfill's or another realm's object is as good.
+  const isWebStream = Object.prototype.toString.call(body) === '[object ReadableStream]'
+  return isWebStream || Symbol.asyncIterator in body || 'pipe' in body
 }
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
+  concurrencyLimit,
   createFetch,
   HoldfastError,
   isHoldfastError,
@@ -526,6 +527,39 @@ describe('own policies', () => {
     const response = await fetch('http://x.test/')
     expect(await response.text()).toBe('own')
     expect(outcomeOf(response)).toMatchObject({ attempts: 0 })
+  })
+
+  test('may throw or answer at once, without a promise: that is tried again, and leaves no timer and no place taken', async () => {
+    const clock = testClock()
+    const limit = concurrencyLimit({ initialLimit: 1, maxLimit: 1, clock })
+    const answers = [
+      () => {
+        throw new Error('own')
+      },
+      () => new Response('own') as never,
+    ]
+    const own: Policy<Response> = { name: 'own', wrap: () => () => answers.shift()?.() as never }
+    const fetch = createFetch({ clock, random, policies: [limit, own] })
+    expect(await (await finish(clock, fetch('http://x.test/'))).text()).toBe('own')
+    expect(clock.sleeps).toEqual([1000])
+    expect(clock.pending).toBe(0)
+    expect(limit.places('http://x.test')).toMatchObject({ running: 0, queued: 0 })
+  })
+
+  test('that refuse a retry show the failure before it as the cause', async () => {
+    const clock = testClock()
+    const limit = concurrencyLimit({ initialLimit: 1, maxLimit: 1, clock })
+    const transport = vi.fn<Transport>().mockRejectedValueOnce(new TypeError('reset'))
+    const fetch = createFetch({ clock, random, policies: [limit], fetch: transport })
+    const refused = failureOf(fetch('http://x.test/'))
+    await clock.settle()
+    const slow = deferred<Response>()
+    transport.mockReturnValue(slow.promise)
+    const other = fetch('http://x.test/')
+    await clock.advance(1000)
+    expect(await refused).toMatchObject({ code: 'ERR_BULKHEAD_FULL', cause: { message: 'reset' } })
+    slow.resolve(new Response())
+    await other
   })
 })
 

@@ -48,7 +48,7 @@ function originsOf(honoredBy: 'all' | readonly string[]): ReadonlySet<string> | 
 }
 
 function originOf(value: unknown): string {
-  const url = typeof value === 'string' && /^https?:/.test(value) ? parsedUrl(value) : undefined
-  if (url !== undefined) return url.origin
+  const url = typeof value === 'string' && /^https?:/.test(value) && parsedUrl(value)
+  if (url) return url.origin
   throw invalidOption('each of idempotency.honoredBy', 'an origin like "https://api.example.com"', value)
 }
