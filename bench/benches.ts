@@ -27,9 +27,9 @@ export const benches: readonly Bench[] = [
   {
     name: 'server',
     what: 'What idempotency costs a server, on each store, for new keys and for replays.',
-    takes: 'about three minutes',
-    rounds: { full: 9, quick: 2 },
-    calls: { full: 2000, quick: 200 },
+    takes: 'about five minutes',
+    rounds: { full: 21, quick: 3 },
+    calls: { full: 1500, quick: 300 },
     load: () => import('./benches/server.ts'),
   },
   {

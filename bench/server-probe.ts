@@ -9,7 +9,9 @@ const subject = serverSubjects[Number(process.argv[2])]
 if (subject === undefined) throw new Error(`there is no server ${process.argv[2]}`)
 const roundTrips = subject.storePort === undefined ? () => 0 : countRoundTrips(subject.storePort)
 const { listener, close } = await subject.start()
-const server = createServer(listener).listen(0, '127.0.0.1')
+/** Connections stay while others are measured, which is longer than the 5 s after which Node closes them. */
+const keepAliveTimeout = 600_000
+const server = createServer({ keepAliveTimeout }, listener).listen(0, '127.0.0.1')
 
 const tell = (told: Told): void => void process.send?.(told)
 

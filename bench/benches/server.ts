@@ -1,34 +1,39 @@
-import { median } from '../harness/arithmetic.ts'
 import type { RunBench, Settings } from '../harness/bench.ts'
 import { shuffled } from '../harness/order.ts'
 import type { Progress } from '../harness/progress.ts'
-import { comparison, idOf, type Comparison, type Measured } from '../harness/result.ts'
+import { comparison, idOf, type Comparison } from '../harness/result.ts'
 import { expressServers, nodeServers, serverSubjects } from '../servers/all.ts'
-import { record, send, type Keys } from '../servers/load.ts'
-import { ServerProcess } from '../servers/process.ts'
-import type { ServerSubject } from '../servers/subject.ts'
+import type { Keys } from '../servers/load.ts'
+import { ServerProcess, type Sample } from '../servers/process.ts'
+import { isSteady } from '../servers/warm-up.ts'
 
 const CONNECTIONS = 64
 /** Round trips are counted with one request at a time. */
 const COUNTED = 50
+const WARM_BATCH = 1000
+/** A server that never gets steady, as one that takes longer for each key that it has, is measured all the same. */
+const MOST_WARM_MS = 5000
+const QUICK_WARM_MS = 500
 
-/** What one server took for one kind of keys, a value for each round. */
-interface Samples {
-  readonly us: number[]
-  readonly cpuUs: number[]
+/** One server with one kind of keys: what a request took, a sample for each round. */
+interface Case {
+  readonly server: ServerProcess
+  readonly keys: Keys
+  readonly samples: Sample[]
   roundTrips: number
 }
-
-type Measurements = ReadonlyMap<ServerSubject, Readonly<Record<Keys, Samples>>>
 
 /** What idempotency costs a server, and how often it asks its store. */
 export const run: RunBench = async (settings, progress) => {
   const processes: ServerProcess[] = []
   try {
     for (const subject of serverSubjects) processes.push(await ServerProcess.start(subject))
-    const measurements = await measure(processes, settings, progress)
+    const cases = processes.flatMap((server) =>
+      (['new', 'known'] as const).map((keys): Case => ({ server, keys, samples: [], roundTrips: 0 })),
+    )
+    await measure(cases, settings, progress)
     return [nodeServers, expressServers].flatMap((group) =>
-      (['new', 'known'] as const).map((keys) => table(group, keys, measurements)),
+      (['new', 'known'] as const).flatMap((keys) => tables(group, keys, cases)),
     )
   } finally {
     await Promise.all(processes.map((one) => one[Symbol.asyncDispose]()))
@@ -36,58 +41,35 @@ export const run: RunBench = async (settings, progress) => {
 }
 
 async function measure(
-  processes: readonly ServerProcess[],
-  { rounds, calls, random }: Settings,
+  cases: readonly Case[],
+  { rounds, calls, quick, random }: Settings,
   progress: Progress,
-): Promise<Measurements> {
-  const measurements = new Map(
-    processes.map(({ subject }) => [subject, { new: samples(), known: samples() }]),
-  )
-  const all = processes.flatMap((server) => (['new', 'known'] as const).map((keys) => ({ server, keys })))
-  const steps = all.length * (rounds + 1)
+): Promise<void> {
+  const steps = cases.length * (rounds + 1)
   let done = 0
-  const tell = ({ server, keys }: (typeof all)[number], what: string): void =>
+  const tell = ({ server, keys }: Case, what: string): void =>
     progress.step(done++ / steps, `${what}: ${idOf(server.subject)}, ${keys} keys`)
-  for (const one of all) {
+  for (const one of cases) {
     tell(one, 'warming up')
-    const { server, keys } = one
-    await record(server.port)
-    await send({ port: server.port, keys, requests: calls, connections: CONNECTIONS })
-    samplesOf(measurements, one).roundTrips = await roundTripsOf(server, keys)
+    await one.server.connect(1)
+    one.roundTrips = (await one.server.sample(one.keys, COUNTED)).roundTrips
+    await one.server.connect(CONNECTIONS)
+    await warmUp(one, quick ? QUICK_WARM_MS : MOST_WARM_MS)
   }
   for (let round = 1; round <= rounds; round++) {
-    for (const one of shuffled(all, random)) {
+    for (const one of shuffled(cases, random)) {
       tell(one, `round ${round} of ${rounds}`)
-      await sample(one.server, one.keys, calls, samplesOf(measurements, one))
+      one.samples.push(await one.server.sample(one.keys, calls))
     }
   }
-  return measurements
 }
 
-const samples = (): Samples => ({ us: [], cpuUs: [], roundTrips: 0 })
-
-function samplesOf(
-  measurements: Measurements,
-  { server: { subject }, keys }: { readonly server: ServerProcess; readonly keys: Keys },
-): Samples {
-  const found = measurements.get(subject)
-  if (found === undefined) throw new Error(`${subject.name} is not measured`)
-  return found[keys]
-}
-
-async function sample(server: ServerProcess, keys: Keys, requests: number, into: Samples): Promise<void> {
-  const before = await server.costs()
-  const tookMs = await send({ port: server.port, keys, requests, connections: CONNECTIONS })
-  const after = await server.costs()
-  into.us.push((tookMs * 1000) / requests)
-  into.cpuUs.push((after.cpuUs - before.cpuUs) / requests)
-}
-
-async function roundTripsOf(server: ServerProcess, keys: Keys): Promise<number> {
-  const before = await server.costs()
-  await send({ port: server.port, keys, requests: COUNTED, connections: 1 })
-  const after = await server.costs()
-  return (after.roundTrips - before.roundTrips) / COUNTED
+/** By its CPU, which says more of the server and less of its neighbours than time does. */
+async function warmUp({ server, keys }: Case, mostMs: number): Promise<void> {
+  const untilMs = performance.now() + mostMs
+  const costs: number[] = []
+  while (performance.now() < untilMs && !isSteady(costs))
+    costs.push((await server.sample(keys, WARM_BATCH)).cpuUs)
 }
 
 const TITLES: Readonly<Record<Keys, string>> = {
@@ -95,32 +77,32 @@ const TITLES: Readonly<Record<Keys, string>> = {
   known: 'every key is known: a replay',
 }
 
-function table(
-  [baseline, ...others]: typeof nodeServers,
-  keys: Keys,
-  measurements: Measurements,
-): Comparison {
-  const measured = [baseline, ...others].map((subject): Measured => {
-    const found = measurements.get(subject)?.[keys]
-    if (found === undefined) throw new Error(`${subject.name} was not measured`)
-    return { ...rowOf(subject), samples: found.us, remark: remarkOf(subject, found) }
-  })
-  return comparison({
-    title: `${baseline.name.replace('bare ', '')}, ${TITLES[keys]}`,
-    note: `POST with a JSON body over ${CONNECTIONS} connections to a server in a process of its own, time a request. Ratios are to the bare handler.`,
-    unit: 'us',
-    baseline,
-    measured,
-  })
-}
-
-const rowOf = ({ library, name, has }: ServerSubject): Pick<Measured, 'library' | 'name' | 'has'> => ({
-  library,
-  name,
-  has,
-})
-
-function remarkOf({ storePort }: ServerSubject, { cpuUs, roundTrips }: Samples): string {
-  const cpu = `${median(cpuUs).toFixed(0)} us of CPU`
-  return storePort === undefined ? cpu : `${cpu}, ${roundTrips.toFixed(1)} round trips`
+function tables(group: typeof nodeServers, keys: Keys, cases: readonly Case[]): Comparison[] {
+  const [baseline] = group
+  const title = `${baseline.name.replace('bare ', '')}, ${TITLES[keys]}`
+  const note = `POST with a JSON body over ${CONNECTIONS} connections to a server in a process of its own.`
+  const table = (suffix: string, what: string, pick: (sample: Sample) => number): Comparison =>
+    comparison({
+      title: `${title}${suffix}`,
+      note: `${note} ${what} Ratios are to the bare handler.`,
+      unit: 'us',
+      baseline,
+      measured: cases
+        .filter((one) => one.keys === keys && group.includes(one.server.subject))
+        .map(({ server: { subject }, samples, roundTrips }) => ({
+          library: subject.library,
+          name: subject.name,
+          has: subject.has,
+          samples: samples.map(pick),
+          ...(subject.storePort === undefined ? {} : { remark: `${roundTrips.toFixed(1)} round trips` }),
+        })),
+    })
+  return [
+    table('', 'All of the time, divided by all requests.', ({ us }) => us),
+    table(
+      ': CPU of the server',
+      'User and system time of its process, without that of a database, a request.',
+      ({ cpuUs }) => cpuUs,
+    ),
+  ]
 }

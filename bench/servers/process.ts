@@ -1,5 +1,6 @@
 import { Child } from '../harness/child.ts'
 import { serverSubjects } from './all.ts'
+import { Load, type Keys } from './load.ts'
 import type { ServerSubject } from './subject.ts'
 
 /** What the process has used since it began. */
@@ -11,16 +12,25 @@ export interface Costs {
 /** What the process of a server says. */
 export type Told = { readonly port: number } | Costs
 
+/** What one request took. */
+export interface Sample {
+  /** Of the wall: all of the time, divided by all requests. */
+  readonly us: number
+  readonly cpuUs: number
+  readonly roundTrips: number
+}
+
 /** A server of the benchmark, in a process of its own. */
 export class ServerProcess implements AsyncDisposable {
   readonly subject: ServerSubject
-  readonly port: number
   readonly #child: Child<Told>
+  readonly #port: number
+  #load: Load | undefined
 
-  private constructor(subject: ServerSubject, port: number, child: Child<Told>) {
+  private constructor(subject: ServerSubject, child: Child<Told>, port: number) {
     this.subject = subject
-    this.port = port
     this.#child = child
+    this.#port = port
   }
 
   static async start(subject: ServerSubject): Promise<ServerProcess> {
@@ -28,16 +38,36 @@ export class ServerProcess implements AsyncDisposable {
     const child = new Child<Told>(`the server ${subject.name}`, 'server-probe.js', [place])
     const told = await child.told()
     if (!('port' in told)) throw new Error(`${subject.name} did not say its port`)
-    return new ServerProcess(subject, told.port, child)
+    return new ServerProcess(subject, child, told.port)
   }
 
-  async costs(): Promise<Costs> {
+  /** From here on so many requests are under way at once; the known keys have their responses. */
+  async connect(connections: number): Promise<void> {
+    this.#load?.close()
+    this.#load = await Load.open(this.#port, connections)
+    await this.#load.record()
+  }
+
+  async sample(keys: Keys, requests: number): Promise<Sample> {
+    if (this.#load === undefined) throw new Error('a server is connected to before it is measured')
+    const before = await this.#costs()
+    const tookMs = await this.#load.send(keys, requests)
+    const after = await this.#costs()
+    return {
+      us: (tookMs * 1000) / requests,
+      cpuUs: (after.cpuUs - before.cpuUs) / requests,
+      roundTrips: (after.roundTrips - before.roundTrips) / requests,
+    }
+  }
+
+  async #costs(): Promise<Costs> {
     const told = await this.#child.ask('costs')
     if ('port' in told) throw new Error(`${this.subject.name} did not say its costs`)
     return told
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#load?.close()
     await this.#child[Symbol.asyncDispose]()
   }
 }
