@@ -9,6 +9,7 @@ import {
   createFetch,
   fallback,
   hedge,
+  pipeline,
   retry,
   retryBudget,
   throttle,
@@ -122,6 +123,16 @@ describe('the order of a pipeline', () => {
       'createFetch: the same bulkhead stands in it twice; a policy object holds state',
     )
   })
+})
+
+test.each<[string, unknown, string]>([
+  ['a list', [retry()], 'an array of 1'],
+  ['what makes one', retry, 'a function'],
+  ['nothing', undefined, 'undefined'],
+])('what is no policy is refused by its place: %s', (_, given, shown) => {
+  expect(() => pipeline(timeout({ totalMs: 1 }), given as Policy)).toThrow(
+    `argument 2 of pipeline should be a policy, such as retry(), got ${shown}`,
+  )
 })
 
 describe('in createFetch', () => {

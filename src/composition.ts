@@ -1,5 +1,6 @@
 import { HoldfastError } from './errors.ts'
 import { orderCheck, type Policy } from './policy.ts'
+import { invalidOption } from './validate.ts'
 
 /**
  * Which orders of policies are wrong. A pipeline in the wrong order works on fair days and fails in the storm it was
@@ -65,10 +66,12 @@ const NEVER_OUTSIDE: Readonly<Record<string, Readonly<Record<string, string>>>> 
 
 /**
  * @param where what the user calls the list: for the message
- * @throws {HoldfastError} ERR_INVALID_OPTION, saying which two are in the wrong order, and why
+ * @throws {HoldfastError} ERR_INVALID_OPTION, saying which two are in the wrong order, and why; or which is no policy
  */
 export function checkComposition(where: string, policies: readonly Policy<never>[]): void {
   policies.forEach((inner, place) => {
+    if (typeof Object(inner).wrap !== 'function')
+      throw invalidOption(`argument ${place + 1} of ${where}`, 'a policy, such as retry()', inner)
     for (const outer of policies.slice(0, place)) checkPair(where, outer, inner)
   })
 }
