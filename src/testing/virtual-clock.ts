@@ -1,5 +1,6 @@
 import { haveAllCode } from '../client/all-code.ts'
 import type { Clock, ScheduleOptions, Timer } from '../clock.ts'
+import { checkNumber } from '../validate.ts'
 
 export interface VirtualClockOptions {
   /** Where the monotonic time starts, in ms. Default 0. */
@@ -80,12 +81,14 @@ class ManualClock implements VirtualClock {
   }
 
   async advance(ms: number): Promise<void> {
+    checkNumber('virtualClock.advance', ms)
     const endMs = this.#nowMs + ms
     await this.settle()
     for (let wait = this.#sorted()[0]; wait !== undefined && wait.dueMs <= endMs; wait = this.#sorted()[0]) {
       await this.#end(wait)
     }
-    this.#nowMs = endMs
+    // Somebody else may have moved it on meanwhile: it never goes back.
+    this.#nowMs = Math.max(this.#nowMs, endMs)
     await this.settle()
   }
 
