@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { ReadBody } from '../engine.ts'
 import { joined } from '../web-body.ts'
 import { asBuffer } from './payload.ts'
+import { keepUnread, type Onlooker } from './unread.ts'
 
 /**
  * Reads the raw body of a request and leaves the request as if nobody had. What the parser pushes stays in the
@@ -53,18 +54,12 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let length = 0
-    let watching = true
     const isWhole = wholeness(request)
-    const leave = (): void => {
-      watching = false
-      Reflect.deleteProperty(request, 'push')
-    }
     const stop = (result: ReadBody): void => {
       leave()
       resolve(result)
     }
     const gone = (): void => {
-      if (!watching) return
       leave()
       reject(new RequestGoneError())
     }
@@ -74,42 +69,20 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
       if (length > maxBytes) stop('too-large')
     }
     const end = (): void => stop(isWhole(length) ? asBuffer(joined(chunks)) : 'unavailable')
-    keepUnread(request, gone)
-    const push = request.push.bind(request)
-    // The last property that it gets: V8 takes that one back without making a dictionary of the request.
-    request.push = (chunk: unknown, encoding) => {
-      push(chunk, encoding)
+    const pushed: Onlooker['pushed'] = (chunk, encoding) => {
       if (chunk === null) end()
       else if (chunk instanceof Uint8Array) take(chunk)
       else if (typeof chunk === 'string') take(Buffer.from(chunk, encoding))
-      // Nobody reads yet, so a full buffer must not stop the sender; the limit is `maxBytes`.
-      return true
     }
+    const leave = keepUnread(request, { pushed, gone })
     const early = peek(request)
     if (early === undefined) return stop('unavailable')
-    take(early)
+    if (early.length > 0) take(early)
     if (request.complete) end()
     // A socket pushes by itself; a request that somebody made up (Fastify's `inject`) waits to be asked.
     if (!(request instanceof IncomingMessage)) (request as Readable).read(0)
   })
 }
-
-/**
- * A client that leaves after its last byte takes nothing along: by itself Node drops what nobody has read yet, and the
- * handler would fail for a body that has arrived.
- */
-function keepUnread(request: IncomingMessage, gone?: () => void): void {
-  const destroy = request.destroy.bind(request)
-  request.destroy = (error) => {
-    if (leftByClient(error) && request.complete && !request.readableEnded) return request
-    gone?.()
-    return destroy(error)
-  }
-}
-
-/** Node's server ends a request with this error when the connection is gone. */
-const leftByClient = (error: Error | undefined): boolean =>
-  error !== undefined && 'code' in error && error.code === 'ECONNRESET' && error.message === 'aborted'
 
 /**
  * What has arrived before anybody looked on: after an asynchronous middleware the first packets are there. Nothing
