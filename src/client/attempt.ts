@@ -17,6 +17,7 @@ import {
 } from './call.ts'
 import type { BeforeAttemptInput } from './options.ts'
 import { initOf, lacks } from './request.ts'
+import { routeOf } from './transport.ts'
 
 /**
  * One attempt: the innermost part of a call's pipeline. One function with one `await` on the usual way, since each
@@ -120,7 +121,10 @@ function refuseOldKey(call: FetchCall, { execution }: Context): void {
 
 /** What the transport is given: the caller's own, with what an attempt adds. */
 function attemptInit(call: FetchCall, scope: Scope): RequestInit {
-  const init: RequestInit & { duplex?: string } = Object.assign(new AttemptInit(scope), call.caller.members)
+  const { members } = call.caller
+  // An interceptor takes the scope itself: to leave out its signal saves 250 ns.
+  const own = routeOf(members) ? { scope } : new AttemptInit(scope)
+  const init: RequestInit & { duplex?: string } = Object.assign(own, members)
   const headers = attemptHeaders(call)
   if (headers !== undefined) init.headers = headers
   if (call.body === undefined) return init

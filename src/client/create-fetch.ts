@@ -140,13 +140,13 @@ class Client {
     const watch = { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
     const call = prepareCall(caller, plan.settings, own ?? NOTHING, watch, this.#state)
     const route = routeOf(init)
-    const link = route === undefined ? followSignal(caller.signal) : linkTo(route.scope)
+    const link = route ? linkTo(route.scope) : followSignal(caller.signal)
     const { scope } = link
     let work: Promise<Response> | undefined
     let outcome: Outcome<Response>
     try {
       work = plan.handler(new Context(new Execution(attempt, fieldsOf(call)), scope))
-      outcome = { ok: true, value: await (link.linked ? raceAbort(scope, work) : work) }
+      outcome = { ok: true, value: await (link.linked && !route ? raceAbort(scope, work) : work) }
     } catch (error) {
       outcome = { ok: false, error }
     }

@@ -11,7 +11,9 @@ const underlying = createStamp<Sender>()
 
 /** An interceptor's way through a fetch: what sends the attempts in place of its own transport, and calls them off. */
 export interface Route {
-  send(init: RequestInit | undefined): Promise<Response>
+  /** @param init with the attempt's scope, where there is a pipeline */
+  send(init: RoutedInit): Promise<Response>
+  /** The call's. Whoever ends it tells his caller so at once. */
   readonly scope: Scope
 }
 
@@ -20,6 +22,7 @@ export const ROUTE: unique symbol = Symbol('route')
 
 export interface RoutedInit extends HoldfastInit {
   [ROUTE]: Route
+  scope?: Scope
 }
 
 export const routeOf = (init: Partial<RoutedInit> | undefined): Route | undefined => init?.[ROUTE]
@@ -61,7 +64,7 @@ let callingGlobal: FetchInput | undefined
  * Seen by the call stack, or by the signal where the wrapper takes its time.
  */
 export function isOwnAttempt(input: FetchInput, init: RequestInit | undefined): boolean {
-  if (routeOf(init) !== undefined) return false
+  if (routeOf(init)) return false
   return (
     (callingGlobal !== undefined && urlOf(callingGlobal) === urlOf(input)) ||
     sentSignals.get(init?.signal) === true
@@ -90,15 +93,16 @@ export class Sender {
 
   /** Sends an attempt. */
   send(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
-    const isGlobal = this.#transport === undefined && routeOf(init) === undefined
-    if (isGlobal && globalThis.fetch !== this.#before && init?.signal) sentSignals.set(init.signal, true)
+    // By a route there is no signal.
+    if (this.#transport === undefined && globalThis.fetch !== this.#before && init?.signal)
+      sentSignals.set(init.signal, true)
     return this.pass(input, init, request)
   }
 
   /** Sends what is none of the pipeline's business: it carries the caller's own signal. */
   pass(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     const route = routeOf(init)
-    if (route !== undefined) return route.send(init)
+    if (route) return route.send(init as RoutedInit)
     const fetch = globalThis.fetch
     if (this.#transport !== undefined || underlying.get(fetch) !== undefined)
       return this.sendPastReplacement(input, init, request)

@@ -1,4 +1,3 @@
-import { scopeOf } from '../../client/attempt.ts'
 import type { HoldfastFetch } from '../../client/options.ts'
 import { ROUTE, type Route, type RoutedInit } from '../../client/transport.ts'
 import { Attempt } from './attempt.ts'
@@ -19,19 +18,21 @@ export async function run(parts: CallParts, options: DispatchOptions, handler: A
   const delivery = new Delivery(handler)
   const { scope } = delivery
   let newest: Attempt | undefined
-  const send = (init: RequestInit = {}): Promise<Response> => {
-    newest = new Attempt(parts.dispatch, attemptOptions(options, init), scopeOf(init) ?? scope, newest)
+  const send = (init: RoutedInit): Promise<Response> => {
+    newest = new Attempt(parts.dispatch, attemptOptions(options, init), init.scope ?? scope, newest)
     return newest.response
   }
   try {
     delivery.start()
     const response = await callThrough(parts, options, { send, scope })
+    if (delivery.aborted) return
     let attempt = newest
     while (attempt?.isWholeIn(response) === false) attempt = attempt.before
     if (attempt === undefined) await delivery.pump(response)
     else delivery.handOver(attempt)
   } catch (error) {
-    delivery.onError(error)
+    // Of its own abort the caller has been told.
+    if (!delivery.aborted) delivery.onError(error)
   }
 }
 

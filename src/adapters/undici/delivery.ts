@@ -32,8 +32,10 @@ export class Delivery implements Controller, Receiver {
     if (this.aborted) return
     this.aborted = true
     this.reason = reason
-    if (this.#source === undefined) this.scope.abort(reason ?? aborted(), 'caller')
-    else this.#source.abort(reason)
+    if (this.#source !== undefined) return this.#source.abort(reason)
+    this.scope.abort(reason ?? aborted(), 'caller')
+    // Not when the call has ended, which may wait for somebody's policy: for the caller it is over.
+    queueMicrotask(() => this.onError(this.scope.reason))
   }
 
   pause(): void {

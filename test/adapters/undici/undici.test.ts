@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { interceptor } from '../../../src/adapters/undici/index.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { createFetch, outcomeOf } from '../../../src/index.ts'
-import { endless, hang, noBackoff, ok, reset, status, times, truncate } from '../../../src/testing/index.ts'
+import { hang, noBackoff, ok, reset, status, times, truncate } from '../../../src/testing/index.ts'
 import { testClock } from '../../client/support/clock.ts'
 import { resource } from '../../client/support/resource.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
@@ -403,52 +403,6 @@ describe.each(versions)('$name', ({ undici }) => {
       )
       const { statusCode, headers, body } = await undici.request(api.url, { dispatcher })
       expect([statusCode, headers['x-source'], await body.json()]).toEqual([200, 'mine', { stale: true }])
-    })
-  })
-
-  describe('an abort', () => {
-    test.each(['request', 'fetch'] as const)('of %s ends a backoff at once', async (api) => {
-      const clock = testClock()
-      const {
-        api: server,
-        dispatcher,
-        events,
-      } = await bench(undici, { faults: () => status(503) }, { clock })
-      const controller = new AbortController()
-      const reason = new Error('enough')
-      const { signal } = controller
-      const work =
-        api === 'request'
-          ? undici.request(server.url, { dispatcher, signal })
-          : undici.fetch(server.url, { dispatcher, signal })
-      const failure = failureOf(work)
-      await until(() => clock.wakeInMs !== undefined)
-      controller.abort(reason)
-      expect(await failure).toBe(reason)
-      await until(() => clock.wakeInMs === undefined)
-      expect(server.requests).toHaveLength(1)
-      expect(typesOf(events)).not.toContain('give-up')
-    })
-
-    test('ends an attempt that hangs', async () => {
-      const { api, dispatcher } = await bench(undici, { faults: () => hang() })
-      const controller = new AbortController()
-      const failure = failureOf(undici.request(api.url, { dispatcher, signal: controller.signal }))
-      await until(() => api.requests.length === 1)
-      controller.abort()
-      expect(await failure).toMatchObject({ name: 'AbortError' })
-      await until(() => api.requests[0]?.outcome === 'cut')
-      expect(api.requests).toHaveLength(1)
-    })
-
-    test('ends a body that is being read', async () => {
-      const { api, dispatcher } = await bench(undici, { faults: [endless({ body: 'x', intervalMs: 1 })] })
-      const controller = new AbortController()
-      const { body } = await undici.request(api.url, { dispatcher, signal: controller.signal })
-      const failure = failureOf(body.text())
-      controller.abort()
-      expect(await failure).toMatchObject({ name: 'AbortError' })
-      await until(() => api.requests[0]?.outcome === 'cut')
     })
   })
 

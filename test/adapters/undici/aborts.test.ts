@@ -1,0 +1,102 @@
+/** The caller's abort of what goes through the interceptor, in every undici that this Node can load. */
+import { describe, expect, test } from 'vitest'
+import type { Policy } from '../../../src/index.ts'
+import { endless, hang, status } from '../../../src/testing/index.ts'
+import { testClock } from '../../client/support/clock.ts'
+import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
+import { failureOf, tick, until } from '../../client/support/wait.ts'
+import { bench, typesOf, type Bench } from './support.ts'
+import { versions } from './versions.ts'
+
+expectNoUnhandledRejections()
+
+describe.each(versions)('$name', ({ undici }) => {
+  test.each(['request', 'fetch'] as const)('of %s ends a backoff at once', async (api) => {
+    const clock = testClock()
+    const { api: server, dispatcher, events } = await bench(undici, { faults: () => status(503) }, { clock })
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const { signal } = controller
+    const work =
+      api === 'request'
+        ? undici.request(server.url, { dispatcher, signal })
+        : undici.fetch(server.url, { dispatcher, signal })
+    const failure = failureOf(work)
+    await until(() => clock.wakeInMs !== undefined)
+    controller.abort(reason)
+    expect(await failure).toBe(reason)
+    await until(() => clock.wakeInMs === undefined)
+    expect(server.requests).toHaveLength(1)
+    expect(typesOf(events)).not.toContain('give-up')
+  })
+
+  test('is told at once, where a policy of the caller never ends', async () => {
+    const stuck: Policy<Response> = { name: 'stuck', wrap: () => () => new Promise(() => {}) }
+    const { api, dispatcher } = await bench(undici, {}, { policies: [stuck], timeout: false })
+    const controller = new AbortController()
+    const failure = failureOf(undici.request(api.url, { dispatcher, signal: controller.signal }))
+    const reason = new Error('enough')
+    controller.abort(reason)
+    expect(await failure).toBe(reason)
+  })
+
+  describe('at the start', () => {
+    /** What the handler is told from then on. */
+    const toldAfterAbort = (dispatcher: Pick<Bench['dispatcher'], 'dispatch'>): unknown[] => {
+      const told: unknown[] = []
+      dispatcher.dispatch(
+        { origin: 'http://a.test', path: '/', method: 'GET' },
+        {
+          onRequestStart: (controller) => controller.abort(new Error('enough')),
+          onResponseStart: () => void told.push('head'),
+          onResponseError: (_controller, error) => void told.push(error.message),
+        },
+      )
+      return told
+    }
+
+    test('is told once', async () => {
+      const { dispatcher, events } = await bench(undici, {})
+      const told = toldAfterAbort(dispatcher)
+      await until(() => typesOf(events).includes('call-end'))
+      await tick()
+      expect(told).toEqual(['enough'])
+    })
+
+    test('ends what a policy of the caller answers with nevertheless', async () => {
+      const response = new Response('late')
+      const late: Policy<Response> = {
+        name: 'late',
+        wrap:
+          <T extends Response>() =>
+          async () =>
+            response as T,
+      }
+      const { dispatcher } = await bench(undici, {}, { policies: [late], timeout: false })
+      const told = toldAfterAbort(dispatcher)
+      await until(() => response.bodyUsed)
+      expect(told).toEqual(['enough'])
+    })
+  })
+
+  test('ends an attempt that hangs', async () => {
+    const { api, dispatcher } = await bench(undici, { faults: () => hang() })
+    const controller = new AbortController()
+    const failure = failureOf(undici.request(api.url, { dispatcher, signal: controller.signal }))
+    await until(() => api.requests.length === 1)
+    controller.abort()
+    expect(await failure).toMatchObject({ name: 'AbortError' })
+    await until(() => api.requests[0]?.outcome === 'cut')
+    expect(api.requests).toHaveLength(1)
+  })
+
+  test('ends a body that is being read', async () => {
+    const { api, dispatcher } = await bench(undici, { faults: [endless({ body: 'x', intervalMs: 1 })] })
+    const controller = new AbortController()
+    const { body } = await undici.request(api.url, { dispatcher, signal: controller.signal })
+    const failure = failureOf(body.text())
+    controller.abort()
+    expect(await failure).toMatchObject({ name: 'AbortError' })
+    await until(() => api.requests[0]?.outcome === 'cut')
+  })
+})
