@@ -2,18 +2,25 @@ import { relay } from '../http/relay.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 
-/** Passes a body on and keeps a copy, up to `maxBytes`; `onComplete` gets it when the body has been read to its end. */
-export function recorded(response: Response, maxBytes: number, onComplete: (body: Bytes) => void): Response {
+/**
+ * Passes a body on and keeps a copy, up to `maxBytes`; `onComplete` gets it when the body has been read to its end, which
+ * waits for what that returns.
+ */
+export function recorded(
+  response: Response,
+  maxBytes: number,
+  onComplete: (body: Bytes) => Promise<void> | undefined,
+): Response {
   if (Number(response.headers.get('content-length')) > maxBytes) return response
   if (response.body === null) {
-    onComplete(new Uint8Array())
+    void onComplete(new Uint8Array())
     return response
   }
   const copy = new Copy(maxBytes)
   return relay(response, async (reader) => {
     const result = await reader.read()
     if (!result.done) copy.add(result.value)
-    else if (copy.isWhole) onComplete(copy.take())
+    else if (copy.isWhole) await onComplete(copy.take())
     return result
   })
 }

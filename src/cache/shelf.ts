@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { randomUuid } from '../http/uuid.ts'
+import { onWorkers } from '../on-workers.ts'
 import { appraise, usefulMs, varyOf, type Appraisal } from './freshness.ts'
 import type { GuardedStore } from './guarded-store.ts'
 import type { Asked, Keys } from './keys.ts'
@@ -139,8 +140,12 @@ export class Shelf {
     await store.set(clock, key, encodeResponse(key, { meta, body }), ttlMs)
   }
 
-  /** One at a time for each URL, so that none overwrites what another has just read. It never rejects. */
+  /**
+   * One at a time for each URL, so that none overwrites what another has just read. It never rejects. On workers nobody
+   * waits for another request, which may have ended within its turn: there it is as between two processes.
+   */
   #inTurn(urlKey: string, work: () => Promise<void>): Promise<unknown> {
+    if (onWorkers()) return attempted(work)
     const before = this.#turns.get(urlKey)
     const turn = attempted(async () => {
       await before

@@ -1,6 +1,7 @@
 import { discard } from '../http/discard.ts'
 import { isSafe } from '../http/methods.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
+import { onWorkers } from '../on-workers.ts'
 import type { CacheClient, CacheRequest } from './client.ts'
 import { settled, unwrap, type Context, type Next, type Outcome } from '../policy.ts'
 import {
@@ -177,9 +178,10 @@ class Read {
     return recorded(response, maxEntryBytes, (body) => this.#save(opened, sent, { meta, body }))
   }
 
-  #save(opened: Opened, sent: Headers, stored: StoredResponse): void {
-    // In the background: nobody waits for it, and it never rejects.
-    void this.#parts.shelf.save(opened, this.#asked(sent), stored)
+  /** In the background: it never rejects, and is to be waited for only on workers, where it would end with the request. */
+  #save(opened: Opened, sent: Headers, stored: StoredResponse): Promise<void> | undefined {
+    const saving = this.#parts.shelf.save(opened, this.#asked(sent), stored)
+    return onWorkers() ? saving : undefined
   }
 
   /** A 304 for validators that were the cache's own: the stored response is brought up to date, and is the answer. */
@@ -206,7 +208,7 @@ class Read {
     const stored = { ...found, meta, appraisal }
     const served = this.#serve(stored, 304)
     for (const cookie of response.headers.getSetCookie()) served.headers.append('set-cookie', cookie)
-    if (isStorable(sent, served)) this.#save(opened, sent, stored)
+    if (isStorable(sent, served)) await this.#save(opened, sent, stored)
     else void shelf.forget(client.clock, found.key)
     return served
   }

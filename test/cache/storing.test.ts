@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { httpCache, type CacheEntry, type CacheStore, type HttpCacheOptions } from '../../src/cache/index.ts'
 import { createFetch, isHoldfastError } from '../../src/index.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
@@ -29,6 +29,63 @@ const streamed = async (cache: HttpCacheOptions = {}) => {
   const fetch = createFetch({ ...b.options, fetch: async () => new Response(body.stream) })
   return { ...b, body, fetch }
 }
+
+describe('on workers, whose requests end with all that they still do', () => {
+  const onWorkers = (): void => {
+    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
+    onTestFinished(() => void vi.unstubAllGlobals())
+  }
+
+  /** A store that sets what it is given when the test says so. */
+  function slowStore() {
+    const inner = new MapStore()
+    const sets: (() => void)[] = []
+    const store: CacheStore = {
+      get: (key) => inner.get(key),
+      delete: (key) => inner.delete(key),
+      clear: () => inner.clear(),
+      set: (key, entry, ttlMs) => {
+        const turn = deferred()
+        sets.push(() => turn.resolve())
+        return turn.promise.then(() => inner.set(key, entry, ttlMs))
+      },
+    }
+    return { inner, sets, store }
+  }
+
+  test('the end of a body waits until it is stored', async () => {
+    onWorkers()
+    const { sets, store, inner } = slowStore()
+    const { fetch, url, down } = await bench({ cache: { store } })
+    let isRead = false
+    const reading = fetch(url('/a'))
+      .then((response) => response.text())
+      .finally(() => (isRead = true))
+    for (let set = 0; set < 2; set++) {
+      await until(() => sets.length > set)
+      expect(isRead).toBe(false)
+      sets[set]?.()
+    }
+    expect(await reading).toBe('fresh')
+    expect(inner.responses).toHaveLength(1)
+    down()
+    expect(await (await fetch(url('/a'))).text()).toBe('fresh')
+  })
+
+  test('a call that fails does not wait for what another one was storing when it ended', async () => {
+    onWorkers()
+    const { sets, store } = slowStore()
+    const { fetch, url, down } = await bench({ cache: { store } })
+    const ended = fetch(url('/a')).then((response) => response.text())
+    await until(() => sets.length > 0)
+    down()
+    expect((await fetch(url('/a'))).status).toBe(503)
+    sets[0]?.()
+    await until(() => sets.length > 1)
+    sets[1]?.()
+    await ended
+  })
+})
 
 describe('storing never delays the caller', () => {
   test('each piece is passed on as it comes', async () => {
