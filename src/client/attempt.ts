@@ -5,7 +5,7 @@ import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { cannotBeBuilt } from '../http/usage-error.ts'
 import { resultOf, unwrap, type Context, type Outcome } from '../policy.ts'
-import { raceAbort, type AbortListener, type Scope } from '../signal.ts'
+import { raceAbort, type AbortListener } from '../signal.ts'
 import { Returned } from '../stamp.ts'
 import {
   callOf,
@@ -31,7 +31,7 @@ export async function attempt(context: Context): Promise<Response> {
   try {
     refuseOldKey(call, context)
     if (call.bodySource !== undefined) await loadBody(call, call.bodySource)
-    init = attemptInit(call, scope)
+    init = attemptInit(call, context)
     if (beforeAttempt !== undefined) await beforeAttempt(beforeAttemptInput(init.headers as Headers, context))
   } catch (error) {
     // The caller's own body, headers or hook: that is no network failure.
@@ -120,10 +120,10 @@ function refuseOldKey(call: FetchCall, { execution }: Context): void {
 }
 
 /** What the transport is given: the caller's own, with what an attempt adds. */
-function attemptInit(call: FetchCall, scope: Scope): RequestInit {
+function attemptInit(call: FetchCall, context: Context): RequestInit {
   const { members } = call.caller
-  // An interceptor takes the scope itself: to leave out its signal saves 250 ns.
-  const own = routeOf(members) ? { scope } : new AttemptInit(scope)
+  // An interceptor takes the context itself: to leave out its signal saves 250 ns.
+  const own = routeOf(members) ? { context } : new AttemptInit(context)
   const init: RequestInit & { duplex?: string } = Object.assign(own, members)
   const headers = attemptHeaders(call)
   if (headers !== undefined) init.headers = headers
@@ -141,7 +141,7 @@ function attemptInit(call: FetchCall, scope: Scope): RequestInit {
  */
 const SIGNAL: PropertyDescriptor = {
   get(this: object) {
-    return AttemptInit.scopeOf(this)?.signal
+    return AttemptInit.contextOf(this)?.signal
   },
   /** A transport may put a signal of its own in the place. */
   set(this: RequestInit, value) {
@@ -152,26 +152,27 @@ const SIGNAL: PropertyDescriptor = {
   configurable: true,
 }
 
-/** Notes the scope on a plain object. A stamp, which shares its code with others, takes 150 ns more. */
+/** Notes the context on a plain object. A stamp, which shares its code with others, takes 150 ns more. */
 class AttemptInit extends Returned {
-  #scope: Scope | undefined
+  #context: Context | undefined
 
-  constructor(scope: Scope) {
+  constructor(context: Context) {
     super(Object.defineProperty({}, 'signal', SIGNAL))
-    this.#scope = scope
+    this.#context = context
   }
 
   static forget(init: object): void {
-    if (#scope in init) init.#scope = undefined
+    if (#context in init) init.#context = undefined
   }
 
-  static scopeOf(init: object): Scope | undefined {
-    return #scope in init ? init.#scope : undefined
+  static contextOf(init: object): Context | undefined {
+    return #context in init ? init.#context : undefined
   }
 }
 
-/** The scope of the attempt that an init is for: a transport of ours need not have its signal made. */
-export const scopeOf = (init: RequestInit | undefined): Scope | undefined => init && AttemptInit.scopeOf(init)
+/** The attempt that an init is for: a transport of ours need not have its signal made. */
+export const contextOf = (init: RequestInit | undefined): Context | undefined =>
+  init && AttemptInit.contextOf(init)
 
 /** Reads it with the first attempt. */
 async function loadBody(call: FetchCall, source: BodySource): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Fetch, FetchInput } from '../http/fetch-types.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
+import type { Context } from '../policy.ts'
 import type { Scope } from '../signal.ts'
 import { createStamp } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
@@ -11,7 +12,7 @@ const underlying = createStamp<Sender>()
 
 /** An interceptor's way through a fetch: what sends the attempts in place of its own transport, and calls them off. */
 export interface Route {
-  /** @param init with the attempt's scope, where there is a pipeline */
+  /** @param init with the attempt's context, where there is a pipeline */
   send(init: RoutedInit): Promise<Response>
   /** The call's. Whoever ends it tells his caller so at once. */
   readonly scope: Scope
@@ -22,7 +23,7 @@ export const ROUTE: unique symbol = Symbol('route')
 
 export interface RoutedInit extends HoldfastInit {
   [ROUTE]: Route
-  scope?: Scope
+  context?: Context
 }
 
 export const routeOf = (init: Partial<RoutedInit> | undefined): Route | undefined => init?.[ROUTE]
@@ -64,10 +65,10 @@ let callingGlobal: FetchInput | undefined
  * Seen by the call stack, or by the signal where the wrapper takes its time.
  */
 export function isOwnAttempt(input: FetchInput, init: RequestInit | undefined): boolean {
-  if (routeOf(init)) return false
   return (
-    (callingGlobal !== undefined && urlOf(callingGlobal) === urlOf(input)) ||
-    sentSignals.get(init?.signal) === true
+    !routeOf(init) &&
+    ((callingGlobal !== undefined && urlOf(callingGlobal) === urlOf(input)) ||
+      sentSignals.get(init?.signal) === true)
   )
 }
 
@@ -81,7 +82,7 @@ export class Sender {
   readonly #before: Fetch | undefined = globalThis.fetch
 
   constructor(transport: Transport | undefined) {
-    if (underlying.get(transport) !== undefined) {
+    if (underlying.get(transport)) {
       throw invalidOption(
         'fetch',
         'a plain transport, since retries belong to one layer (use fetch.with)',
@@ -104,8 +105,7 @@ export class Sender {
     const route = routeOf(init)
     if (route) return route.send(init as RoutedInit)
     const fetch = globalThis.fetch
-    if (this.#transport !== undefined || underlying.get(fetch) !== undefined)
-      return this.sendPastReplacement(input, init, request)
+    if (this.#transport || underlying.get(fetch)) return this.sendPastReplacement(input, init, request)
     callingGlobal = input
     try {
       return fetch(input, init)
@@ -116,7 +116,7 @@ export class Sender {
 
   /** Sends past whatever has replaced the global fetch since. */
   sendPastReplacement(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
-    if (this.#transport !== undefined) return flat(this.#transport, input, init, request)
+    if (this.#transport) return flat(this.#transport, input, init, request)
     const fetch = this.#before
     if (fetch === undefined) {
       throw new TypeError('there is no global fetch to send by: pass a transport as the option `fetch`')

@@ -19,7 +19,7 @@ export async function run(parts: CallParts, options: DispatchOptions, handler: A
   const { scope } = delivery
   let newest: Attempt | undefined
   const send = (init: RoutedInit): Promise<Response> => {
-    newest = new Attempt(parts.dispatch, attemptOptions(options, init), init.scope ?? scope, newest)
+    newest = new Attempt(parts.dispatch, attemptOptions(options, init), init.context?.scope ?? scope, newest)
     return newest.response
   }
   try {

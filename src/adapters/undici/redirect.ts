@@ -14,14 +14,7 @@ const OF_THE_BODY: ReadonlySet<string> = new Set([
 ])
 
 /** Nobody else's business. */
-const OF_THE_ORIGIN: ReadonlySet<string> = new Set([
-  'authorization',
-  'cookie',
-  'proxy-authorization',
-  'idempotency-key',
-])
-
-const IDEMPOTENCY_KEY: ReadonlySet<string> = new Set(['idempotency-key'])
+const OF_THE_ORIGIN: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization'])
 
 /** More than so many are a circle. */
 const MAX_REDIRECTS = 20
@@ -31,10 +24,16 @@ const MAX_REDIRECTS = 20
  * carry it on, here it stays behind with the body, and where another origin is asked.
  *
  * @param followed how many redirects led to `request`
+ * @param keyHeader what the client calls the header of its keys
  * @returns `undefined` where the response is the last one
  * @throws what is the cause of fetch's error
  */
-export function redirected(request: PlainRequest, head: Head, followed: number): PlainRequest | undefined {
+export function redirected(
+  request: PlainRequest,
+  head: Head,
+  followed: number,
+  keyHeader?: string,
+): PlainRequest | undefined {
   if (!REDIRECTS.has(head.status)) return undefined
   if (request.redirect === 'error') throw new Error('unexpected redirect')
   const location = headerOf(head.headers, 'location')
@@ -45,7 +44,11 @@ export function redirected(request: PlainRequest, head: Head, followed: number):
   if (followed === MAX_REDIRECTS) throw new Error('redirect count exceeded')
   const isNewOrigin = url.origin !== request.url.origin
   const isGet = becomesGet(request.method, head.status)
-  const dropped = [...(isGet ? [OF_THE_BODY, IDEMPOTENCY_KEY] : []), ...(isNewOrigin ? [OF_THE_ORIGIN] : [])]
+  const dropped = [
+    ...(isGet ? [OF_THE_BODY] : []),
+    ...(isNewOrigin ? [OF_THE_ORIGIN] : []),
+    ...(isGet || isNewOrigin ? [keysIn(keyHeader)] : []),
+  ]
   return {
     ...request,
     url,
@@ -53,6 +56,9 @@ export function redirected(request: PlainRequest, head: Head, followed: number):
     ...(isGet ? { method: 'GET', body: null } : {}),
   }
 }
+
+const keysIn = (header = 'idempotency-key'): ReadonlySet<string> =>
+  new Set(['idempotency-key', header.toLowerCase()])
 
 function becomesGet(method: string, status: number): boolean {
   if (status === 303) return method !== 'GET' && method !== 'HEAD'

@@ -2,7 +2,8 @@ import type { Transport } from '../../client/options.ts'
 import type { Fetch } from '../../http/fetch-types.ts'
 import { holdersOf, isComing } from '../../http/lazy-body.ts'
 import { copyOf, requestOf } from '../../client/request.ts'
-import { scopeOf } from '../../client/attempt.ts'
+import { contextOf } from '../../client/attempt.ts'
+import { callOf } from '../../client/call.ts'
 import { Sender } from '../../client/transport.ts'
 import { followSignal, Scope, type SignalLink } from '../../signal.ts'
 import { checkKeys, checkMethods } from '../../validate.ts'
@@ -49,13 +50,13 @@ export function transport(options: TransportOptions): Fetch {
   return async (input, given) => {
     // `null` is none, as to fetch.
     const init = given ?? undefined
-    const scope = scopeOf(init)
-    const isPlain = scope !== undefined || init === undefined || isSignalled(init)
+    const context = contextOf(init)
+    const isPlain = context !== undefined || init === undefined || isSignalled(init)
     const request = isPlain ? plainRequest(input, init) : undefined
     if (request !== undefined)
-      return scope === undefined
+      return context === undefined
         ? send(dispatcher, request, init?.signal)
-        : follow(dispatcher, request, scope)
+        : follow(dispatcher, request, context.scope, callOf(context).settings.idempotency?.header)
     // A dispatcher of the call's own wins, as with fetch.
     const routed: RequestInit & { dispatcher: Sending } = { dispatcher: own, ...copyOf(init ?? {}) }
     return full.sendPastReplacement(input, routed, requestOf(input))
@@ -89,14 +90,19 @@ async function followUnder(link: SignalLink, dispatcher: Sending, request: Plain
   }
 }
 
-async function follow(dispatcher: Sending, first: PlainRequest, scope: Scope): Promise<Response> {
+async function follow(
+  dispatcher: Sending,
+  first: PlainRequest,
+  scope: Scope,
+  keyHeader?: string,
+): Promise<Response> {
   let request = first
   let type: ResponseType = 'basic'
   for (let followed = 0; ; followed++) {
     const exchange = new Exchange(dispatcher, wireOptions(request), scope)
     const head = await exchange.head
     try {
-      const next = request.redirect === 'manual' ? undefined : redirected(request, head, followed)
+      const next = request.redirect === 'manual' ? undefined : redirected(request, head, followed, keyHeader)
       if (next === undefined)
         return respond(request, head, exchange, {
           url: withoutHash(request.url),

@@ -68,6 +68,29 @@ describe.each(versions)('$name', ({ undici }) => {
     expect(sent(api)).toEqual(['{}', '{}', '{}'])
   })
 
+  test.each([
+    ['another origin', 307],
+    ['a GET', 303],
+  ])('leaves a key behind on a redirect to %s, by whatever name', async (_, code) => {
+    const keys: unknown[] = []
+    const note: RequestListener = ({ headers }, response) => {
+      keys.push(headers['x-request-key'])
+      response.end()
+    }
+    const away = await serving(note)
+    const home = await serving((request, response) => {
+      if (request.url !== '/') return note(request, response)
+      keys.push(request.headers['x-request-key'])
+      return response.writeHead(code, { location: code === 303 ? '/there' : away }).end()
+    })
+    const fetch = createFetch({
+      fetch: transport({ dispatcher: newAgent(undici) }),
+      idempotency: { header: 'X-Request-Key' },
+    })
+    const response = await fetch(home, { method: 'POST', body: '{}' })
+    expect([response.redirected, keys]).toEqual([true, [expect.any(String), undefined]])
+  })
+
   test('makes no stream and no signal for a body that is read whole', async () => {
     const url = await serving((_request, response) => response.end('{"ok":true}'))
     const fetch = createFetch({ fetch: transport({ dispatcher: newAgent(undici) }) })
