@@ -7,6 +7,8 @@ import { pause, same, type Api, type World } from './case.ts'
 export interface IsolationCase {
   readonly name: string
   readonly options: FetchOptions
+  /** How long a cache's store takes to set what it is given; without it there is no cache. */
+  readonly storeMs?: number
   run(ask: Ask, world: World): Promise<void>
 }
 
@@ -115,6 +117,22 @@ export const isolationCases: readonly IsolationCase[] = [
       const failure = status(503)
       const answer = await afterTheFirstLeft(ask, await world.api(failure, failure))
       same([answer.status, answer.attempts], [200, 2], 'answer')
+    },
+  },
+  {
+    name: 'a call that fails does not wait for a request that ended while it stored, and gets what was stored before',
+    options: { retry: false },
+    storeMs: 100,
+    async run(ask, world) {
+      const failure = status(503)
+      const api = await world.api(latency(0), latency(100), failure, failure)
+      await ask(api)
+      await ask(api, { leaves: true })
+      const stored = { status: 200, text: fine.text }
+      for (let sent = 0; sent < 2; sent++) {
+        const { status, text } = await ask(api)
+        same({ status, text }, stored, 'answer')
+      }
     },
   },
 ]

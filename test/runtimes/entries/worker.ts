@@ -1,4 +1,5 @@
 /** The suite as a worker: a request for each case, and clients that live as long as the worker and serve many requests. */
+import { httpCache, type CacheEntry, type CacheStore } from '../../../src/cache/index.ts'
 import { createFetch, outcomeOf, type FetchOptions, type HoldfastFetch } from '../../../src/index.ts'
 import { pause, runCase } from '../cases/case.ts'
 import { cases } from '../cases/index.ts'
@@ -15,10 +16,25 @@ export interface SharedAnswer {
 const clients = new Map<string, HoldfastFetch>()
 
 /** One client for all requests that name it, made by the first. */
-function sharedClient(name: string, options: string): HoldfastFetch {
-  const client = clients.get(name) ?? createFetch(JSON.parse(options) as FetchOptions)
+function sharedClient(name: string, options: string, storeMs: string): HoldfastFetch {
+  const cache = storeMs !== '' && httpCache({ store: slowStore(Number(storeMs)) })
+  const client = clients.get(name) ?? createFetch({ ...(JSON.parse(options) as FetchOptions), cache })
   clients.set(name, client)
   return client
+}
+
+/** As one over the network: what it was to set is lost where the request ends first. */
+function slowStore(setMs: number): CacheStore {
+  const entries = new Map<string, CacheEntry>()
+  return {
+    get: (key) => entries.get(key),
+    set: async (key, entry) => {
+      await pause(setMs)
+      entries.set(key, entry)
+    },
+    delete: (key) => void entries.delete(key),
+    clear: () => entries.clear(),
+  }
 }
 
 async function ask(client: HoldfastFetch, api: string): Promise<SharedAnswer> {
@@ -36,7 +52,7 @@ export default {
     const { pathname, searchParams } = new URL(request.url)
     const parameter = (name: string): string => searchParams.get(name) ?? ''
     if (pathname === '/shared') {
-      const client = sharedClient(parameter('client'), parameter('options'))
+      const client = sharedClient(parameter('client'), parameter('options'), parameter('storeMs'))
       const answer = ask(client, parameter('api'))
       if (!searchParams.has('leaves')) return Response.json(await answer)
       // A request ends with its response: whatever it still does is dropped then.

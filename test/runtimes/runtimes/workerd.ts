@@ -109,6 +109,7 @@ function isolated(
     const options = JSON.stringify(each.options)
     const query = new URLSearchParams({ client: each.name, options, api: api.url })
     if (leaves) query.set('leaves', '')
+    if (each.storeMs !== undefined) query.set('storeMs', `${each.storeMs}`)
     const response = await fetch(`http://127.0.0.1:${port}/shared?${query}`, signal && { signal })
     if (!response.ok) return { status: response.status, error: await response.text() }
     return (await response.json()) as SharedAnswer
