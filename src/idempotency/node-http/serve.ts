@@ -9,6 +9,7 @@ import type { HeldResponse } from '../unprotected.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, sendAnswer } from './capture.ts'
 import { hold } from './hold.ts'
+import { loosen } from './loosen.ts'
 import { NodeRequestView, type Incoming } from './request.ts'
 
 /** One request and its response, as a framework on node:http has them. */
@@ -42,6 +43,8 @@ export async function serve<Req extends object>(
     if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
     return exchange.proceed()
   }
+  loosen(exchange.request)
+  loosen(response)
   const admission = await engine.admit(view, screening.key).catch((error: unknown) => {
     if (error instanceof RequestGoneError) return undefined
     if (exchange.isOutermost !== true) throw error
