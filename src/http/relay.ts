@@ -63,7 +63,8 @@ export function byteStreamOf(bytes: ByteSource): ReadableStream<Bytes> {
   return new ReadableStream({ type: 'bytes', ...underlying(bytes) }, { highWaterMark: 0 })
 }
 
-function underlying(bytes: ByteSource) {
+/** What a stream over `bytes` is made of, whatever its kind. */
+export function underlying(bytes: ByteSource) {
   return {
     async pull(
       controller: ReadableStreamDefaultController<Bytes> | ReadableByteStreamController,

@@ -1,6 +1,7 @@
 import { pipeline, Readable, type Duplex } from 'node:stream'
 import * as zlib from 'node:zlib'
-import type { ByteSource, ReadResult } from '../../http/relay.ts'
+import type { ReadResult } from '../../http/relay.ts'
+import type { BodySource } from './lazy-response.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 type Decode = (chunks: AsyncIterable<Bytes>) => AsyncIterable<Bytes>
@@ -33,7 +34,7 @@ const MAX_ENCODINGS = 5
  *
  * @throws what is the cause of fetch's error
  */
-export function decoded(source: ByteSource, contentEncoding: string | undefined): ByteSource {
+export function decoded(source: BodySource, contentEncoding: string | undefined): BodySource {
   if (contentEncoding === undefined) return source
   const names = contentEncoding.split(',').map((name) => name.trim().toLowerCase())
   if (names.length > MAX_ENCODINGS) throw new Error(`too many content encodings: ${names.length}`)
@@ -41,17 +42,21 @@ export function decoded(source: ByteSource, contentEncoding: string | undefined)
   return decoders.length === names.length ? new DecodedBody(source, decoders) : source
 }
 
-class DecodedBody implements ByteSource {
-  readonly #source: ByteSource
+class DecodedBody implements BodySource {
+  readonly #source: BodySource
   readonly #decoders: readonly Decode[]
   /** Made with the first read: a body that nobody reads takes no decoder. */
   #chunks: AsyncIterator<Bytes> | undefined
   /** What broke the source: not the decoder's failure. */
   #failure: { readonly error: unknown } | undefined
 
-  constructor(source: ByteSource, decoders: readonly Decode[]) {
+  constructor(source: BodySource, decoders: readonly Decode[]) {
     this.#source = source
     this.#decoders = decoders
+  }
+
+  set onAborted(tell: BodySource['onAborted']) {
+    this.#source.onAborted = tell
   }
 
   async read(): Promise<ReadResult> {

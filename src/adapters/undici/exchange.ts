@@ -1,6 +1,7 @@
-import type { ByteSource, ReadResult } from '../../http/relay.ts'
+import type { ReadResult } from '../../http/relay.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
 import type { Bytes, Controller, DispatchOptions, Head, Sending } from './dispatch.ts'
+import type { BodySource } from './lazy-response.ts'
 import { EveryHandler } from './old-handler.ts'
 
 /** As much of a body is taken in before anybody reads: what is smaller is there at once, and holds no connection. */
@@ -12,7 +13,8 @@ const END: ReadResult = { done: true, value: undefined }
  * One request of the fast transport, sent once: what undici tells of it, and the bytes of the response until somebody
  * wants them. It fails as fetch does, and with the scope's own reason when that is aborted.
  */
-export class Exchange extends EveryHandler implements ByteSource, AbortListener {
+export class Exchange extends EveryHandler implements BodySource, AbortListener {
+  onAborted: BodySource['onAborted']
   /** How the response begins. */
   readonly head: Promise<Head>
   readonly #scope: Scope
@@ -85,6 +87,7 @@ export class Exchange extends EveryHandler implements ByteSource, AbortListener 
   onAbort({ reason }: Scope): void {
     this.#chunks = []
     this.#stop(reason)
+    this.onAborted?.(reason)
   }
 
   protected onStart(controller: Controller): void {

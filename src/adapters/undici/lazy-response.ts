@@ -1,5 +1,5 @@
 import { IS_COMING } from '../../http/lazy-body.ts'
-import { byteStreamOf, type ByteSource } from '../../http/relay.ts'
+import { underlying, type ByteSource } from '../../http/relay.ts'
 import type { Head } from './dispatch.ts'
 import { immutableHeaders } from './headers.ts'
 
@@ -18,6 +18,8 @@ export interface BodySource extends ByteSource {
   readonly isComplete?: boolean
   /** All of them, where that costs less than to read them one by one. */
   whole?(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
+  /** Called with the reason of an abort at once, whether or not somebody reads. */
+  onAborted?: ((reason: unknown) => void) | undefined
 }
 
 /**
@@ -148,7 +150,12 @@ class LazyResponse implements Response {
       read: () => source.read(),
       cancel: (reason) => source.cancel(reason),
     }
-    return byteStreamOf(held)
+    const start = (controller: ReadableByteStreamController): void => {
+      // Held by its stream only: whoever may abort must not keep alive what nobody reads.
+      const weak = new WeakRef(controller)
+      source.onAborted = (reason) => weak.deref()?.error(reason)
+    }
+    return new ReadableStream({ type: 'bytes', ...underlying(held), start }, { highWaterMark: 0 })
   }
 }
 

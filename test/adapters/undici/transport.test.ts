@@ -1,10 +1,11 @@
 /** The fast transport of `holdfast/undici` by itself and under `createFetch`, in every undici that this Node can load. */
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { getEventListeners } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
+import { createGzip } from 'node:zlib'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { transport } from '../../../src/adapters/undici/index.ts'
@@ -202,6 +203,24 @@ describe.each(versions)('$name', ({ undici }) => {
       else await until(() => api.requests.every(({ outcome }) => outcome === 'cut'))
     })
 
+    test.each(['identity', 'gzip'])('reaches a reader that is idle: %s', async (encoding) => {
+      const url = await serving((_request, response) => {
+        response.writeHead(200, { 'content-encoding': encoding })
+        const bytes = encoding === 'gzip' ? createGzip() : new PassThrough()
+        bytes.pipe(response)
+        bytes.write('x')
+        if ('flush' in bytes) bytes.flush()
+      })
+      const controller = new AbortController()
+      const { body } = await transport({ dispatcher: newAgent(undici) })(url, { signal: controller.signal })
+      const reader = body?.getReader()
+      await reader?.read()
+      const closed = failureOf(reader?.closed ?? Promise.resolve())
+      const reason = new Error('enough')
+      controller.abort(reason)
+      expect(await closed).toBe(reason)
+    })
+
     test('is listened for once, however many calls there are', async () => {
       const api = await failing(...Array.from({ length: 20 }, hang))
       const fetch = transport({ dispatcher: newAgent(undici) })
@@ -233,9 +252,12 @@ describe.each(versions)('$name', ({ undici }) => {
       return { url, isClosed: () => closed }
     }
 
-    test('lets go of its connection when nobody has it any more', async () => {
+    test.each([
+      ['it', (): unknown => undefined],
+      ['it or its stream', ({ body }: Response): unknown => body],
+    ])('lets go of its connection when nobody has %s any more', async (_, look) => {
       const { url, isClosed } = await long()
-      await transport({ dispatcher: newAgent(undici) })(url)
+      look(await transport({ dispatcher: newAgent(undici) })(url))
       await until(() => {
         gc()
         return isClosed()
