@@ -69,6 +69,13 @@ describe('pipeline', () => {
     expect(result.error).toBe(reason)
   })
 
+  test('a signal that is aborted already begins nothing', async () => {
+    let begun = 0
+    const result = pipeline(retry()).execute(() => ++begun, { signal: AbortSignal.abort('early') })
+    await expect(result).rejects.toBe('early')
+    expect(begun).toBe(0)
+  })
+
   test('a signal that is aborted already rejects with its reason', async () => {
     await expect(pipeline().execute(async () => 1, { signal: AbortSignal.abort('early') })).rejects.toBe(
       'early',

@@ -1,15 +1,9 @@
 import { checkComposition } from './composition.ts'
 import { describePolicies, showAs } from './describe.ts'
-import {
-  Context,
-  Execution,
-  rejected,
-  type Next,
-  type OnEvent,
-  type Operation,
-  type Policy,
-} from './policy.ts'
-import { followSignal, raceAbort, Scope } from './signal.ts'
+import { compose, workOf } from './direct.ts'
+import { Context, Execution, rejected, type Next, type OnEvent, type Policy } from './policy.ts'
+import { raceAbort } from './work.ts'
+import { followSignal, Scope } from './signal.ts'
 
 export interface ExecuteOptions {
   /** The caller's signal: its abort rejects the execution at once, with its own reason. */
@@ -30,31 +24,9 @@ export interface Pipeline<Value = unknown> {
   describe(): string
 }
 
-const runOperation = (context: Context): Promise<unknown> => context.execution.operation(context)
-
-/** Puts policies around whatever operation a context carries. */
-export function compose<Value>(
-  policies: readonly Policy<Value>[],
-  around: (next: Next<Value>) => Next<Value> = (next) => next,
-): Next<Value> {
-  const innermost = around(runOperation as Next<Value>)
-  return policies.reduceRight<Next<Value>>((next, policy) => around(policy.wrap(next)), innermost)
-}
-
-/**
- * What is no promise becomes one, and what is thrown before there is one fails like anything else. An `async` function
- * does the same for 60 ns more.
- */
-export function promising<Value>(next: Next<Value>): Next<Value> {
-  return (context) => {
-    try {
-      const result: Promise<Value> | Value = next(context)
-      return result instanceof Promise ? result : Promise.resolve(result)
-    } catch (error) {
-      return rejected(error)
-    }
-  }
-}
+/** The innermost part. What comes of it becomes a promise in `workOf`. */
+const runOperation = (context: Context): Promise<unknown> =>
+  (context.execution.data as (context: Context) => Promise<unknown>)(context)
 
 /**
  * Combines policies, outermost first, into one around any async function.
@@ -67,7 +39,7 @@ export function promising<Value>(next: Next<Value>): Next<Value> {
  */
 export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipeline<Value> {
   checkComposition('pipeline', policies)
-  const handler = compose(policies, promising)
+  const handler = compose(policies, workOf(runOperation as Next<Value>)).next
   const describe = (): string => describePolicies(policies)
   const made: Pipeline<Value> = {
     describe,
@@ -75,15 +47,12 @@ export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipelin
       operation: (context: Context) => Promise<T> | T,
       options?: ExecuteOptions,
     ): Promise<T> {
-      // What it returns becomes a promise in `promising`.
-      const execution = new Execution(operation as Operation, options)
-      const signal = options?.signal
-      // What comes out is what `operation` or a policy typed for `Value` made, so it is a T.
-      if (signal === undefined || signal === null)
-        return handler(new Context(execution, new Scope())) as Promise<T>
-      const link = followSignal(signal)
-      const work = handler(new Context(execution, link.scope)) as Promise<T>
-      return link.linked ? raceAbort(link.scope, work).finally(link.release) : work
+      const execution = new Execution(operation, options)
+      const scope = new Scope()
+      const link = followSignal(options?.signal, scope)
+      if (scope.aborted) return rejected(scope.reason)
+      const work = handler(new Context(execution, scope)) as Promise<T>
+      return link === undefined ? work : raceAbort(scope, work).finally(link.release)
     },
   }
   return showAs(made, () => `pipeline\n${describe()}`)

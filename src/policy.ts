@@ -34,15 +34,6 @@ export function resultOf(outcome: Outcome): unknown {
   return outcome.ok ? outcome.value : outcome.error
 }
 
-/** Waits for how `work` ends, without throwing. */
-export async function settled<T>(work: Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { ok: true, value: await work }
-  } catch (error) {
-    return { ok: false, error }
-  }
-}
-
 /**
  * A promise that gets rejected in a moment. Rejected from the start it would be told of by the platform as one that
  * nobody handles, and again once somebody does: 500 of 900 ns.
@@ -61,23 +52,18 @@ export function unwrap<T>(outcome: Outcome<T>): T {
 /** A listener. What it throws is swallowed: watching a call never changes it. */
 export type OnEvent = (event: HoldfastEvent, context?: Context) => void
 
-/** The function at the heart of a pipeline. */
-export type Operation = (context: Context) => Promise<unknown>
-
 export interface ExecutionFields {
-  /** What an embedding client knows of the call; policies pass it on unread. */
-  readonly data?: unknown
   /** What belongs together for policies that keep state: for `createFetch` the key of the circuit. */
   readonly key?: string
   /** Told what happens to this execution, by policies that have no listener of their own. */
   readonly onEvent?: OnEvent | undefined
   /** What an outcome tells of the service, where more than a throw is a failure: to `createFetch` a 503 is one. */
-  readonly judge?: (outcome: Outcome) => Standing
+  readonly judge?: (outcome: Outcome, context: Context) => Standing
 }
 
 /** One run of a pipeline: what all of its attempts share. */
 export class Execution {
-  readonly operation: Operation
+  /** What is to be done: the function given to a pipeline, the call of a client. Policies pass it on unread. */
   readonly data: unknown
   readonly key: string
   readonly onEvent: OnEvent | undefined
@@ -85,13 +71,17 @@ export class Execution {
   /** The newest failed attempt: what a timeout or an open circuit that ends the call gives as its cause. */
   lastFailure: Outcome | undefined
 
-  constructor(operation: Operation, { data, key = 'default', onEvent, judge }: ExecutionFields = {}) {
-    this.operation = operation
+  constructor(data: unknown, { key = 'default', onEvent, judge }: ExecutionFields = {}) {
     this.data = data
     this.key = key
     this.onEvent = onEvent
     this.judge = judge
   }
+}
+
+/** What an error gives as the cause of an execution's end: its newest failure, where there is one. */
+export function causeOf({ lastFailure }: Execution): { cause: unknown } | undefined {
+  return lastFailure && { cause: resultOf(lastFailure) }
 }
 
 /**
@@ -156,7 +146,7 @@ export function isNoNews(outcome: Outcome, { scope }: Context): boolean {
 export function standingOf(outcome: Outcome, context: Context): Standing {
   if (isNoNews(outcome, context)) return 'nothing'
   const { execution } = context
-  return execution.judge?.(outcome) ?? (outcome.ok ? 'served' : 'failed')
+  return execution.judge?.(outcome, context) ?? (outcome.ok ? 'served' : 'failed')
 }
 
 export type Next<T> = (context: Context) => Promise<T>

@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { followSignal, raceAbort, reasonOf, Scope, type AbortListener } from './signal.ts'
+import { raceAbort } from './work.ts'
+import { followSignal, reasonOf, Scope, type AbortListener } from './signal.ts'
 
 describe('Scope', () => {
   test('aborting one aborts all below it, with reason and origin, and nothing above', () => {
@@ -63,7 +64,8 @@ describe('Scope', () => {
 describe('followSignal', () => {
   test('passes on the abort with its very reason, as the caller’s', () => {
     const controller = new AbortController()
-    const { scope } = followSignal(controller.signal)
+    const scope = new Scope()
+    followSignal(controller.signal, scope)
     const reason = {}
     controller.abort(reason)
     expect(scope.reason).toBe(reason)
@@ -72,26 +74,25 @@ describe('followSignal', () => {
 
   test('many followers are one listener, and none once all have left', () => {
     const { signal } = new AbortController()
-    const links = Array.from({ length: 200 }, () => followSignal(signal))
+    const links = Array.from({ length: 200 }, () => followSignal(signal, new Scope()))
     expect(getEventListeners(signal, 'abort')).toHaveLength(1)
-    for (const link of links) link.release()
+    for (const link of links) link?.release()
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
   test('a released scope is not aborted any more', () => {
     const controller = new AbortController()
-    const link = followSignal(controller.signal)
-    link.release()
+    const scope = new Scope()
+    followSignal(controller.signal, scope)?.release()
     controller.abort()
-    expect(link.scope.aborted).toBe(false)
+    expect(scope.aborted).toBe(false)
   })
 
   test('a scope kept for a holder is still aborted', () => {
     const controller = new AbortController()
-    const link = followSignal(controller.signal)
-    const inner = new Scope(link.scope)
-    const holder = {}
-    link.keepFor([holder, null, undefined], inner)
+    const scope = new Scope()
+    const inner = new Scope(scope)
+    followSignal(controller.signal, scope)?.keepFor([{}, null, undefined], inner)
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1)
     controller.abort('left')
     expect(inner.reason).toBe('left')
@@ -99,16 +100,17 @@ describe('followSignal', () => {
   })
 
   test('a signal that was aborted before, and one without a reason', () => {
-    expect(followSignal(AbortSignal.abort('early')).scope.reason).toBe('early')
+    const scope = new Scope()
+    expect(followSignal(AbortSignal.abort('early'), scope)).toBeUndefined()
+    expect(scope.reason).toBe('early')
     const old = { aborted: true, reason: undefined } as AbortSignal
     expect(reasonOf(old)).toMatchObject({ name: 'AbortError' })
   })
 
-  test('no signal is followed by a scope of its own', () => {
-    const link = followSignal(undefined)
-    expect(link.linked).toBe(false)
-    link.release()
-    expect(link.scope.aborted).toBe(false)
+  test('no signal leaves the scope to itself', () => {
+    const scope = new Scope()
+    expect(followSignal(undefined, scope)).toBeUndefined()
+    expect(scope.aborted).toBe(false)
   })
 })
 

@@ -48,11 +48,6 @@ export class Scope implements AbortListener {
     return this.#controller?.signal
   }
 
-  /** Whether the attempt in it ends by itself as soon as it is aborted, so that nobody inside has to see to that. */
-  get endsAttempt(): boolean {
-    return false
-  }
-
   /** Ended by the caller, or since another attempt was first: only a timeout says something of the service. */
   get isCalledOff(): boolean {
     return this.aborted && this.abortedBy !== 'timeout'
@@ -170,35 +165,25 @@ const forgotten = {
 
 const hubs = new WeakMap<AbortSignal, SignalHub>()
 
-/** A scope that ends with the caller's signal. */
+/** What ties a scope to a signal that may still abort. */
 export interface SignalLink {
-  readonly scope: Scope
-  /** Whether there is a signal that may still abort, or has aborted already. */
-  readonly linked: boolean
   /** The work has ended, nothing is left to abort. */
   readonly release: () => void
   /** The call has ended but `holders` (a response, its body) still stream: the abort works until they are gone. */
   readonly keepFor: (holders: readonly (object | null | undefined)[], inner: Scope) => void
 }
 
-const noop = (): void => {}
-
-/** A scope that somebody else ends. */
-export const linkTo = (scope: Scope): SignalLink => ({ scope, linked: true, release: noop, keepFor: noop })
-
-export function followSignal(signal: AbortSignal | null | undefined): SignalLink {
-  const scope = new Scope()
-  if (signal === null || signal === undefined) return { scope, linked: false, release: noop, keepFor: noop }
+/** Makes a scope end with a signal, if there is one. */
+export function followSignal(signal: AbortSignal | null | undefined, scope: Scope): SignalLink | undefined {
+  if (signal === null || signal === undefined) return undefined
   if (signal.aborted) {
     scope.abort(reasonOf(signal), 'caller')
-    return linkTo(scope)
+    return undefined
   }
   const hub = hubs.get(signal) ?? new SignalHub(signal)
   hubs.set(signal, hub)
   hub.follow(scope)
   return {
-    scope,
-    linked: true,
     release: () => hub.leave(scope),
     keepFor(holders, inner) {
       if (typeof WeakRef === 'undefined') return
@@ -209,25 +194,4 @@ export function followSignal(signal: AbortSignal | null | undefined): SignalLink
       hub.loosen(scope)
     },
   }
-}
-
-/** Settles as `work` does, or rejects with the scope's reason as soon as that is aborted, whatever `work` does then. */
-export function raceAbort<T>(scope: Scope, work: Promise<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const listener: AbortListener = { onAbort: () => reject(scope.reason) }
-    if (scope.aborted) reject(scope.reason)
-    else scope.add(listener)
-    // Not by `finally`, whose two promises take 200 ns.
-    work.then(
-      (value) => {
-        scope.remove(listener)
-        return resolve(value)
-      },
-      (error: unknown) => {
-        scope.remove(listener)
-        // oxlint-disable-next-line promise/prefer-promise-reject-errors -- passed on as it came
-        reject(error)
-      },
-    )
-  })
 }

@@ -3,7 +3,8 @@ import { isSafe } from '../http/methods.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
 import { onWorkers } from '../on-workers.ts'
 import type { CacheClient, CacheRequest } from './client.ts'
-import { settled, unwrap, type Context, type Next, type Outcome } from '../policy.ts'
+import { unwrap, type Context, type Next, type Outcome } from '../policy.ts'
+import { settled } from '../work.ts'
 import {
   appraise,
   arrivalNow,

@@ -2,14 +2,15 @@ import type { Clock } from '../clock.ts'
 import { discard, discardResult } from '../http/discard.ts'
 import type { Described } from '../describe.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
-import { compose, promising } from '../pipeline.ts'
+import { compose, nextOf, type Start } from '../direct.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { fallbackBy, type FailureInfo } from '../policies/fallback.ts'
 import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
 import { retryBy, type RetryOptions } from '../policies/retry.ts'
 import { timeoutBy } from '../policies/timeout.ts'
-import { orderCheck, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
+import { orderCheck, type Context, type Outcome, type Policy } from '../policy.ts'
 import type { Random } from '../random.ts'
+import { attempt } from './attempt.ts'
 import { callOf, eventResult, resultFields, type FetchCall } from './call.ts'
 import { decide } from './decide.ts'
 import { bodyIdlePolicy, coalescePolicy, resumingBodies, waitingGuard } from './optional-policies.ts'
@@ -27,7 +28,7 @@ export interface SharedParts {
 }
 
 export interface Assembly {
-  readonly handler: Next<Response>
+  readonly start: Start<Response>
   /** Outermost first. */
   readonly policies: readonly Policy<Response>[]
 }
@@ -59,8 +60,8 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
   ].filter(isOn)
   // Its own order is right; what is given to it may not fit.
   for (const own of policies) orderCheck.get(own)?.('createFetch', all)
-  // Foreign code may throw at once, or return what is no promise; ours does neither.
-  return { handler: compose<Response>(all, policies[0] && promising), policies: all }
+  const work = compose<Response>(all, { start: attempt, next: nextOf(attempt) })
+  return { start: work.start, policies: all }
 }
 
 /** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */

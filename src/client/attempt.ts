@@ -1,12 +1,14 @@
+import { tell, type Receiver, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { cannotBeBuilt } from '../http/usage-error.ts'
-import { resultOf, unwrap, type Context, type Outcome } from '../policy.ts'
-import { raceAbort, type AbortListener } from '../signal.ts'
+import { causeOf, rejected, type Context, type Outcome } from '../policy.ts'
+import type { AbortListener } from '../signal.ts'
 import { Returned } from '../stamp.ts'
+import { invalidOption } from '../validate.ts'
 import {
   callOf,
   eventResult,
@@ -20,79 +22,91 @@ import { initOf, lacks } from './request.ts'
 import { routeOf } from './transport.ts'
 
 /**
- * One attempt: the innermost part of a call's pipeline. One function with one `await` on the usual way, since each
- * further promise takes 100 to 150 ns.
+ * One attempt: the innermost part of a call's pipeline. It waits for a promise of its own only where something has to be
+ * read or asked first: each takes 100 to 150 ns.
  */
-export async function attempt(context: Context): Promise<Response> {
+export const attempt: Start<Response> = (context, receiver) => {
   const call = callOf(context)
-  const { scope } = context
-  const { beforeAttempt } = call.settings
-  let init: RequestInit
+  const needsTime = call.bodySource !== undefined || call.settings.beforeAttempt !== undefined
+  // The caller's own body, headers or hook: that is no network failure.
+  const refuse = (error: unknown): void => receiver.reject(call.local(error))
+  let init: RequestInit | Promise<RequestInit>
   try {
     refuseOldKey(call, context)
-    if (call.bodySource !== undefined) await loadBody(call, call.bodySource)
-    init = attemptInit(call, context)
-    if (beforeAttempt !== undefined) await beforeAttempt(beforeAttemptInput(init.headers as Headers, context))
+    init = needsTime ? prepareInit(call, context) : attemptInit(call, context)
   } catch (error) {
-    // The caller's own body, headers or hook: that is no network failure.
-    throw call.local(error)
+    return refuse(error)
   }
-  if (scope.aborted) throw scope.reason
-  call.attempts++
-  call.sentHeaders = init.headers
-  const tellEnd = tellStart(call, context)
-  showAttempt(call, context, init.headers)
-  // A listener may have aborted just now.
-  if (scope.aborted) throw scope.reason
-  let sent: Promise<Response> | undefined
-  let outcome: Outcome<Response>
-  const attempt = call.sent(scope)
-  try {
-    // Foreign code: it may throw at once, or return what is no promise.
-    sent = Promise.resolve(call.parts.sender.send(inputOf(call), init, call.caller.request))
-    // A transport that ignores its signal must not hold up what waits for the attempt's end: to leave that to the
-    // attempt's timeout saves 250 ns.
-    outcome = { ok: true, value: await (scope.endsAttempt ? sent : raceAbort(scope, sent)) }
-  } catch (error) {
-    outcome = { ok: false, error }
-  }
-  attempt.isRunning = false
-  if (scope.aborted) {
-    // Nobody will read what may still come, and it changes nothing that is known.
-    sent?.then(discard, () => {})
-    outcome = { ok: false, error: scope.reason }
-  } else conclude(call, attempt, init, outcome)
-  tellEnd?.(outcome)
-  return unwrap(outcome)
+  if (init instanceof Promise) init.then((late) => send(call, context, late, receiver), refuse)
+  else send(call, context, init, receiver)
 }
 
-/**
- * Tells that an attempt has begun. @returns what tells its end: an abort of its scope does so at once, since whatever
- * the transport brings then comes after the call has ended.
- */
-function tellStart(call: FetchCall, context: Context): ((outcome: Outcome<Response>) => void) | undefined {
-  if (call.watch.onEvent === undefined) return undefined
-  const { clock } = call.parts
+async function prepareInit(call: FetchCall, context: Context): Promise<RequestInit> {
+  if (call.bodySource !== undefined) await loadBody(call, call.bodySource)
+  const init = attemptInit(call, context)
+  await call.settings.beforeAttempt?.(beforeAttemptInput(init.headers as Headers, context))
+  return init
+}
+
+/** Hands the attempt to the transport. */
+function send(call: FetchCall, context: Context, init: RequestInit, receiver: Receiver<Response>): void {
   const { scope } = context
-  const startedMs = clock.now()
-  let ended = false
-  const tellEnd = (outcome: Outcome<Response>): void => {
-    if (ended) return
-    ended = true
-    scope.remove(listener)
-    const durationMs = clock.now() - startedMs
-    call.tell({
-      type: 'attempt-end',
-      ...which(context),
-      durationMs,
-      ...eventResult(outcome),
-      ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
-    })
+  if (scope.aborted) return receiver.reject(scope.reason)
+  call.attempts++
+  call.sentHeaders = init.headers
+  const startedMs = tellStart(call, context)
+  showAttempt(call, context, init.headers)
+  const end = (outcome: Outcome<Response>): void => {
+    tellEnd(call, context, startedMs, outcome)
+    tell(receiver, outcome)
   }
-  const listener: AbortListener = { onAbort: () => tellEnd({ ok: false, error: scope.reason }) }
+  // A listener may have aborted just now.
+  if (scope.aborted) return end(failed(scope.reason))
+  const attempt = call.sent(scope)
+  const work = answerOf(call, init)
+  const ended = (outcome: Outcome<Response>): void => {
+    if (!attempt.isRunning) return
+    attempt.isRunning = false
+    scope.remove(listener)
+    // Nobody will read what may still come, and it changes nothing that is known.
+    if (scope.aborted) work.then(discard, () => {})
+    end(scope.aborted ? outcome : concluded(call, attempt, init, outcome))
+  }
+  const listener: AbortListener = { onAbort: () => ended(failed(scope.reason)) }
+  // A transport that ignores its signal must not hold up what waits for the attempt's end.
   scope.add(listener)
+  work.then(
+    (value) => ended({ ok: true, value }),
+    (error: unknown) => ended(failed(error)),
+  )
+}
+
+/** Foreign code: it may throw at once, or return what is no promise. */
+function answerOf(call: FetchCall, init: RequestInit): Promise<Response> {
+  try {
+    return Promise.resolve(call.parts.sender.send(inputOf(call), init, call.caller.request))
+  } catch (error) {
+    return rejected(error)
+  }
+}
+
+/** @returns when the attempt has begun, where somebody is told how long it takes */
+function tellStart(call: FetchCall, context: Context): number {
+  if (call.watch.onEvent === undefined) return 0
+  const startedMs = call.parts.clock.now()
   call.tell({ type: 'attempt-start', ...which(context) })
-  return tellEnd
+  return startedMs
+}
+
+function tellEnd(call: FetchCall, context: Context, startedMs: number, outcome: Outcome<Response>): void {
+  if (call.watch.onEvent === undefined) return
+  call.tell({
+    type: 'attempt-end',
+    ...which(context),
+    durationMs: call.parts.clock.now() - startedMs,
+    ...eventResult(outcome),
+    ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
+  })
 }
 
 /** The API has recognized the key: what it answers is what it answered before. */
@@ -113,10 +127,8 @@ function refuseOldKey(call: FetchCall, { execution }: Context): void {
   const { idempotency } = call.settings
   if (call.attempts === 0 || idempotency === undefined) return
   if (call.keyLeftMs > 0) return
-  const { lastFailure } = execution
-  const cause = lastFailure === undefined ? undefined : { cause: resultOf(lastFailure) }
   const message = `the idempotency key is older than ${idempotency.windowMs} ms, so the server may have forgotten it`
-  throw new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, cause)
+  throw new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, causeOf(execution))
 }
 
 /** What the transport is given: the caller's own, with what an attempt adds. */
@@ -219,9 +231,30 @@ function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptIn
     get signal() {
       return context.signal
     },
-    previous: lastFailure === undefined ? undefined : resultFields(lastFailure as Outcome<Response>),
+    previous: lastFailure && resultFields(lastFailure as Outcome<Response>),
   }
 }
+
+const failed = (error: unknown): Outcome<Response> => ({ ok: false, error })
+
+/** What has come of an attempt. What is no response, as of a mock that was told nothing, is no failure of the network. */
+function concluded(
+  call: FetchCall,
+  attempt: SentAttempt,
+  init: RequestInit,
+  outcome: Outcome<Response>,
+): Outcome<Response> {
+  try {
+    if (outcome.ok && !isResponse(outcome.value))
+      throw call.local(invalidOption('what fetch resolves with', 'a Response', outcome.value))
+    conclude(call, attempt, init, outcome)
+    return outcome
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+const isResponse = (value: Partial<Response> | null | undefined): boolean => typeof value?.status === 'number'
 
 /** What is known after an attempt. */
 function conclude(

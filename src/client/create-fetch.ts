@@ -1,14 +1,15 @@
 import { describePolicies, showAs } from '../describe.ts'
+import { begin, type Receiver } from '../direct.ts'
+import { EndingScope } from '../ending-scope.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
 import { checkKey } from '../http/idempotency-key.ts'
 import { holdersOf, isComing } from '../http/lazy-body.ts'
-import { Context, Execution, unwrap, type ExecutionFields, type Outcome } from '../policy.ts'
-import { followSignal, linkTo, raceAbort, type SignalLink } from '../signal.ts'
+import { Context, Execution, resultOf, type ExecutionFields, type Outcome, type Standing } from '../policy.ts'
+import { followSignal, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
 import { assemble, describedParts, type Assembly } from './assemble.ts'
-import { attempt } from './attempt.ts'
-import { eventResult, type FetchCall, type Watch } from './call.ts'
+import { callOf, eventResult, type FetchCall, type Watch } from './call.ts'
 import { Listeners } from './listeners.ts'
 import { checkObserver, onAttemptOf } from './observers.ts'
 import type {
@@ -85,15 +86,13 @@ function stateOfCircuits({ circuits: { circuits } }: ClientState): string {
   return `circuits: ${[circuits.size, ...shown].join(', ')}`
 }
 
+/** What comes out of a client's pipeline is always a response. */
+const judge = (outcome: Outcome, context: Context): Standing =>
+  callOf(context).standingOf(outcome as Outcome<Response>)
+
 /** Events of policies say which call they belong to. */
 function fieldsOf(call: FetchCall): ExecutionFields {
-  return {
-    data: call,
-    key: call.circuitKey,
-    // What comes out of a client's pipeline is always a response.
-    judge: (outcome) => call.standingOf(outcome as Outcome<Response>),
-    onEvent: call.watch.onEvent && ((event) => call.tell(event)),
-  }
+  return { key: call.circuitKey, judge, onEvent: call.watch.onEvent && ((event) => call.tell(event)) }
 }
 
 const NOTHING: CallOptions = {}
@@ -103,6 +102,11 @@ const withoutOwn = ({ holdfast: _own, ...rest }: HoldfastInit = {}): RequestInit
 /** Settings, and the pipeline that was built from them. */
 interface Plan extends Assembly {
   readonly settings: Settings
+}
+
+/** Of a promise, which also follows another one. */
+interface PromiseReceiver extends Receiver<Response> {
+  resolve(response: Response | Promise<Response>): void
 }
 
 class Client {
@@ -128,32 +132,30 @@ class Client {
     return describePolicies(describedParts(this.#plan.settings, this.#plan))
   }
 
-  async fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
+  /** The one promise of a call that its caller gets: an `async` function and its `await` take 150 ns more. */
+  fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
+    return new Promise((resolve, reject) => this.#begin(input, init, { resolve, reject }))
+  }
+
+  #begin(input: FetchInput, init: HoldfastInit | undefined, receiver: PromiseReceiver): void {
     const { sender } = this.#state
-    if (isOwnAttempt(input, init)) return sender.sendPastReplacement(input, init, requestOf(input))
+    if (isOwnAttempt(input, init))
+      return receiver.resolve(sender.sendPastReplacement(input, init, requestOf(input)))
     const own = init?.holdfast
     const caller = this.#isOff && own === undefined ? undefined : readRequest(input, init)
     // What is none of the pipeline's business goes to the transport as it came.
     if (caller === undefined)
-      return sender.pass(input, own === undefined ? init : withoutOwn(init), requestOf(input))
+      return receiver.resolve(
+        sender.pass(input, own === undefined ? init : withoutOwn(init), requestOf(input)),
+      )
     const plan = own === undefined ? this.#plan : this.#planFor(own)
     const watch = { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
     const call = prepareCall(caller, plan.settings, own ?? NOTHING, watch, this.#state)
+    const scope = new CallScope(call, receiver)
     const route = routeOf(init)
-    const link = route ? linkTo(route.scope) : followSignal(caller.signal)
-    const { scope } = link
-    let work: Promise<Response> | undefined
-    let outcome: Outcome<Response>
-    try {
-      work = plan.handler(new Context(new Execution(attempt, fieldsOf(call)), scope))
-      outcome = { ok: true, value: await (link.linked && !route ? raceAbort(scope, work) : work) }
-    } catch (error) {
-      outcome = { ok: false, error }
-    }
-    finish(call, outcome, link)
-    // The caller has left; what may still come has nobody to read it.
-    if (scope.aborted) work?.then(discard, () => {})
-    return unwrap(outcome)
+    if (route === undefined) scope.link = followSignal(caller.signal, scope)
+    else scope.moveUnder(route.scope)
+    if (!scope.aborted) begin(plan.start, new Context(new Execution(call, fieldsOf(call)), scope), scope)
   }
 
   #planFor(own: CallOptions): Plan {
@@ -174,19 +176,32 @@ class Client {
   }
 }
 
-function finish(call: FetchCall, outcome: Outcome<Response>, link: SignalLink): void {
-  if (!outcome.ok) {
-    link.release()
-    // The reason of an abort is the caller's own object: it is handed back as it is.
-    if (link.scope.abortedBy !== 'caller') setOutcome(outcome.error, call.outcome)
-  } else {
-    const { value: response } = outcome
-    if (link.linked) {
-      if (isComing(response)) link.keepFor(holdersOf(response), call.scopeOf(response) ?? link.scope)
-      else link.release()
-    }
-    setOutcome(response, call.outcome)
+/** A call: its caller's abort ends it at once, and what still comes then has nobody to read it. */
+class CallScope extends EndingScope<Response> {
+  link: SignalLink | undefined
+  readonly #call: FetchCall
+
+  constructor(call: FetchCall, receiver: Receiver<Response>) {
+    super(receiver, discard)
+    this.#call = call
   }
+
+  protected override atEnd(outcome: Outcome<Response>): void {
+    if (outcome.ok) this.#keepFor(outcome.value)
+    else this.link?.release()
+    // The reason of an abort is the caller's own object: it is handed back as it is.
+    if (outcome.ok || this.abortedBy !== 'caller') setOutcome(resultOf(outcome), this.#call.outcome)
+    tellEnd(this.#call, outcome)
+  }
+
+  #keepFor(response: Response): void {
+    if (this.link === undefined) return
+    if (isComing(response)) this.link.keepFor(holdersOf(response), this.#call.scopeOf(response) ?? this)
+    else this.link.release()
+  }
+}
+
+function tellEnd(call: FetchCall, outcome: Outcome<Response>): void {
   if (call.watch.onEvent === undefined) return
   call.tell({
     type: 'call-end',

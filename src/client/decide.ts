@@ -1,13 +1,10 @@
 import { retryAfterMs } from '../http/retry-after.ts'
 import type { Verdict } from '../http/verdict.ts'
-import type { RetryDecision } from '../policies/retry.ts'
+import { ACCEPT, FINAL, type RetryDecision } from '../policies/retry.ts'
 import type { Context, Outcome } from '../policy.ts'
 import { uniform } from '../random.ts'
 import { callOf, resultFields, type FetchCall } from './call.ts'
 import type { RetrySettings } from './settings/settings.ts'
-
-const ACCEPT: RetryDecision = { kind: 'accept' }
-const FINAL: RetryDecision = { kind: 'stop', reason: 'final' }
 
 /** A server's Retry-After is a lower bound: jitter only delays further, so that its clients come back spread out. */
 const RETRY_AFTER_JITTER = 0.25

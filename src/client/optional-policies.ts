@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { DEFAULTS } from '../defaults.ts'
+import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { isNoBody } from '../http/discard.ts'
 import { lazy, type Lazy } from '../lazy.ts'
 import { withDefaults } from '../options.ts'
@@ -25,7 +25,7 @@ async function ifLoadable(): Promise<Extras | undefined> {
 }
 
 export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
-  const settings = withDefaults<Required<BulkheadSettings>>(DEFAULTS.bulkhead, options)
+  const settings = withDefaults<Required<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   return lazyPolicy(
     { name: 'bulkhead', settings: { ...settings } },
     ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys }),
@@ -35,7 +35,7 @@ export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Poli
 }
 
 export function hedgePolicy(options: HedgeSettings, maxKeys: number, clock: Clock): Policy<Response> {
-  const settings = withDefaults<Required<HedgeSettings>>(DEFAULTS.hedge, options)
+  const settings = withDefaults<Required<HedgeSettings>>(CLIENT_DEFAULTS.hedge, options)
   return lazyPolicy({ name: 'hedge', settings: { ...settings } }, ({ hedgeCalls }) =>
     hedgeCalls(settings, maxKeys, clock),
   )

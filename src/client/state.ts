@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../clock.ts'
-import { DEFAULTS } from '../defaults.ts'
+import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { emit } from '../emit.ts'
 import { CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'
@@ -32,7 +32,8 @@ export class ClientState implements SharedParts, CallParts {
     this.random = options.random ?? systemRandom
     this.circuitListeners = new Listeners([settings.onEvent])
     this.sender = new Sender(settings.transport)
-    const { maxCircuits = DEFAULTS.circuitBreaker.maxCircuits, ...breaker } = settings.circuitBreaker ?? {}
+    const { maxCircuits = CLIENT_DEFAULTS.circuitBreaker.maxCircuits, ...breaker } =
+      settings.circuitBreaker ?? {}
     this.circuits = new CircuitStore({
       ...breaker,
       maxCircuits,

@@ -1,4 +1,5 @@
-import { raceAbort, type AbortListener, type Scope } from '../signal.ts'
+import { raceAbort } from '../work.ts'
+import { type AbortListener, type Scope } from '../signal.ts'
 import { isNoBody } from './discard.ts'
 import { cameFrom, canRebuild, rebuild, type BodyReader, type ByteSource, type ReadResult } from './relay.ts'
 

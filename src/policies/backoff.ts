@@ -1,4 +1,4 @@
-import { DEFAULTS } from '../defaults.ts'
+import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { withDefaults } from '../options.ts'
 import { uniform, type Random } from '../random.ts'
 import {
@@ -86,7 +86,7 @@ export const BACKOFF_RULES: Rules<BackoffOptions> = {
 /** Exponential backoff: `min(maxDelayMs, baseDelayMs * factor ** (retry - 1))`, then jitter. */
 export function backoff(options: BackoffOptions, random: Random): Backoff {
   const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Required<BackoffOptions>>(
-    DEFAULTS.retry,
+    CLIENT_DEFAULTS.retry,
     options,
   )
   const spread = strategyOf(jitter)

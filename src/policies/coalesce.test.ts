@@ -4,7 +4,7 @@ import { deferred, watch, type Deferred } from '../../test/support/operations.ts
 import { expectNoUnhandledRejections } from '../../test/client/support/unhandled.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
-import { Context, Execution, type Operation } from '../policy.ts'
+import { Context, Execution } from '../policy.ts'
 import { Scope } from '../signal.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import { coalesce, coalesceBy, type CoalesceOptions } from './coalesce.ts'
@@ -168,18 +168,16 @@ describe('coalesce', () => {
     })
     const end = deferred<string>()
     const work = named.wrap(() => end.promise)
-    const operation: Operation = () => end.promise
-    const contextOf = (data: string): Context => new Context(new Execution(operation, { data }), new Scope())
+    const contextOf = (data: string): Context => new Context(new Execution(data), new Scope())
     const all = [work(contextOf('first')), work(contextOf('second'))]
     end.resolve('shared')
     expect(await Promise.all(all)).toEqual(['first', 'second'])
   })
 
   test('who leaves is told why, by the policy itself', async () => {
-    const operation: Operation = () => new Promise<never>(() => {})
     const work = coalesce<string>({ key }).wrap<string>(() => new Promise<never>(() => {}))
     const scope = new Scope()
-    const left = watch(work(new Context(new Execution(operation), scope)))
+    const left = watch(work(new Context(new Execution('a call'), scope)))
     scope.abort('left', 'caller')
     await clock.settle()
     expect(left.error).toBe('left')

@@ -1,7 +1,8 @@
 import { BoundedMap } from '../bounded-map.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { ordered } from '../composition.ts'
-import { DEFAULTS } from '../defaults.ts'
+import { CLIENT_DEFAULTS } from '../client-defaults.ts'
+import { directPolicy, type Start } from '../direct.ts'
 import { withDefaults } from '../options.ts'
 import type { AttemptBudget, Context, Policy } from '../policy.ts'
 import { checkNumber, checkOptions, checkPositive, unchecked, type Rules } from '../validate.ts'
@@ -98,7 +99,7 @@ export class RetryBudgets implements Iterable<RetryBudget> {
   readonly #budgets: BoundedMap<TokenBudget>
 
   constructor(settings: RetryBudgetSettings, maxKeys: number, clock: Clock) {
-    this.settings = withDefaults<Required<RetryBudgetSettings>>(DEFAULTS.retryBudget, settings)
+    this.settings = withDefaults<Required<RetryBudgetSettings>>(CLIENT_DEFAULTS.retryBudget, settings)
     this.#budgets = new BoundedMap(
       maxKeys,
       (key) => new TokenBudget(key, this.settings, clock),
@@ -129,16 +130,17 @@ export function retryBudget(options: RetryBudgetOptions = {}): Policy {
   })
   const {
     key = ({ execution }: Context) => execution.key,
-    maxKeys = DEFAULTS.circuitBreaker.maxCircuits,
+    maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits,
     clock = systemClock,
   } = options
   return ordered(lendBudget(new RetryBudgets(options, maxKeys, clock), key))
 }
 
 export function lendBudget(budgets: RetryBudgets, key: (context: Context) => string): Policy {
-  return {
-    name: 'retry-budget',
-    settings: { ...budgets.settings },
-    wrap: (next) => (context) => next(context.paidFrom(budgets.get(key(context)))),
-  }
+  return directPolicy(
+    { name: 'retry-budget', settings: { ...budgets.settings } },
+    <T>(start: Start<T>): Start<T> =>
+      (context, receiver) =>
+        start(context.paidFrom(budgets.get(key(context))), receiver),
+  )
 }

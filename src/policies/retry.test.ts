@@ -25,6 +25,12 @@ describe('retry', () => {
     expect(await result).toBe('done')
   })
 
+  test('a rule that says nothing is a no, and hides no failure', async () => {
+    const nothing = (() => undefined) as unknown as () => boolean
+    const result = pipeline(retry({ shouldRetry: nothing })).execute(failing(1, 'done'))
+    await expect(result).rejects.toThrow('failure 1')
+  })
+
   test('gives up after 4 retries with the last error as it is', async () => {
     const clock = virtualClock()
     const errors = [1, 2, 3, 4, 5].map((n) => new Error(String(n)))

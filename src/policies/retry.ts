@@ -1,20 +1,13 @@
 import { ordered } from '../composition.ts'
 import { systemClock, type Clock } from '../clock.ts'
-import { DEFAULTS } from '../defaults.ts'
+import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { delay } from '../delay.ts'
+import { begin, directPolicy, startOf, tell, type Receiver, type Start } from '../direct.ts'
 import { isLocalRejection } from '../errors.ts'
 import { withDefaults } from '../options.ts'
 import { emit } from '../emit.ts'
 import type { EventResult, GiveUpReason } from '../events.ts'
-import {
-  resultOf,
-  type Context,
-  type Failure,
-  type Next,
-  type Outcome,
-  type Policy,
-  type OnEvent,
-} from '../policy.ts'
+import { resultOf, type Context, type Outcome, type Policy, type OnEvent } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
 import { Scope } from '../signal.ts'
 import { checkFunction, checkInteger, checkOptions, unchecked } from '../validate.ts'
@@ -55,8 +48,8 @@ export interface RetryOptions<Value = unknown> extends BackoffOptions {
   onEvent?: OnEvent
 }
 
-const ACCEPT: RetryDecision = { kind: 'accept' }
-const STOP: RetryDecision = { kind: 'stop', reason: 'final' }
+export const ACCEPT: RetryDecision = { kind: 'accept' }
+export const FINAL: RetryDecision = { kind: 'stop', reason: 'final' }
 const RETRY: RetryDecision = { kind: 'retry' }
 
 /**
@@ -91,11 +84,7 @@ export interface Attempts<T> {
 }
 
 /** Makes of a value what the caller gets, and may come back to the attempts that led to it. */
-export type Keep<Value> = (
-  value: Value,
-  context: Context,
-  attempts: Attempts<Value>,
-) => Value | Promise<Value>
+export type Keep<Value> = (value: Value, context: Context, attempts: Attempts<Value>) => Promise<Value>
 
 /**
  * The policy of options that were checked.
@@ -106,26 +95,40 @@ export function retryBy<Value>(options: RetryOptions<Value>, keep?: Keep<Value>)
   const settings: Settings<Value> = {
     options,
     keep,
-    maxRetries: options.maxRetries ?? DEFAULTS.retry.maxRetries,
+    maxRetries: options.maxRetries ?? CLIENT_DEFAULTS.retry.maxRetries,
     clock: options.clock ?? systemClock,
     backoff: backoff(options, options.random ?? systemRandom),
   }
   const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Required<BackoffOptions>>(
-    DEFAULTS.retry,
+    CLIENT_DEFAULTS.retry,
     options,
   )
-  return {
-    name: 'retry',
-    settings: { maxRetries: settings.maxRetries, baseDelayMs, factor, maxDelayMs, jitter },
-    wrap<T extends Value>(next: Next<T>): Next<T> {
-      if (keep === undefined) return (context) => new RetryLoop(settings, next, context).run()
-      return async (context) => {
-        const loop = new RetryLoop(settings, next, context)
-        // What is kept of a value stands for it.
-        return (await keep(await loop.run(), context, loop)) as T
-      }
+  return directPolicy(
+    {
+      name: 'retry',
+      settings: { maxRetries: settings.maxRetries, baseDelayMs, factor, maxDelayMs, jitter },
     },
-  }
+    <T extends Value>(start: Start<T>): Start<T> =>
+      (context, receiver) => {
+        if (keep === undefined) new RetryLoop<Value, T>(settings, start, context, receiver).begin()
+        else beginKept(keep, settings, start, context, receiver)
+      },
+  )
+}
+
+function beginKept<Value, T extends Value>(
+  keep: Keep<Value>,
+  settings: Settings<Value>,
+  start: Start<T>,
+  context: Context,
+  receiver: Receiver<T>,
+): void {
+  const loop: RetryLoop<Value, T> = new RetryLoop(settings, start, context, {
+    // What is kept of a value stands for it.
+    resolve: (value) => startOf(() => keep(value, context, loop) as Promise<T>)(context, receiver),
+    reject: (error) => receiver.reject(error),
+  })
+  loop.begin()
 }
 
 interface Settings<Value> {
@@ -136,47 +139,52 @@ interface Settings<Value> {
   readonly backoff: Backoff
 }
 
-/** One call's attempts. */
-class RetryLoop<Value, T extends Value> implements Attempts<T> {
+/** One call's attempts: `receiver` is told how the last of them ended. */
+class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
   attempt = 0
   readonly #settings: Settings<Value>
-  readonly #next: Next<T>
+  readonly #start: Start<T>
+  #receiver: Receiver<T>
   #context: Context
+  /** Of the newest attempt. */
+  #current: Context
   #retries = 0
   /** Waits for an answer that is on its way; they count apart, since they cost nothing. */
   #waits = 0
   #previousDelayMs: number | undefined
-  #resolve: (value: T) => void = () => {}
-  #reject: (error: unknown) => void = () => {}
 
-  constructor(settings: Settings<Value>, next: Next<T>, context: Context) {
+  constructor(settings: Settings<Value>, start: Start<T>, context: Context, receiver: Receiver<T>) {
     this.#settings = settings
-    this.#next = next
-    this.#context = context
+    this.#start = start
+    this.#receiver = receiver
+    this.#context = this.#current = context
+  }
+
+  begin(): void {
+    this.attempt++
+    this.#current = this.#attemptContext()
+    begin(this.#start, this.#current, this)
   }
 
   failedLate(error: unknown, context: Context): Promise<T> {
-    this.#context = context
-    return this.run({ ok: false, error })
-  }
-
-  run(late?: Failure): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      if (late === undefined) this.#send()
-      else this.#ended(late, this.#attemptContext())
+      this.#receiver = { resolve, reject }
+      this.#context = context
+      this.#current = this.#attemptContext()
+      this.#ended({ ok: false, error })
     })
   }
 
-  /** No `async` up to here, which saves 300 of 450 ns where one attempt is enough. */
-  #send(): void {
-    this.attempt++
-    const context = this.#attemptContext()
-    this.#next(context).then(
-      (value) => this.#ended({ ok: true, value }, context),
-      (error: unknown) => this.#failed(error, context),
-    )
+  resolve(value: T): void {
+    this.#ended({ ok: true, value })
+  }
+
+  reject(error: unknown): void {
+    const { scope, execution } = this.#current
+    // The call's own end, by the caller or the deadline, is no failed attempt.
+    if (scope.aborted) this.#receiver.reject(scope.reason)
+    else if (isLocalRejection(error)) this.#receiver.reject(withCause(error, execution.lastFailure))
+    else this.#ended({ ok: false, error })
   }
 
   #attemptContext(): Context {
@@ -185,65 +193,49 @@ class RetryLoop<Value, T extends Value> implements Attempts<T> {
     return context.within(new Scope(context.scope), context.deadline)
   }
 
-  #failed(error: unknown, context: Context): void {
-    // The call's own end, by the caller or the deadline, is no failed attempt.
-    if (context.scope.aborted) this.#reject(context.scope.reason)
-    else if (isLocalRejection(error)) this.#reject(withCause(error, context.execution.lastFailure))
-    else this.#ended({ ok: false, error }, context)
-  }
-
   /** What is accepted at once, as nearly everything is, waits for no further promise: that saves 300 ns. */
-  #ended(outcome: Outcome<T>, context: Context): void {
+  #ended(outcome: Outcome<T>): void {
     try {
-      const decision = this.#decide(outcome, context)
-      if ('kind' in decision && decision.kind === 'accept') this.#accept(outcome, context)
-      else this.#goOn(decision, outcome, context).catch(this.#reject)
+      const decision = this.#decide(outcome)
+      if ('kind' in decision && decision.kind === 'accept') this.#accept(outcome)
+      else this.#goOn(decision, outcome).catch((error: unknown) => this.#receiver.reject(error))
     } catch (error) {
       // A rule of the caller's may throw before it returns a promise.
-      this.#reject(error)
+      this.#receiver.reject(error)
     }
   }
 
-  async #goOn(
-    decided: RetryDecision | Promise<RetryDecision>,
-    outcome: Outcome<T>,
-    context: Context,
-  ): Promise<void> {
+  async #goOn(decided: RetryDecision | Promise<RetryDecision>, outcome: Outcome<T>): Promise<void> {
     const decision = await decided
-    if (decision.kind === 'accept') return this.#accept(outcome, context)
-    context.execution.lastFailure = outcome
+    if (decision.kind === 'accept') return this.#accept(outcome)
+    this.#context.execution.lastFailure = outcome
     const plan = this.#plan(decision)
     if (typeof plan === 'string') {
-      this.#tell(outcome, context, { type: 'give-up', reason: plan })
-      return this.#end(outcome)
+      this.#tell(outcome, { type: 'give-up', reason: plan })
+      return tell(this.#receiver, outcome)
     }
-    this.#tell(outcome, context, { type: 'retry', delayMs: plan })
-    await this.#wait(outcome, context, plan)
-    this.#send()
+    this.#tell(outcome, { type: 'retry', delayMs: plan })
+    await this.#wait(outcome, plan)
+    this.begin()
   }
 
-  #accept(outcome: Outcome<T>, context: Context): void {
-    context.budget?.succeeded(this.#retries)
-    this.#end(outcome)
+  #accept(outcome: Outcome<T>): void {
+    this.#context.budget?.succeeded(this.#retries)
+    tell(this.#receiver, outcome)
   }
 
-  #end(outcome: Outcome<T>): void {
-    if (outcome.ok) this.#resolve(outcome.value)
-    else this.#reject(outcome.error)
-  }
-
-  #decide(outcome: Outcome<T>, context: Context): RetryDecision | Promise<RetryDecision> {
+  #decide(outcome: Outcome<T>): RetryDecision | Promise<RetryDecision> {
     const { shouldRetry } = this.#settings.options
     if (shouldRetry === undefined) return outcome.ok ? ACCEPT : RETRY
-    const answer = shouldRetry(outcome, context)
+    const answer = shouldRetry(outcome, this.#current)
     const decisionOf = (given: boolean | RetryDecision): RetryDecision => {
-      if (typeof given !== 'boolean') return given
+      if (typeof given === 'object') return given
       if (given) return RETRY
-      return outcome.ok ? ACCEPT : STOP
+      return outcome.ok ? ACCEPT : FINAL
     }
-    return typeof answer === 'boolean' || 'kind' in answer
-      ? decisionOf(answer)
-      : Promise.resolve(answer).then(decisionOf)
+    return typeof answer === 'object' && !('kind' in answer)
+      ? Promise.resolve(answer).then(decisionOf)
+      : decisionOf(answer)
   }
 
   /**
@@ -265,15 +257,16 @@ class RetryLoop<Value, T extends Value> implements Attempts<T> {
     return delayMs
   }
 
-  async #wait(outcome: Outcome<T>, context: Context, delayMs: number): Promise<void> {
+  async #wait(outcome: Outcome<T>, delayMs: number): Promise<void> {
     const { discard, onDelay } = this.#settings.options
     this.#previousDelayMs = delayMs
     if (outcome.ok) discard?.(outcome.value)
-    onDelay?.(delayMs, context)
-    await delay(this.#settings.clock, delayMs, context.scope)
+    onDelay?.(delayMs, this.#current)
+    await delay(this.#settings.clock, delayMs, this.#current.scope)
   }
 
-  #tell(outcome: Outcome<T>, context: Context, event: RetryEvent): void {
+  #tell(outcome: Outcome<T>, event: RetryEvent): void {
+    const context = this.#current
     // The listener that `emit` would find, looked up first: without one there is nothing to describe.
     const { onEvent = context.execution.onEvent, describe } = this.#settings.options
     if (onEvent === undefined) return

@@ -133,11 +133,11 @@ describe('what counts as accepted', () => {
     fields: ExecutionFields = {},
   ): Promise<unknown> => {
     const handler = throttle<string>({ clock: virtualClock(), random: () => 0, ...options }).wrap(
-      ({ execution, scope }) => execution.operation(new Context(execution, scope)) as Promise<string>,
+      ({ execution, scope }) => (execution.data as typeof operation)(scope),
     )
     const run = (each: (scope: Scope) => Promise<string>): Promise<unknown> => {
       const scope = new Scope()
-      const context = new Context(new Execution(() => each(scope), fields), scope)
+      const context = new Context(new Execution(each, fields), scope)
       return handler(context).catch((error: unknown) => error)
     }
     for (let done = 0; done < 10; done++) await run(operation)

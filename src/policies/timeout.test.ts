@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, test, vi } from 'vitest'
 import { deferred, watch } from '../../test/support/operations.ts'
 import { isHoldfastError, TimeoutError } from '../errors.ts'
@@ -6,6 +7,7 @@ import { pipeline } from '../pipeline.ts'
 import { Context, Execution } from '../policy.ts'
 import { Scope } from '../signal.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
+import { circuitBreaker } from './circuit-breaker/circuit-breaker.ts'
 import { retry } from './retry.ts'
 import { timeout, type TimeoutOptions } from './timeout.ts'
 
@@ -44,6 +46,37 @@ describe('timeout', () => {
     expect(seen?.scope.abortedBy).toBe('timeout')
   })
 
+  test('a retry that follows runs in the async context of its call, not of the timer', async () => {
+    const clock = virtualClock()
+    const context = new AsyncLocalStorage<string>()
+    const seen: unknown[] = []
+    const attempts = pipeline(retry({ maxRetries: 1, clock, random }), timeout({ attemptMs: 100, clock }))
+    const result = watch(
+      context.run('call', () =>
+        attempts.execute(() => {
+          seen.push(context.getStore())
+          return seen.length === 1 ? never() : Promise.resolve('second')
+        }),
+      ),
+    )
+    await context.run('timer', () => clock.advance(2000))
+    expect(result).toMatchObject({ value: 'second' })
+    expect(seen).toEqual(['call', 'call'])
+  })
+
+  test('work that cannot begin leaves no timer', async () => {
+    const clock = virtualClock()
+    const key = (): string => {
+      throw new TypeError('no key')
+    }
+    const result = watch(
+      pipeline(timeout({ totalMs: 100, clock }), circuitBreaker({ key, clock })).execute(never),
+    )
+    await clock.settle()
+    expect(result.error).toEqual(new TypeError('no key'))
+    expect(clock.pending).toBe(0)
+  })
+
   test('what comes too late is discarded, what is in time is not', async () => {
     const clock = virtualClock()
     const discard = vi.fn<(value: unknown) => void>()
@@ -56,6 +89,20 @@ describe('timeout', () => {
     await clock.settle()
     expect(results).toMatchObject([{ value: 'in time' }, { error: { code: 'ERR_ATTEMPT_TIMEOUT' } }])
     expect(discard.mock.calls).toEqual([['late']])
+  })
+
+  test('what the caller’s discard() throws goes nowhere', async () => {
+    const clock = virtualClock()
+    const late = deferred<string>()
+    const discard = vi.fn<() => void>(() => {
+      throw new Error('not to be seen')
+    })
+    const result = watch(pipeline(timeout({ attemptMs: 100, clock, discard })).execute(() => late.promise))
+    await clock.advance(100)
+    late.resolve('late')
+    await clock.settle()
+    expect(discard).toHaveBeenCalledOnce()
+    expect(result.error).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
   })
 
   test('what comes too late, with nobody to discard it, goes unnoticed', async () => {

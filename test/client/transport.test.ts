@@ -181,6 +181,16 @@ describe('how a transport is called', () => {
   })
 })
 
+test('a transport that resolves with no Response is told so at once, and no circuit counts it', async () => {
+  const transport = vi.fn<() => Promise<Response>>(async () => undefined as unknown as Response)
+  const fetch = createFetch({ fetch: transport, random })
+  await expect(fetch('https://a.test/')).rejects.toThrow(
+    'what fetch resolves with should be a Response, got undefined',
+  )
+  expect(transport).toHaveBeenCalledOnce()
+  expect(fetch.circuits.get('https://a.test').snapshot().buckets).toEqual([])
+})
+
 describe('what is none of the pipeline’s business', () => {
   test.each(['data:text/plain,hello', 'blob:'])('%s URLs bypass it', async (scheme) => {
     const events: HoldfastEvent[] = []

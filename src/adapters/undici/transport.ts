@@ -5,7 +5,7 @@ import { copyOf, requestOf } from '../../client/request.ts'
 import { contextOf } from '../../client/attempt.ts'
 import { callOf } from '../../client/call.ts'
 import { Sender } from '../../client/transport.ts'
-import { followSignal, Scope, type SignalLink } from '../../signal.ts'
+import { followSignal, Scope } from '../../signal.ts'
 import { checkKeys, checkMethods } from '../../validate.ts'
 import type { DispatchOptions, Head, Sending } from './dispatch.ts'
 import { Exchange } from './exchange.ts'
@@ -75,17 +75,23 @@ const isSignalled = ({ signal }: RequestInit): boolean =>
 function send(dispatcher: Sending, request: PlainRequest, signal: RequestInit['signal']): Promise<Response> {
   return signal === undefined || signal === null
     ? follow(dispatcher, request, new Scope())
-    : followUnder(followSignal(signal), dispatcher, request)
+    : followUnder(signal, dispatcher, request)
 }
 
-async function followUnder(link: SignalLink, dispatcher: Sending, request: PlainRequest): Promise<Response> {
+async function followUnder(
+  signal: AbortSignal,
+  dispatcher: Sending,
+  request: PlainRequest,
+): Promise<Response> {
+  const scope = new Scope()
+  const link = followSignal(signal, scope)
   try {
-    const response = await follow(dispatcher, request, link.scope)
-    if (isComing(response)) link.keepFor(holdersOf(response), link.scope)
-    else link.release()
+    const response = await follow(dispatcher, request, scope)
+    if (isComing(response)) link?.keepFor(holdersOf(response), scope)
+    else link?.release()
     return response
   } catch (error) {
-    link.release()
+    link?.release()
     throw error
   }
 }

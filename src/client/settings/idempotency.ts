@@ -1,4 +1,4 @@
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { checkKey } from '../../http/idempotency-key.ts'
 import { parsedUrl } from '../../http/parsed-url.ts'
 import { randomUuid } from '../../http/uuid.ts'
@@ -20,7 +20,7 @@ export interface IdempotencySettings {
 type KeySettings = Required<Omit<IdempotencyOptions, 'generateKey'>>
 
 export function idempotencySettings(options: IdempotencyOptions): IdempotencySettings {
-  const all = withDefaults<KeySettings>(DEFAULTS.idempotency, options)
+  const all = withDefaults<KeySettings>(CLIENT_DEFAULTS.idempotency, options)
   const { generateKey } = options
   return {
     ...all,

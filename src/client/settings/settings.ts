@@ -1,4 +1,4 @@
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import type { ResponseCache } from '../../http/response-cache.ts'
 import { statusMatcher } from '../../http/statuses.ts'
 import { withDefaults } from '../../options.ts'
@@ -69,7 +69,7 @@ export function settingsOf(options: FetchOptions): Settings {
   return {
     transport: options.fetch || undefined,
     retry,
-    isTransient: statusMatcher(retry?.statuses ?? DEFAULTS.retry.statuses),
+    isTransient: statusMatcher(retry?.statuses ?? CLIENT_DEFAULTS.retry.statuses),
     circuitBreaker: part(options.circuitBreaker),
     retryBudget: part(options.retryBudget),
     bulkhead: options.bulkhead || undefined,
@@ -90,13 +90,13 @@ const part = <O extends object>(options: O | false | undefined): Partial<O> | un
   options === false ? undefined : (options ?? {})
 
 function retrySettings(options: FetchRetryOptions): RetrySettings {
-  const all = withDefaults<DefaultRetry>(DEFAULTS.retry, options)
+  const all = withDefaults<DefaultRetry>(CLIENT_DEFAULTS.retry, options)
   return { ...all, methods: upperCase(all.methods), shouldRetry: options.shouldRetry }
 }
 
 function timeoutSettings(options: FetchTimeoutOptions | false = {}): TimeoutSettings {
   const { attemptMs, totalMs, bodyIdleMs }: FetchTimeoutOptions =
-    options === false ? {} : withDefaults<Required<FetchTimeoutOptions>>(DEFAULTS.timeout, options)
+    options === false ? {} : withDefaults<Required<FetchTimeoutOptions>>(CLIENT_DEFAULTS.timeout, options)
   return {
     attemptMs: attemptMs || undefined,
     totalMs: totalMs || undefined,

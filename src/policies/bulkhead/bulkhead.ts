@@ -1,6 +1,6 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { ordered } from '../../composition.ts'
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { withDefaults } from '../../options.ts'
 import type { Context, Next, Policy } from '../../policy.ts'
 import { BulkheadFullError } from '../../refusals.ts'
@@ -38,9 +38,11 @@ export function bulkhead(options: BulkheadOptions = {}): Bulkhead {
 
 /** The policy of options that were checked. */
 export function bulkheadBy(options: BulkheadOptions): Bulkhead {
-  const { key = ({ execution }: Context) => execution.key, maxKeys = DEFAULTS.circuitBreaker.maxCircuits } =
-    options
-  const settings = withDefaults<Required<BulkheadSettings>>(DEFAULTS.bulkhead, options)
+  const {
+    key = ({ execution }: Context) => execution.key,
+    maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits,
+  } = options
+  const settings = withDefaults<Required<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   const compartments = new BoundedMap<Semaphore>(
     maxKeys,
     () => new Semaphore(settings.maxConcurrent, settings.maxQueued),

@@ -1,4 +1,4 @@
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { Circuit, type CircuitEvent } from './circuit.ts'
 import { REFUSED, type Verdict } from './permit.ts'
@@ -19,7 +19,7 @@ export function bench(
 ): Bench {
   const events: CircuitEvent[] = []
   const circuit = new Circuit('api', {
-    settings: { ...DEFAULTS.circuitBreaker, leaseMs: 30_000, ...settings },
+    settings: { ...CLIENT_DEFAULTS.circuitBreaker, leaseMs: 30_000, ...settings },
     clock,
     random,
     onChange: (event) => events.push(event),

@@ -1,4 +1,4 @@
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { withDefaults } from '../../options.ts'
 import {
   checkCount,
@@ -65,7 +65,7 @@ export const BREAKER_RULES: Rules<CircuitBreakerSettings> = {
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function complete(settings: CircuitBreakerSettings): Required<CircuitBreakerSettings> {
-  const all = withDefaults<Required<CircuitBreakerSettings>>(DEFAULTS.circuitBreaker, settings)
+  const all = withDefaults<Required<CircuitBreakerSettings>>(CLIENT_DEFAULTS.circuitBreaker, settings)
   const { openMs } = all
   const maxOpenMs = settings.maxOpenMs ?? Math.max(all.maxOpenMs, openMs)
   if (maxOpenMs < openMs) throw invalidOption('circuitBreaker.maxOpenMs', `>= openMs (${openMs})`, maxOpenMs)

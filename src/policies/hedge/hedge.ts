@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../../clock.ts'
 import { ordered } from '../../composition.ts'
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import type { Context, Next, Policy } from '../../policy.ts'
 import { checkFunction, checkInteger, checkOptions, unchecked } from '../../validate.ts'
 import { Race, type RaceRules } from './race.ts'
@@ -45,7 +45,7 @@ export function hedge<Value = unknown>(options: HedgeOptions<Value> = {}): Polic
   })
   const {
     key = ({ execution }: Context) => execution.key,
-    maxKeys = DEFAULTS.circuitBreaker.maxCircuits,
+    maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits,
     clock = systemClock,
   } = options
   return ordered(hedgeFrom(new HedgeStore(options, maxKeys), { ...options, key, clock }))

@@ -1,5 +1,5 @@
 import { BoundedMap } from '../../bounded-map.ts'
-import { DEFAULTS } from '../../defaults.ts'
+import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { withDefaults } from '../../options.ts'
 import { SlidingQuantile } from '../../quantile.ts'
 import { WINDOW_SAMPLES, type HedgeSettings } from './settings.ts'
@@ -58,7 +58,7 @@ export class HedgeStore {
   readonly #stats: BoundedMap<HedgeStats>
 
   constructor(settings: HedgeSettings, maxKeys: number) {
-    this.settings = withDefaults<Required<HedgeSettings>>(DEFAULTS.hedge, settings)
+    this.settings = withDefaults<Required<HedgeSettings>>(CLIENT_DEFAULTS.hedge, settings)
     // All may be forgotten: a key that comes back starts with one hedge, which the retry budget still has to pay.
     this.#stats = new BoundedMap(
       maxKeys,

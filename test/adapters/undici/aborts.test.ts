@@ -4,6 +4,7 @@ import type { Policy } from '../../../src/index.ts'
 import { endless, hang, status } from '../../../src/testing/index.ts'
 import { testClock } from '../../client/support/clock.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
+import { deferred } from '../../support/operations.ts'
 import { failureOf, tick, until } from '../../client/support/wait.ts'
 import { bench, typesOf, type Bench } from './support.ts'
 import { versions } from './versions.ts'
@@ -63,20 +64,33 @@ describe.each(versions)('$name', ({ undici }) => {
       expect(told).toEqual(['enough'])
     })
 
-    test('ends what a policy of the caller answers with nevertheless', async () => {
-      const response = new Response('late')
-      const late: Policy<Response> = {
-        name: 'late',
-        wrap:
-          <T extends Response>() =>
-          async () =>
-            response as T,
-      }
-      const { dispatcher } = await bench(undici, {}, { policies: [late], timeout: false })
-      const told = toldAfterAbort(dispatcher)
-      await until(() => response.bodyUsed)
-      expect(told).toEqual(['enough'])
+    test('asks no policy of the caller’s', async () => {
+      let asked = 0
+      const own: Policy<Response> = { name: 'own', wrap: (next) => (context) => (asked++, next(context)) }
+      const { dispatcher, events } = await bench(undici, {}, { policies: [own] })
+      toldAfterAbort(dispatcher)
+      await until(() => typesOf(events).includes('call-end'))
+      expect(asked).toBe(0)
     })
+  })
+
+  test('ends what a policy of the caller answers with nevertheless', async () => {
+    const response = new Response('late')
+    const answer = deferred<Response>()
+    const late: Policy<Response> = {
+      name: 'late',
+      wrap:
+        <T extends Response>() =>
+        () =>
+          answer.promise as Promise<T>,
+    }
+    const { api, dispatcher } = await bench(undici, {}, { policies: [late], timeout: false })
+    const controller = new AbortController()
+    const failure = failureOf(undici.request(api.url, { dispatcher, signal: controller.signal }))
+    controller.abort(new Error('enough'))
+    answer.resolve(response)
+    await until(() => response.bodyUsed)
+    expect(await failure).toEqual(new Error('enough'))
   })
 
   test('ends an attempt that hangs', async () => {

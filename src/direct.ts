@@ -1,0 +1,96 @@
+import { rejected, type Context, type Next, type Outcome, type Policy } from './policy.ts'
+import { createStamp } from './stamp.ts'
+
+/** Who is told how work has ended: once, by one of both. */
+export interface Receiver<T> {
+  resolve(value: T): void
+  reject(error: unknown): void
+}
+
+/** Begins a context's work and tells `receiver` how it ends: a `Next` without the promise. It throws, or it tells. */
+export type Start<T> = (context: Context, receiver: Receiver<T>) => void
+
+/** What a policy puts around work, in terms of `Start`. */
+export type Around<Value> = <T extends Value>(start: Start<T>) => Start<T>
+
+/** Both forms of the same work. */
+export interface Work<T> {
+  readonly next: Next<T>
+  readonly start: Start<T>
+}
+
+const arounds = createStamp<Around<never>>()
+
+/**
+ * A policy that stands beside others of its kind without a promise between them: with the five of the default pipeline
+ * a call takes 490 instead of 650 ns. It tells in the async context of the call, since whoever is told may go on with
+ * further work: what is told by a timer goes through a promise that was made before.
+ */
+export function directPolicy<Value, Fields extends Pick<Policy, 'name' | 'settings'>>(
+  fields: Fields,
+  around: Around<Value>,
+): Fields & Policy<Value> {
+  const wrap = <T extends Value>(next: Next<T>): Next<T> => nextOf(around(startOf(promising(next))))
+  const policy = { ...fields, wrap }
+  arounds.set(policy, around)
+  return policy
+}
+
+export function tell<T>(receiver: Receiver<T>, outcome: Outcome<T>): void {
+  if (outcome.ok) receiver.resolve(outcome.value)
+  else receiver.reject(outcome.error)
+}
+
+/** Begins work for a receiver that is also told of what is thrown. */
+export function begin<T>(start: Start<T>, context: Context, receiver: Receiver<T>): void {
+  try {
+    start(context, receiver)
+  } catch (error) {
+    receiver.reject(error)
+  }
+}
+
+export function startOf<T>(next: Next<T>): Start<T> {
+  return (context, receiver) => {
+    next(context).then(
+      (value) => receiver.resolve(value),
+      (error: unknown) => receiver.reject(error),
+    )
+  }
+}
+
+export function nextOf<T>(start: Start<T>): Next<T> {
+  return (context) => new Promise((resolve, reject) => start(context, { resolve, reject }))
+}
+
+/**
+ * What is no promise becomes one, and what is thrown before there is one fails like anything else. An `async` function
+ * does the same for 60 ns more.
+ */
+function promising<T>(next: Next<T>): Next<T> {
+  return (context) => {
+    try {
+      const result: Promise<T> | T = next(context)
+      return result instanceof Promise ? result : Promise.resolve(result)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
+}
+
+/** Foreign code as work. */
+export function workOf<T>(foreign: Next<T>): Work<T> {
+  const next = promising(foreign)
+  return { next, start: startOf(next) }
+}
+
+/** Puts policies around work, outermost first. */
+export function compose<Value>(policies: readonly Policy<Value>[], innermost: Work<Value>): Work<Value> {
+  return policies.reduceRight((inner, policy) => {
+    // It was made for values of this policy.
+    const around: Around<Value> | undefined = arounds.get(policy)
+    if (around === undefined) return workOf(policy.wrap(inner.next))
+    const start = around(inner.start)
+    return { start, next: nextOf(start) }
+  }, innermost)
+}
