@@ -16,9 +16,13 @@ export function releasesKey(
   const byDefault = !ending.began && (ending.threw || RELEASED.has(response.status))
   if (custom === undefined) return byDefault
   try {
-    return custom({ status: response.status, headers: response.headers }, ending)
+    const released: unknown = custom({ status: response.status, headers: response.headers }, ending)
+    if (typeof released === 'boolean') return released
+    // Code without types may answer with a promise: it comes too late, whatever comes of it.
+    if (released instanceof Promise) released.catch(() => {})
   } catch {
-    // The operation is over and has to be settled somehow: as if there were no rule.
-    return byDefault
+    // As below.
   }
+  // The operation is over and has to be settled somehow: as if there were no rule.
+  return byDefault
 }

@@ -3,12 +3,15 @@ import { checkKeys, invalidOption } from '../validate.ts'
 import { CorruptRecordError } from './record.ts'
 import type { Lease } from './store.ts'
 
+/** A `CryptoKey`; TypeScript knows it by that name only where it knows browsers. */
+type WebKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>
+
 /** One of the keys that stored responses are encrypted with. */
 export interface EncryptionKey {
   /** Stored in clear with each response, to find the key again. 1 to 64 characters. */
   readonly id: string
   /** 32 bytes, or a key of WebCrypto for AES-256-GCM. */
-  readonly key: Uint8Array | CryptoKey
+  readonly key: Uint8Array | WebKey
 }
 
 export interface EncryptionOptions {
@@ -26,7 +29,7 @@ const decoder = new TextDecoder()
 
 /** Encrypts records with AES-256-GCM: version, length of the key's name, name, nonce, ciphertext and tag. */
 export class Sealer {
-  readonly #keys: ReadonlyMap<string, () => Promise<CryptoKey>>
+  readonly #keys: ReadonlyMap<string, () => Promise<WebKey>>
   readonly #current: string
 
   constructor({ keys }: EncryptionOptions) {
@@ -64,7 +67,7 @@ export class Sealer {
     }
   }
 
-  async #key(id: string): Promise<CryptoKey> {
+  async #key(id: string): Promise<WebKey> {
     const key = this.#keys.get(id)
     if (key === undefined) throw new CorruptRecordError('it is encrypted with an unknown key')
     return key()
@@ -139,14 +142,14 @@ function isUsable(key: unknown, encrypts: boolean): boolean {
   return isAes && usages.includes('decrypt') && (!encrypts || usages.includes('encrypt'))
 }
 
-const isCryptoKey = (key: unknown): key is CryptoKey =>
+const isCryptoKey = (key: unknown): key is WebKey =>
   typeof key === 'object' && key !== null && 'algorithm' in key && 'usages' in key
 
 /** At first use, since it takes a promise; from a copy, since the application may wipe its own. */
-function imported(key: Uint8Array | CryptoKey): () => Promise<CryptoKey> {
+function imported(key: Uint8Array | WebKey): () => Promise<WebKey> {
   if (!(key instanceof Uint8Array)) return () => Promise.resolve(key)
   const bytes = own(key)
-  let made: Promise<CryptoKey> | undefined
+  let made: Promise<WebKey> | undefined
   return () => (made ??= crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']))
 }
 

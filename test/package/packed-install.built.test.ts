@@ -115,9 +115,11 @@ describe('its types', () => {
 
   test.each([
     ['nodenext', { module: 'NodeNext', moduleResolution: 'NodeNext' }],
+    // As @types/node alone has it, without what only browsers know.
+    ['nodenext, no DOM', { module: 'NodeNext', moduleResolution: 'NodeNext', lib: ['ES2022'] }],
     ['bundler', { module: 'ESNext', moduleResolution: 'Bundler' }],
   ])('hold for a strict consumer with moduleResolution %s', async (name, resolution) => {
-    expect(await check(name, `${everything}\n${uses}`, { ...resolution, ...onNode })).toBe('')
+    expect(await check(name, `${everything}\n${uses}`, { ...onNode, ...resolution })).toBe('')
   })
 
   test('of the root entry need no Node types', async () => {

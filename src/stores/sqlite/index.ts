@@ -57,11 +57,11 @@ export type SqliteStoreOptions = SqliteFileOptions | SqliteConnectionOptions
  */
 export function sqliteStore(options: SqliteStoreOptions): IdempotencyStore {
   checkKeys('sqliteStore', options, ['path', 'database', 'synchronous', 'busyTimeoutMs', 'clock'])
-  const { path, database, synchronous, busyTimeoutMs } = { ...SQLITE_STORE_DEFAULTS, ...options }
+  const { database, synchronous, busyTimeoutMs } = { ...SQLITE_STORE_DEFAULTS, ...options }
   checkNumber('sqliteStore: busyTimeoutMs', busyTimeoutMs)
   checkOneOf('sqliteStore: synchronous', synchronous, ['full', 'normal'])
   const clock = options.clock ?? systemClock
-  const open = opener(path, database, synchronous)
+  const open = opener(options, synchronous)
   const connection = new Connection({ clock, busyTimeoutMs, open, owned: database === undefined })
   return new SqliteStore(connection, clock)
 }
@@ -93,14 +93,16 @@ function adopt(database: SqliteDatabase): SqliteDatabase {
 }
 
 function opener(
-  path: unknown,
-  database: SqliteDatabase | undefined,
+  options: SqliteStoreOptions,
   synchronous: 'full' | 'normal',
 ): () => SqliteDatabase | Promise<SqliteDatabase> {
-  if (database !== undefined && path === undefined) {
+  const { path, database } = options
+  if ((path === undefined) === (database === undefined))
+    throw invalidOption('sqliteStore', 'given either `path` or `database`', options)
+  if (database !== undefined) {
     checkMethods('sqliteStore: database', 'an open database', database, ['exec', 'prepare'])
     return () => adopt(database)
   }
-  if (typeof path === 'string' && database === undefined) return () => openFile(path, synchronous)
-  throw invalidOption('sqliteStore', 'given either `path` or `database`', { path, database })
+  if (typeof path !== 'string') throw invalidOption('sqliteStore: path', 'a text', path)
+  return () => openFile(path, synchronous)
 }

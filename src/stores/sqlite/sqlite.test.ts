@@ -359,9 +359,9 @@ describe('what is not of this package', () => {
 
 describe('options', () => {
   test.each([
-    [{}, 'sqliteStore should be given either `path` or `database`'],
+    [{}, 'sqliteStore should be given either `path` or `database`, got an object with no keys'],
     [{ path: 'a', database: {} }, 'sqliteStore should be given either `path` or `database`'],
-    [{ path: 5 }, 'sqliteStore should be given either `path` or `database`'],
+    [{ path: 5 }, 'sqliteStore: path should be a text, got 5'],
     [
       { database: { query: 'a' } },
       'sqliteStore: database should be an open database, with exec and prepare, got an object with query',
