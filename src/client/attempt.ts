@@ -6,7 +6,7 @@ import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { cannotBeBuilt } from '../http/usage-error.ts'
 import { causeOf, rejected, type Context, type Outcome } from '../policy.ts'
-import type { AbortListener } from '../signal.ts'
+import type { AbortListener, Scope } from '../signal.ts'
 import { Returned } from '../stamp.ts'
 import { invalidOption } from '../validate.ts'
 import {
@@ -27,18 +27,24 @@ import { routeOf } from './transport.ts'
  */
 export const attempt: Start<Response> = (context, receiver) => {
   const call = callOf(context)
-  const needsTime = call.bodySource !== undefined || call.settings.beforeAttempt !== undefined
-  // The caller's own body, headers or hook: that is no network failure.
-  const refuse = (error: unknown): void => receiver.reject(call.local(error))
-  let init: RequestInit | Promise<RequestInit>
+  let init: RequestInit
   try {
     refuseOldKey(call, context)
-    init = needsTime ? prepareInit(call, context) : attemptInit(call, context)
+    if (call.bodySource !== undefined || call.settings.beforeAttempt !== undefined)
+      return sendPrepared(call, context, receiver)
+    init = attemptInit(call, context)
   } catch (error) {
-    return refuse(error)
+    // The caller's own body, headers or hook: that is no network failure.
+    return receiver.reject(call.local(error))
   }
-  if (init instanceof Promise) init.then((late) => send(call, context, late, receiver), refuse)
-  else send(call, context, init, receiver)
+  new Sending(call, context, init, receiver).begin()
+}
+
+function sendPrepared(call: FetchCall, context: Context, receiver: Receiver<Response>): void {
+  prepareInit(call, context).then(
+    (init) => new Sending(call, context, init, receiver).begin(),
+    (error: unknown) => receiver.reject(call.local(error)),
+  )
 }
 
 async function prepareInit(call: FetchCall, context: Context): Promise<RequestInit> {
@@ -48,37 +54,74 @@ async function prepareInit(call: FetchCall, context: Context): Promise<RequestIn
   return init
 }
 
-/** Hands the attempt to the transport. */
-function send(call: FetchCall, context: Context, init: RequestInit, receiver: Receiver<Response>): void {
-  const { scope } = context
-  if (scope.aborted) return receiver.reject(scope.reason)
-  call.attempts++
-  call.sentHeaders = init.headers
-  const startedMs = tellStart(call, context)
-  showAttempt(call, context, init.headers)
-  const end = (outcome: Outcome<Response>): void => {
-    tellEnd(call, context, startedMs, outcome)
-    tell(receiver, outcome)
+/** An attempt that is handed to the transport: one object, since closures for its parts take 250 bytes more. */
+class Sending implements SentAttempt, AbortListener, Receiver<Response> {
+  readonly scope: Scope
+  before: SentAttempt | undefined
+  isRunning = true
+  isOpen = false
+  readonly #call: FetchCall
+  readonly #context: Context
+  readonly #init: RequestInit
+  readonly #receiver: Receiver<Response>
+  #startedMs = 0
+  #work: Promise<Response> | undefined
+
+  constructor(call: FetchCall, context: Context, init: RequestInit, receiver: Receiver<Response>) {
+    this.scope = context.scope
+    this.#call = call
+    this.#context = context
+    this.#init = init
+    this.#receiver = receiver
   }
-  // A listener may have aborted just now.
-  if (scope.aborted) return end(failed(scope.reason))
-  const attempt = call.sent(scope)
-  const work = answerOf(call, init)
-  const ended = (outcome: Outcome<Response>): void => {
-    if (!attempt.isRunning) return
-    attempt.isRunning = false
-    scope.remove(listener)
+
+  begin(): void {
+    const { scope } = this
+    const call = this.#call
+    if (scope.aborted) return this.#receiver.reject(scope.reason)
+    call.attempts++
+    call.sentHeaders = this.#init.headers
+    this.#startedMs = tellStart(call, this.#context)
+    showAttempt(call, this.#context, this.#init.headers)
+    // A listener may have aborted just now.
+    if (scope.aborted) return this.#end(failed(scope.reason))
+    call.sent(this)
+    const work = answerOf(call, this.#init)
+    this.#work = work
+    // A transport that ignores its signal must not hold up what waits for the attempt's end.
+    if (scope.aborted) this.onAbort()
+    else scope.add(this)
+    work.then(
+      (value) => this.resolve(value),
+      (error: unknown) => this.reject(error),
+    )
+  }
+
+  onAbort(): void {
+    this.reject(this.scope.reason)
+  }
+
+  resolve(value: Response): void {
+    this.#ended({ ok: true, value })
+  }
+
+  reject(error: unknown): void {
+    this.#ended(failed(error))
+  }
+
+  #ended(outcome: Outcome<Response>): void {
+    if (!this.isRunning) return
+    this.isRunning = false
+    this.scope.remove(this)
     // Nobody will read what may still come, and it changes nothing that is known.
-    if (scope.aborted) work.then(discard, () => {})
-    end(scope.aborted ? outcome : concluded(call, attempt, init, outcome))
+    if (this.scope.aborted) this.#work?.then(discard, () => {})
+    this.#end(this.scope.aborted ? outcome : concluded(this.#call, this, this.#init, outcome))
   }
-  const listener: AbortListener = { onAbort: () => ended(failed(scope.reason)) }
-  // A transport that ignores its signal must not hold up what waits for the attempt's end.
-  scope.add(listener)
-  work.then(
-    (value) => ended({ ok: true, value }),
-    (error: unknown) => ended(failed(error)),
-  )
+
+  #end(outcome: Outcome<Response>): void {
+    tellEnd(this.#call, this.#context, this.#startedMs, outcome)
+    tell(this.#receiver, outcome)
+  }
 }
 
 /** Foreign code: it may throw at once, or return what is no promise. */

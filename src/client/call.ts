@@ -140,9 +140,10 @@ export class FetchCall implements CacheableCall, VerdictRules {
   }
 
   /** An attempt is handed to the transport: until an answer nobody knows what becomes of a write. */
-  sent(scope: Scope): SentAttempt {
-    const { changesState: isOpen } = this
-    return (this.#sent = { scope, before: this.#sent, isRunning: true, isOpen })
+  sent(attempt: SentAttempt): void {
+    attempt.isOpen = this.changesState
+    attempt.before = this.#sent
+    this.#sent = attempt
   }
 
   /** What the end of an attempt tells of the operation. A definite answer settles it, whoever else is on the way. */
@@ -260,7 +261,7 @@ const NO_DELAYS: readonly number[] = []
 
 /** Lists from the newest to the oldest: mostly they have one entry, and an array for one takes 150 bytes. */
 interface Listed<T> {
-  readonly before: T | undefined
+  before: T | undefined
 }
 
 function newest<T extends Listed<T>>(list: T | undefined, is: (entry: T) => boolean): T | undefined {

@@ -85,14 +85,28 @@ export function guard<Value>(
   return directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
     return (context, receiver) => {
       const circuit = circuits.get(options.key?.(context) ?? context.execution.key)
-      const admit = (permit: Permit): void =>
-        begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules))
       const permit = circuit.tryAcquire()
-      if (permit !== REFUSED) admit(permit)
+      if (permit !== REFUSED)
+        begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules))
       else if (parking === undefined) refuse(circuit, receiver)
-      else parking.park(circuit, context.scope).then(admit, (error: unknown) => receiver.reject(error))
+      else park(parking, circuit, context, receiver, start, rules)
     }
   })
+}
+
+function park<Value, T extends Value>(
+  parking: Parking,
+  circuit: Circuit,
+  context: Context,
+  receiver: Receiver<T>,
+  start: Start<T>,
+  rules: Rules<Value>,
+): void {
+  parking.park(circuit, context.scope).then(
+    (permit) =>
+      begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules)),
+    (error: unknown) => receiver.reject(error),
+  )
 }
 
 const soon = Promise.resolve()
