@@ -2,7 +2,7 @@ import type { RunBench } from '../harness/bench.ts'
 import { compare, type Plan } from './compare.ts'
 import type { Progress } from '../harness/progress.ts'
 import type { Exchange } from '../harness/subject.ts'
-import { defaultClient, offClient } from '../ours/clients.ts'
+import { defaultClient, offClient, parts } from '../ours/clients.ts'
 import { bareTransport } from '../peers/bare.ts'
 import { peers } from '../peers/peers.ts'
 
@@ -24,13 +24,18 @@ const note =
 /** What clients cost around a transport whose response is ready. */
 export const run: RunBench = async (settings, progress) => {
   const get = { title: 'GET', note, subjects }
+  const partly: Plan<Exchange> = {
+    title: 'GET, part by part',
+    note: `${note} Where the time of Holdfast goes.`,
+    subjects: [bareTransport, offClient, ...parts, defaultClient],
+  }
   const json = {
     title: 'POST with a JSON body',
     note: `${note} Holdfast adds an idempotency key.`,
     subjects,
   }
   return [
-    ...(await compare([get], { transport, url, init: undefined }, settings, part(progress, 0))),
+    ...(await compare([get, partly], { transport, url, init: undefined }, settings, part(progress, 0))),
     ...(await compare([json], { transport, url, init: post }, settings, part(progress, 0.5))),
   ]
 }
