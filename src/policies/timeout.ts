@@ -1,6 +1,6 @@
 import { ordered } from '../composition.ts'
 import { systemClock, type Clock, type Timer } from '../clock.ts'
-import { begin, directPolicy, nextOf, startOf, type Around, type Start } from '../direct.ts'
+import { begin, directPolicy, nextOf, startOf, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
 import { EndingScope } from '../ending-scope.ts'
@@ -68,9 +68,10 @@ export function timeoutBy(options: TimeoutOptions): Policy {
       scope.moveUnder(context.scope)
       begin(start, context.within(scope, endMs), scope)
     }
+  const fields = { name: `${kind}-timeout`, settings: { [`${kind}Ms`]: timeoutMs } }
+  if (!isOfAttempt) return directPolicy(fields, limited)
   // Whoever hears of an attempt's end may begin another one: not in the async context of a timer.
-  const around: Around<unknown> = (start) => (isOfAttempt ? startOf(nextOf(limited(start))) : limited(start))
-  return directPolicy({ name: `${kind}-timeout`, settings: { [`${kind}Ms`]: timeoutMs } }, around)
+  return { ...fields, wrap: (next) => nextOf(limited(startOf(next))) }
 }
 
 class TimedScope<T> extends EndingScope<T> {
