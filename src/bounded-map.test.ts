@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BoundedMap } from './bounded-map.ts'
 import { createStamp } from './stamp.ts'
@@ -22,6 +23,21 @@ test('forgets what was used longest ago', () => {
   expect([...bounded]).toEqual(['a', 'c'])
 })
 
+test('whatever is used: as a plain list of the latest says', () => {
+  const keys = fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'), { maxLength: 40 })
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5 }), keys, (capacity, used) => {
+      const bounded = map(capacity)
+      let latest: string[] = []
+      for (const key of used) {
+        bounded.get(key)
+        latest = [...latest.filter((each) => each !== key), key].slice(-capacity)
+      }
+      expect([...bounded]).toEqual(latest)
+    }),
+  )
+})
+
 test('using the latest again keeps the order right', () => {
   const bounded = map(3)
   for (const key of ['a', 'b', 'b', 'a', 'c', 'd']) bounded.get(key)
@@ -32,6 +48,24 @@ test('exceeds its bound rather than forget what is not idle', () => {
   const bounded = map(2, (key) => key !== 'busy' && key !== 'open')
   for (const key of ['busy', 'open', 'a', 'b']) bounded.get(key)
   expect([...bounded]).toEqual(['busy', 'open', 'b'])
+})
+
+test('what was busy is forgotten once it is idle, as soon as its turn comes', () => {
+  const busy = new Set(['a', 'b'])
+  const bounded = map(3, (key) => !busy.has(key))
+  for (const key of ['a', 'b', 'c', 'd']) bounded.get(key)
+  expect([...bounded]).toEqual(['a', 'b', 'd'])
+  busy.clear()
+  for (const key of ['e', 'f', 'g', 'h', 'i']) bounded.get(key)
+  expect([...bounded]).toEqual(['g', 'h', 'i'])
+})
+
+test('all busy: each is asked once, and the map grows', () => {
+  let asked = 0
+  const bounded = map(2, () => asked++ < 0)
+  for (const key of ['a', 'b', 'c']) bounded.get(key)
+  expect([...bounded]).toEqual(['a', 'b', 'c'])
+  expect(asked).toBe(2)
 })
 
 test('a stamp is invisible, works on frozen objects and functions, and is each its own', () => {

@@ -64,8 +64,9 @@ function counter(progress: Progress, count: number): (what: string) => void {
 
 async function measure({ library, name, has, from, names }: Imported): Promise<Measured> {
   const source = from.map((module, index) => exported(module, names, index)).join('\n')
-  const inBrowser = await bundle(source, 'browser')
-  const found = inBrowser.needsNode ? await bundle(source, 'node') : inBrowser
+  const isOurs = library === client.library
+  const inBrowser = await bundle(source, 'browser', isOurs)
+  const found = inBrowser.needsNode ? await bundle(source, 'node', isOurs) : inBrowser
   return {
     library,
     name,
@@ -90,8 +91,9 @@ function exported(module: string, names: readonly string[] | undefined, index: n
 
 const isBuiltin = (id: string): boolean => id.startsWith('node:') || builtinModules.includes(id)
 
-/** What stays outside the bundle on purpose. */
-const isOutside = (id: string): boolean => isBuiltin(id) || optionalPeers.includes(id)
+/** What stays outside the bundle on purpose: what users of Holdfast have, where they need it. Peers bring theirs along. */
+const isOutside = (id: string, isOurs: boolean): boolean =>
+  isBuiltin(id) || (isOurs && optionalPeers.includes(id))
 
 interface Bundle {
   /** What is loaded at once. */
@@ -101,13 +103,13 @@ interface Bundle {
   readonly needsNode: boolean
 }
 
-async function bundle(source: string, platform: 'browser' | 'node'): Promise<Bundle> {
+async function bundle(source: string, platform: 'browser' | 'node', isOurs: boolean): Promise<Bundle> {
   // It stands in the root, so that all is resolved as an application there would.
   const entry = join(root, 'bundled-by-bench.js')
   const bundle = await rolldown({
     input: entry,
     platform,
-    external: isOutside,
+    external: (id) => isOutside(id, isOurs),
     // An application's own entry is imported by nobody, so shared code can stand in it.
     preserveEntrySignatures: 'allow-extension',
     logLevel: 'silent',
@@ -124,7 +126,7 @@ async function bundle(source: string, platform: 'browser' | 'node'): Promise<Bun
   const chunks = output.filter((file) => file.type === 'chunk')
   const own = new Set(chunks.map(({ fileName }) => fileName))
   const imported = chunks.flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports])
-  const missing = imported.filter((id) => !own.has(id) && !isOutside(id))
+  const missing = imported.filter((id) => !own.has(id) && !isOutside(id, isOurs))
   if (missing.length > 0) throw new Error(`cannot be bundled, since it is not there: ${missing.join(', ')}`)
   const initial = new Set(chunks.filter(({ isEntry }) => isEntry))
   // A set iterates over what is added to it meanwhile.
