@@ -55,6 +55,8 @@ async function measure(
         done++ / steps,
         `round ${round} of ${rounds}: ${idOf(client.subject)}, ${concurrency} at once`,
       )
+      // A process that has waited for its turn has lost its caches, and maybe its memory: to come back is not measured.
+      await client.child.ask({ url, requests: Math.ceil(calls / 4), concurrency } satisfies Load)
       const sample = await client.child.ask({ url, requests: calls, concurrency } satisfies Load)
       client.samples.get(concurrency)?.push(sample)
     }
