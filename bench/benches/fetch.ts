@@ -1,6 +1,6 @@
 import type { RunBench } from '../harness/bench.ts'
 import { compare, type Plan } from './compare.ts'
-import type { Progress } from '../harness/progress.ts'
+import { partOf } from '../harness/progress.ts'
 import type { Exchange } from '../harness/subject.ts'
 import { defaultClient, offClient, parts } from '../ours/clients.ts'
 import { bareTransport } from '../peers/bare.ts'
@@ -35,13 +35,7 @@ export const run: RunBench = async (settings, progress) => {
     subjects,
   }
   return [
-    ...(await compare([get, partly], { transport, url, init: undefined }, settings, part(progress, 0))),
-    ...(await compare([json], { transport, url, init: post }, settings, part(progress, 0.5))),
+    ...(await compare([get, partly], { transport, url, init: undefined }, settings, partOf(progress, 0, 2))),
+    ...(await compare([json], { transport, url, init: post }, settings, partOf(progress, 1, 2))),
   ]
 }
-
-/** One half of a progress. */
-const part = (progress: Progress, from: number): Progress => ({
-  ...progress,
-  step: (done, what) => progress.step(from + done / 2, what),
-})

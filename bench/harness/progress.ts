@@ -8,6 +8,12 @@ export interface Progress {
   end(): void
 }
 
+/** The progress of one of `count` parts that take about the same time. */
+export const partOf = (progress: Progress, place: number, count: number): Progress => ({
+  ...progress,
+  step: (done, what) => progress.step((place + done) / count, what),
+})
+
 const BAR_WIDTH = 24
 const PLAIN_EVERY_MS = 5000
 
