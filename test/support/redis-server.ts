@@ -178,8 +178,12 @@ export async function startCluster(): Promise<readonly OwnRedis[]> {
     return OwnRedis.startDurable([...options, '--cluster-require-full-coverage', 'no'], node.place)
   })
   const running = await Promise.all(started)
-  const isReady = async ({ port }: OwnRedis): Promise<boolean> =>
-    (await ask(port, 'CLUSTER INFO')).includes('cluster_state:ok')
+  // One that has just begun to listen may still reset a connection.
+  const isReady = ({ port }: OwnRedis): Promise<boolean> =>
+    ask(port, 'CLUSTER INFO').then(
+      (said) => said.includes('cluster_state:ok'),
+      () => false,
+    )
   await until(async () => (await Promise.all(running.map(isReady))).every(Boolean))
   return running
 }
