@@ -54,7 +54,7 @@ async function prepareInit(call: FetchCall, context: Context): Promise<RequestIn
   return init
 }
 
-/** An attempt that is handed to the transport: one object, since closures for its parts take 250 bytes more. */
+/** An attempt that is handed to the transport: one object, not a closure for each of its parts. */
 class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   readonly scope: Scope
   before: SentAttempt | undefined

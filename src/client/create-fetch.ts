@@ -132,7 +132,7 @@ class Client {
     return describePolicies(describedParts(this.#plan.settings, this.#plan))
   }
 
-  /** The one promise of a call that its caller gets: an `async` function and its `await` take 150 ns more. */
+  /** Makes the one promise of a call: the one that its caller gets. */
   fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
     return new Promise((resolve, reject) => this.#begin(input, init, { resolve, reject }))
   }

@@ -108,7 +108,7 @@ const START = /^https?:\/\/[a-z\d.-]+(?::\d+)?$/i
 const places = new Map<string, Place>()
 const MAX_PLACES = 1000
 
-/** The place looked up last, which mostly is asked for again: saves 80 ns, most of them for the hash of a new text. */
+/** The place looked up last, which mostly is asked for again: saves 20 of 70 ns. */
 let latest = { start: 'none', place: undefined as Place | undefined }
 
 /** `undefined` for what is no URL of http(s). To know an origin without parsing the URL saves 400 ns. */
