@@ -129,6 +129,8 @@ export class Context {
   }
 
   forAttempt(attempt: number): Context {
+    // As nearly every first attempt.
+    if (attempt === this.attempt && !this.isHedge) return this
     return new Context(this.execution, this.scope, this.deadline, this.budget, attempt)
   }
 

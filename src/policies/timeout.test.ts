@@ -185,6 +185,36 @@ describe('timeout', () => {
     expect(result.value).toBe('done')
   })
 
+  test('an attempt that begins later has the full time too, under a total timeout', async () => {
+    const clock = virtualClock()
+    const policies = pipeline(
+      timeout({ totalMs: 10_000, clock }),
+      retry({ maxRetries: 1, baseDelayMs: 1000, jitter: 'none', clock }),
+      {
+        name: 'refuses the first',
+        wrap: (next) => async (context) => {
+          if (context.attempt === 1) throw new Error('refused')
+          return next(context)
+        },
+      },
+      timeout({ attemptMs: 500, clock }),
+    )
+    let deadline = 0
+    const result = watch(policies.execute((context) => void (deadline = context.deadline)))
+    await clock.advance(1000)
+    expect([result.settled, deadline]).toEqual([true, 1500])
+  })
+
+  test('a call inside another has the time of its own clock', async () => {
+    const [outerClock, innerClock] = [virtualClock(), virtualClock()]
+    await innerClock.advance(1_000_000)
+    const inner = pipeline(timeout({ attemptMs: 100, clock: innerClock }))
+    const outer = pipeline(timeout({ totalMs: 1000, clock: outerClock }))
+    let deadline = 0
+    await outer.execute(() => inner.execute((context) => void (deadline = context.deadline)))
+    expect(deadline).toBe(1_000_100)
+  })
+
   test('the total timeout wins where both end together', async () => {
     const clock = virtualClock()
     const result = watch(

@@ -1,10 +1,11 @@
 import { ordered } from '../composition.ts'
 import { systemClock, type Clock, type Timer } from '../clock.ts'
-import { begin, directPolicy, nextOf, startOf, type Start } from '../direct.ts'
+import { begin, directPolicy, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
 import { EndingScope } from '../ending-scope.ts'
 import { causeOf, type Context, type OnEvent, type Policy } from '../policy.ts'
+import type { Scope } from '../signal.ts'
 import { checkKeys, checkPositive, invalidOption } from '../validate.ts'
 
 export interface TimeoutOptions {
@@ -60,18 +61,32 @@ export function timeoutBy(options: TimeoutOptions): Policy {
   const limited =
     <T>(start: Start<T>): Start<T> =>
     (context, receiver) => {
-      const endMs = clock.now() + timeoutMs
+      const nowMs = context.scope === beginning ? beginningMs : clock.now()
+      const endMs = nowMs + timeoutMs
       // An outer timeout that ends no later wins: no second timer, and never an attempt timeout in its place.
       if (endMs >= context.deadline) return start(context, receiver)
       const scope = new TimedScope(receiver, discard)
-      scope.timer = clock.schedule(() => scope.abort(timeUp(context), 'timeout'), timeoutMs, { dueMs: endMs })
+      const end = (): void => scope.abort(timeUp(context), 'timeout')
+      scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs: endMs })
       scope.moveUnder(context.scope)
+      beginning = scope
+      beginningMs = nowMs
       begin(start, context.within(scope, endMs), scope)
+      beginning = undefined
     }
   const fields = { name: `${kind}-timeout`, settings: { [`${kind}Ms`]: timeoutMs } }
-  if (!isOfAttempt) return directPolicy(fields, limited)
-  // Whoever hears of an attempt's end may begin another one: not in the async context of a timer.
-  return { ...fields, wrap: (next) => nextOf(limited(startOf(next))) }
+  return directPolicy(fields, limited)
+}
+
+/** The scope whose work is being begun, and when: what begins in the same step needs no further reading of the clock. */
+let beginning: Scope | undefined
+let beginningMs = 0
+
+/** Whoever hears of an attempt's end may begin another one: not in the async context of a timer. */
+function inThisContext(work: () => void): () => void {
+  let open!: () => void
+  void new Promise<void>((resolve) => (open = resolve)).then(work)
+  return open
 }
 
 class TimedScope<T> extends EndingScope<T> {
