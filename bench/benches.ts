@@ -19,9 +19,8 @@ export const benches: readonly Bench[] = [
   {
     name: 'loopback',
     what: 'What clients cost over real HTTP: throughput, latency, CPU and memory, each in a process of its own.',
-    takes: 'about five minutes',
-    rounds: { full: 5, quick: 1 },
-    calls: { full: 1500, quick: 300 },
+    takes: 'about seven minutes',
+    rounds: { full: 7, quick: 1 },
     load: () => import('./benches/loopback.ts'),
   },
   {

@@ -1,22 +1,36 @@
-import { median } from '../harness/arithmetic.ts'
+import { median, pairedRatios } from '../harness/arithmetic.ts'
 import type { RunBench, Settings } from '../harness/bench.ts'
 import { Child } from '../harness/child.ts'
 import { shuffled } from '../harness/order.ts'
 import { partOf, type Progress } from '../harness/progress.ts'
 import { comparison, idOf, type Comparison, type Facts, type Section } from '../harness/result.ts'
 import type { Load, Sample } from '../loopback/load.ts'
-import { loopbackSubjects, type LoopbackSubject } from '../loopback/subjects.ts'
+import { additions, baseline, groups, loopbackSubjects, type LoopbackSubject } from '../loopback/subjects.ts'
 
 const CONCURRENCIES = [1, 64, 256]
-/** Until code is compiled and connections are open. */
-const WARM_REQUESTS = 3000
-const QUICK_WARM_REQUESTS = 600
+
+/** How long a client is asked, in ms. */
+interface Lengths {
+  /** Until code is compiled and connections are open. */
+  readonly warm: number
+  /** A process that has waited for its turn has lost its caches: to come back is not measured. */
+  readonly back: number
+  readonly sample: number
+}
+
+const FULL: Lengths = { warm: 1000, back: 100, sample: 300 }
+const QUICK: Lengths = { warm: 150, back: 20, sample: 60 }
 
 /** A client, with what it took, a sample for each round. */
 interface Client {
   readonly subject: LoopbackSubject
-  readonly child: Child<Sample>
   readonly samples: Sample[]
+  /** The baseline's beside it, round by round. */
+  readonly beside: readonly Sample[]
+}
+
+interface Running extends Client {
+  readonly child: Child<Sample>
 }
 
 /** What clients cost over real HTTP: each in a process of its own, as applications have them. */
@@ -24,17 +38,31 @@ export const run: RunBench = async (settings, progress) => {
   const sections: Section[] = []
   for (const [place, concurrency] of CONCURRENCIES.entries()) {
     const part = partOf(progress, place, CONCURRENCIES.length)
-    sections.push(...(await runAt(concurrency, settings, part)))
+    const clients: Client[] = []
+    for (const [group, subjects] of groups.entries())
+      clients.push(...(await runGroup(subjects, concurrency, settings, partOf(part, group, groups.length))))
+    sections.push(...sectionsOf(concurrency, clients))
   }
   return sections
 }
 
-/** With processes of its own: connections that were opened for more at once would burden the others. */
-async function runAt(concurrency: number, settings: Settings, progress: Progress): Promise<Section[]> {
+/**
+ * In few processes: with two dozen of them, all but one idle, a client's time differs by half from turn to turn.
+ *
+ * @returns the clients, a baseline first
+ */
+async function runGroup(
+  subjects: readonly LoopbackSubject[],
+  concurrency: number,
+  settings: Settings,
+  progress: Progress,
+): Promise<Client[]> {
   const server = new Child<{ readonly port: number }>('the server', 'loopback-probe.js', ['server'])
-  const clients = loopbackSubjects.map((subject, place): Client => {
-    const child = new Child<Sample>(idOf(subject), 'loopback-probe.js', [String(place)])
-    return { subject, child, samples: [] }
+  const beside: Sample[] = []
+  const clients = [baseline, ...subjects].map((subject): Running => {
+    const place = String(loopbackSubjects.indexOf(subject))
+    const child = new Child<Sample>(idOf(subject), 'loopback-probe.js', [place])
+    return { subject, child, samples: subject === baseline ? beside : [], beside }
   })
   try {
     const { port } = await server.told()
@@ -42,20 +70,21 @@ async function runAt(concurrency: number, settings: Settings, progress: Progress
   } finally {
     await Promise.all([server, ...clients.map(({ child }) => child)].map((one) => one[Symbol.asyncDispose]()))
   }
-  return sectionsOf(concurrency, clients)
+  return clients
 }
 
 async function measure(
-  clients: readonly Client[],
-  load: Omit<Load, 'requests'>,
-  { rounds, calls, quick, random }: Settings,
+  clients: readonly Running[],
+  load: Omit<Load, 'durationMs'>,
+  { rounds, quick, random }: Settings,
   progress: Progress,
 ): Promise<void> {
+  const { warm, back, sample } = quick ? QUICK : FULL
   const steps = clients.length * (1 + rounds)
   let done = 0
   for (const { subject, child } of clients) {
     progress.step(done++ / steps, `warming up: ${idOf(subject)}, ${load.concurrency} at once`)
-    await child.ask({ ...load, requests: quick ? QUICK_WARM_REQUESTS : WARM_REQUESTS })
+    await child.ask({ ...load, durationMs: warm })
   }
   for (let round = 1; round <= rounds; round++)
     for (const { subject, child, samples } of shuffled(clients, random)) {
@@ -63,30 +92,61 @@ async function measure(
         done++ / steps,
         `round ${round} of ${rounds}: ${idOf(subject)}, ${load.concurrency} at once`,
       )
-      // A process that has waited for its turn has lost its caches, and maybe its memory: to come back is not measured.
-      await child.ask({ ...load, requests: Math.ceil(calls / 4) })
-      samples.push(await child.ask({ ...load, requests: calls }))
+      await child.ask({ ...load, durationMs: back })
+      samples.push(await child.ask({ ...load, durationMs: sample }))
     }
 }
 
-function sectionsOf(concurrency: number, clients: readonly Client[]): Section[] {
+function sectionsOf(concurrency: number, all: readonly Client[]): Section[] {
   const at = concurrency === 1 ? 'one at a time' : `${concurrency} at once`
-  const note = 'GET of 1 KB of JSON from a server in a process of its own; each client has one, too.'
+  const note =
+    'GET of 1 KB of JSON from a server in a process of its own; each client has one, too. They are measured in groups, ' +
+    'each with a bare global fetch of its own.'
+  // Of the baselines the first is shown.
+  const clients = all.filter(
+    ({ subject }, place) =>
+      subject !== baseline || place === all.findIndex((one) => one.subject === baseline),
+  )
   const table = (title: string, what: string, pick: (sample: Sample) => number): Comparison =>
     comparison({
       title: `${title}, ${at}`,
-      note: `${note} ${what} Ratios are to the bare global fetch.`,
+      note: `${note} ${what} Ratios are to that fetch, round by round.`,
       unit: 'us',
-      baseline: loopbackSubjects[0],
-      measured: clients.map(({ subject: { library, name, has }, samples }) => {
-        return { library, name, has, samples: samples.map(pick) }
+      baseline,
+      measured: clients.map(({ subject: { library, name, has }, samples, beside }) => {
+        return { library, name, has, samples: samples.map(pick), beside: beside.map(pick) }
       }),
     })
   return [
     table('Time a request', 'All of the time, divided by all requests.', ({ us }) => us),
     table('CPU of the client a request', 'User and system time of its process.', ({ cpuUs }) => cpuUs),
+    added(`What is added, ${at}`, clients),
     facts(`Requests and latencies, ${at}`, `${note} Medians of the rounds.`, clients),
   ]
+}
+
+/** The price of what stands upon something else, beside that. */
+function added(title: string, clients: readonly Client[]): Facts {
+  const samplesOf = (subject: LoopbackSubject): readonly Sample[] =>
+    clients.find((client) => client.subject === subject)?.samples ?? []
+  return {
+    kind: 'facts',
+    title,
+    note: 'Beside what it stands upon, round by round: medians of the ratios.',
+    columns: [
+      { head: 'time', unit: 'x' },
+      { head: 'CPU', unit: 'x' },
+    ],
+    rows: additions.map(([subject, to]) => {
+      const ratio = (pick: (sample: Sample) => number): number =>
+        median(pairedRatios(samplesOf(subject).map(pick), samplesOf(to).map(pick)))
+      return {
+        library: subject.library,
+        name: `${subject.name}, to ${to.name}`,
+        values: [ratio(({ us }) => us), ratio(({ cpuUs }) => cpuUs)],
+      }
+    }),
+  }
 }
 
 function facts(title: string, note: string, clients: readonly Client[]): Facts {

@@ -70,6 +70,8 @@ export interface Measured {
   readonly has: readonly Ability[]
   /** One value for each round; a single one where measuring again gives the same. */
   readonly samples: readonly number[]
+  /** The baseline's of the same rounds, where this was measured beside a baseline of its own. */
+  readonly beside?: readonly number[]
   /** Allocated on the heap by one call. */
   readonly bytes?: Spread
   /** What else there is to say of it. */
@@ -113,7 +115,7 @@ export function comparison({ title, note, unit, baseline, measured }: Table): Co
   const base = measured.find((one) => idOf(one) === idOf(baseline))
   if (base === undefined) throw new Error(`${title}: the baseline ${idOf(baseline)} was not measured`)
   const rows = measured.map((one): Row => {
-    const ratio = spreadOf(pairedRatios(one.samples, base.samples))
+    const ratio = spreadOf(pairedRatios(one.samples, one.beside ?? base.samples))
     return { ...one, value: spreadOf(one.samples), ratio }
   })
   return { kind: 'comparison', title, note, unit, baseline: idOf(base), rows }

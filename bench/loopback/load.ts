@@ -4,8 +4,8 @@ import type { Run } from '../harness/subject.ts'
 /** What a client is asked for. */
 export interface Load {
   readonly url: string
-  readonly requests: number
   readonly concurrency: number
+  readonly durationMs: number
 }
 
 /** What it took. */
@@ -19,24 +19,25 @@ export interface Sample {
   readonly rssBytes: number
 }
 
-/** Makes so many requests, always so many at once, each read to its end. */
-export async function put(run: Run, { requests, concurrency }: Load): Promise<Sample> {
+/** Makes requests for so long, always so many at once, each read to its end. */
+export async function put(run: Run, { concurrency, durationMs }: Load): Promise<Sample> {
   const latencies: number[] = []
-  let left = requests
-  const one = async (): Promise<void> => {
-    while (left-- > 0) {
-      const startMs = performance.now()
-      await run()
-      latencies.push(performance.now() - startMs)
-    }
-  }
   const startMs = performance.now()
   const before = process.cpuUsage()
+  const one = async (): Promise<void> => {
+    for (let nowMs = startMs; nowMs < startMs + durationMs;) {
+      const askedMs = nowMs
+      await run()
+      nowMs = performance.now()
+      latencies.push(nowMs - askedMs)
+    }
+  }
   await Promise.all(Array.from({ length: concurrency }, one))
   const { user, system } = process.cpuUsage(before)
   const tookMs = performance.now() - startMs
+  const requests = latencies.length
   latencies.sort((a, b) => a - b)
-  const at = (fraction: number): number => latencies[Math.floor((latencies.length - 1) * fraction)] ?? 0
+  const at = (fraction: number): number => latencies[Math.floor((requests - 1) * fraction)] ?? 0
   return {
     us: (tookMs * 1000) / requests,
     cpuUs: (user + system) / requests,

@@ -73,22 +73,40 @@ const retrying: LoopbackSubject = subjectsOf<string>('undici')(
   (url) => ask(url, new Agent().compose(interceptors.retry({ maxRetries: RETRIES }))),
 )
 
-/** The first is what all others are compared with. */
-export const loopbackSubjects: readonly [LoopbackSubject, ...LoopbackSubject[]] = [
-  bareFetch,
-  bare('fetch with a signal', [], (url) => () => {
-    const { signal } = new AbortController()
-    return fetching(globalThis.fetch, url, { signal })()
-  }),
-  bare('undici.request', [], (url) => ask(url, new Agent())),
-  ours('createFetch()', EVERYTHING, (url) => fetching(createFetch(), url)),
-  ours('createFetch over the fast transport', EVERYTHING, (url) =>
-    fetching(createFetch({ fetch: transport({ dispatcher: new Agent() }) }), url),
-  ),
-  ours('undici.request, interceptor', EVERYTHING, (url) => ask(url, new Agent().compose(interceptor()))),
-  retrying,
-  cockatielReading,
-  ...peersOverFetch.map(overFetch),
-  axios,
-  gotClient,
+const fetchWithSignal = bare('fetch with a signal', [], (url) => () => {
+  const { signal } = new AbortController()
+  return fetching(globalThis.fetch, url, { signal })()
+})
+const undiciRequest = bare('undici.request', [], (url) => ask(url, new Agent()))
+const byDefault = ours('createFetch()', EVERYTHING, (url) => fetching(createFetch(), url))
+const overFastTransport = ours('createFetch over the fast transport', EVERYTHING, (url) =>
+  fetching(createFetch({ fetch: transport({ dispatcher: new Agent() }) }), url),
+)
+const intercepted = ours('undici.request, interceptor', EVERYTHING, (url) =>
+  ask(url, new Agent().compose(interceptor())),
+)
+
+/** What is put upon something else, and that: the difference is its price. */
+export const additions: readonly (readonly [added: LoopbackSubject, to: LoopbackSubject])[] = [
+  [byDefault, fetchWithSignal],
+  [overFastTransport, bareFetch],
+  [intercepted, undiciRequest],
+  [retrying, undiciRequest],
 ]
+
+/** What all others are compared with. */
+export const baseline: LoopbackSubject = bareFetch
+
+/** Those of a group are measured side by side, and beside a baseline of their own. */
+export const groups: readonly (readonly LoopbackSubject[])[] = [
+  [fetchWithSignal, byDefault, overFastTransport],
+  [undiciRequest, intercepted, retrying],
+  ...inGroups([cockatielReading, ...peersOverFetch.map(overFetch), axios, gotClient], 3),
+]
+
+export const loopbackSubjects: readonly LoopbackSubject[] = [baseline, ...groups.flat()]
+
+function inGroups<Item>(items: readonly Item[], size: number): Item[][] {
+  const count = Math.ceil(items.length / size)
+  return Array.from({ length: count }, (_, place) => items.slice(place * size, (place + 1) * size))
+}

@@ -37,9 +37,13 @@ function closestOfEach(losses: readonly Loss[]): Loss[] {
 }
 
 function lossOf(ours: Row, peer: Row): Loss {
-  const ratio = spreadOf(pairedRatios(ours.samples, peer.samples))
+  const ratio = spreadOf(pairedRatios(relative(ours), relative(peer)))
   return { ours, peer, ratio, missing: ours.has.filter((ability) => !peer.has.includes(ability)) }
 }
+
+/** Those with a baseline of their own are compared by it: they ran at different times. */
+const relative = ({ samples, beside }: Row): readonly number[] =>
+  beside === undefined ? samples : pairedRatios(samples, beside)
 
 const doesPartOf = (peer: Row, own: Row): boolean =>
   peer.has.length > 0 && peer.has.every((ability) => own.has.includes(ability))

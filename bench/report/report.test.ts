@@ -28,6 +28,14 @@ describe('a comparison', () => {
     expect(rows.map(({ ratio }) => ratio.median)).toEqual([1, 3])
   })
 
+  test('divides by a baseline of its own, where it ran beside one', () => {
+    const { rows } = table(measured('none', 'bare', [10, 10], []), {
+      ...measured('ky', 'retry', [30, 300]),
+      beside: [20, 200],
+    })
+    expect(rows.map(({ ratio }) => ratio.median)).toEqual([1, 1.5])
+  })
+
   test('needs its baseline', () => {
     const plan = { title: 'One', note: '', unit: 'ns', baseline: { library: 'none', name: 'bare' } } as const
     expect(() => comparison({ ...plan, measured: [measured('ky', 'retry', [1])] })).toThrow('none bare')
@@ -45,6 +53,14 @@ describe('a loss', () => {
   test('is a peer that does the same and needs less', () => {
     const losses = lossesOf(table(ours, measured('ky', 'retry', [10, 10, 10, 10])))
     expect(losses.map(describeLoss)).toEqual(['retry takes 2.00 x what ky retry takes'])
+  })
+
+  test('is told by baselines, where both had one of their own', () => {
+    const slower = { ...ours, beside: [10, 10, 10, 10] }
+    const peer = { ...measured('ky', 'retry', [40, 40, 40, 40]), beside: [40, 40, 40, 40] }
+    expect(lossesOf(table(slower, peer)).map(describeLoss)).toEqual([
+      'retry takes 2.00 x what ky retry takes',
+    ])
   })
 
   test('says what a peer that does less has not', () => {
