@@ -92,6 +92,12 @@ describe('what is wrong is said with its place', () => {
       /config\.json: fetch is what gets replaced/,
     ],
     [
+      'what nobody reads',
+      { 'holdfast.config.json': '{ "retries": 5 }' },
+      {},
+      /config\.json: the configuration has no option "retries"; it has retry, .*, report$/,
+    ],
+    [
       'report',
       { 'holdfast.config.json': '{ "report": "yes" }' },
       {},

@@ -1,6 +1,8 @@
 import { createFetch } from '../client/create-fetch.ts'
 import type { HoldfastFetch } from '../client/options.ts'
+import { RULES } from '../client/settings/rules.ts'
 import { isHoldfastError } from '../errors.ts'
+import { checkKeys } from '../validate.ts'
 import { merged, REGISTER_DEFAULTS, type RegisterConfig } from './config.ts'
 import { readConfigFile } from './config-file.ts'
 import { flagOf, readEnvironment, type Environment } from './environment.ts'
@@ -33,10 +35,13 @@ export function registeredFetch({ environment, folder, onExit }: Surroundings): 
   return fetchOf(options, 'the environment').observe({ onEvent: counted.listener })
 }
 
+const OPTIONS = [...Object.keys(RULES).filter((name) => name !== 'fetch'), 'report']
+
 /** What is wrong is said with the place where it was read. */
 function fetchOf({ report: _, ...options }: RegisterConfig, place: string): HoldfastFetch {
   if ('fetch' in options) throw new RegisterError(`${place}: fetch is what gets replaced, and can't be set`)
   try {
+    checkKeys('the configuration', options, OPTIONS)
     return createFetch(options)
   } catch (error) {
     if (!isHoldfastError(error)) throw error

@@ -216,6 +216,7 @@ test('a stream of Node has the same bytes each time', async () => {
 
 test('wrong options are refused', () => {
   expect(() => adapter({ retry: { maxRetries: -1 } })).toThrow(/retry\.maxRetries .*-1/)
+  expect(() => adapter({ retries: 5 } as never)).toThrow(/^adapter has no option "retries"; it has fetch, /)
 })
 
 describe('an axios that does not fit', () => {

@@ -6,6 +6,8 @@
 import type { AxiosStatic, InternalAxiosRequestConfig } from 'axios'
 import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
+import { RULES } from '../../client/settings/rules.ts'
+import { checkKeys } from '../../validate.ts'
 import { loadAxios } from './load-axios.ts'
 
 /** What axios calls an `AxiosResponse`, as far as an adapter has to know. */
@@ -34,7 +36,7 @@ let loading: Promise<AxiosStatic> | undefined
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAdapter {
-  const fetch = typeof options === 'function' ? options : createFetch(options)
+  const fetch = typeof options === 'function' ? options : createFetch(checked(options))
   return async <Config extends object>(config: Config) => {
     // Looked for when it is needed first: whoever has no axios may still import this.
     loading ??= loadAxios()
@@ -44,4 +46,10 @@ export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAda
     const send = axios.getAdapter('fetch', { ...given, env: { ...given.env, fetch } })
     return send(given) as Promise<AxiosAnswer<Config>>
   }
+}
+
+/** `createFetch` would name itself, which its caller has not called. */
+function checked(options: FetchOptions): FetchOptions {
+  checkKeys('adapter', options, Object.keys(RULES))
+  return options
 }

@@ -6,6 +6,7 @@
  */
 import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
+import { RULES } from '../../client/settings/rules.ts'
 import { checkFunction, checkKeys } from '../../validate.ts'
 import { run } from './call.ts'
 import { standInForResponses } from './lazy-response.ts'
@@ -48,8 +49,11 @@ export function interceptor(options: InterceptorOptions | HoldfastFetch = {}): H
   }
 }
 
+const OPTIONS = Object.keys(RULES).filter((name) => name !== 'fetch')
+
+/** `createFetch` would name itself, which its caller has not called. */
 function checked(options: InterceptorOptions): InterceptorOptions {
-  if ('fetch' in options) checkKeys('interceptor', options, ['everything of createFetch but fetch'])
+  checkKeys('interceptor', options, OPTIONS)
   return options
 }
 

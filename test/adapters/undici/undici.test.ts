@@ -514,6 +514,10 @@ describe.each(versions)('$name', ({ undici }) => {
 
 test('wrong options are refused', () => {
   expect(() => interceptor({ retry: { maxRetries: -1 } })).toThrow(/retry\.maxRetries .*-1/)
-  expect(() => interceptor({ fetch: globalThis.fetch } as never)).toThrow(/interceptor/)
+  expect(() => interceptor({ fetch: globalThis.fetch } as never)).toThrow(
+    /^interceptor has no option "fetch"; it has retry, /,
+  )
+  expect(() => interceptor({ retries: 5 } as never)).toThrow(/^interceptor has no option "retries"; /)
+  expect(() => interceptor(null as never)).toThrow('interceptor should be an object, got null')
   expect(() => interceptor()({} as never)).toThrow(/compose\(\) gives an interceptor .* a function, got/)
 })
