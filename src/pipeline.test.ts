@@ -82,6 +82,28 @@ describe('pipeline', () => {
     )
   })
 
+  test.each([
+    ['no operation', undefined, {}, 'operation should be a function, got undefined'],
+    ['an operation that is none', 'load', {}, 'operation should be a function, got "load"'],
+    ['options that are none', () => 1, null, 'options should be an object, got null'],
+    ['an option that nobody reads', () => 1, { abort: 1 }, 'execute has no option "abort"; it has signal, '],
+    ['a signal that is none', () => 1, { signal: {} }, 'signal should be an AbortSignal, got an object'],
+    [
+      'a signal that is a controller',
+      () => 1,
+      { signal: new AbortController() },
+      'signal should be an AbortSignal',
+    ],
+    ['a key that is none', () => 1, { key: 5 }, 'key should be a string, got 5'],
+    ['a listener that is none', () => 1, { onEvent: 'log' }, 'onEvent should be a function, got "log"'],
+  ])('%s is refused by a rejection, and no policy sees it', async (_, operation, options, message) => {
+    const trace: string[] = []
+    const refused = pipeline(tracing('a', trace)).execute(operation as never, options as never)
+    await expect(refused).rejects.toThrow(message)
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' })
+    expect(trace).toEqual([])
+  })
+
   test('however many calls run on one signal, it has one listener, and none afterwards', async () => {
     const { signal } = new AbortController()
     const gate = deferred()
