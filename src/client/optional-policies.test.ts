@@ -100,6 +100,39 @@ describe('code of what is off by default', () => {
     expect(load).toHaveBeenCalledOnce()
   })
 
+  test('a watch over bodies whose code hangs holds back no response for longer than its own time', async () => {
+    const clock = virtualClock()
+    forgetAll()
+    const load = vi.spyOn(EXTRAS, 'load').mockReturnValue(hanging)
+    onTestFinished(() => load.mockRestore())
+    const fetch = createFetch({
+      clock,
+      timeout: { bodyIdleMs: 1000 },
+      fetch: async () => new Response('network'),
+    })
+    const response = fetch('http://x.test/')
+    await clock.advance(999)
+    expect(await Promise.race([response, Promise.resolve('waits')])).toBe('waits')
+    await clock.advance(1)
+    expect(await (await response).text()).toBe('network')
+  })
+
+  test('the total timeout ends a call to be resumed whose code hangs', async () => {
+    const clock = virtualClock()
+    forgetAll()
+    const load = vi.spyOn(EXTRAS, 'load').mockReturnValue(hanging)
+    onTestFinished(() => load.mockRestore())
+    const fetch = createFetch({
+      clock,
+      retry: { resumeBody: true },
+      timeout: { totalMs: 1000 },
+      fetch: async () => new Response('network'),
+    })
+    const failure = failureOf(fetch('http://x.test/'))
+    await clock.advance(1000)
+    expect(await failure).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+  })
+
   test('the total timeout ends a call whose code hangs, and holds for what is left of a later one', async () => {
     const clock = virtualClock()
     forgetAll()

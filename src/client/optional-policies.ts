@@ -66,7 +66,13 @@ export const bodyIdlePolicy = (bodyIdleMs: number, clock: Clock): Policy<Respons
       const { source, isBodyWatched } = callOf(context)
       // A body that is resumed is watched part by part; what is stored is not waited for.
       if (isBodyWatched || source !== 'network' || isNoBody(response.body)) return response
-      const code = await ifLoadable()
+      // Code that hangs must not hold back the response: without it that is read unwatched.
+      const code =
+        EXTRAS.loaded ??
+        (await Promise.race([
+          ifLoadable(),
+          new Promise<void>((resolve) => void clock.schedule(resolve, bodyIdleMs)),
+        ]))
       // The same response, read through another body.
       return (code?.watchBody(response, context, bodyIdleMs, clock) ?? response) as T
     },
