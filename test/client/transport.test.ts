@@ -146,6 +146,30 @@ describe('how a transport is called', () => {
     expect(copy?.signal).toBe(init?.signal)
   })
 
+  test.each<[string, (init: RequestInit) => { readonly signal?: AbortSignal | null }]>([
+    ['a spread', (init) => ({ ...init, keepalive: true })],
+    ['Object.assign', (init) => Object.assign({}, init)],
+    ['what a pattern leaves', ({ method: _, ...rest }) => rest],
+    ['a Request', (init) => new Request('http://x.test/', init)],
+    [
+      'what a function reads from it',
+      (init) => new Proxy(init, { get: (all, name) => Reflect.get(all, name) }),
+    ],
+  ])('the abort reaches a transport through %s', async (_, copy) => {
+    const reason = new Error('left')
+    const controller = new AbortController()
+    const seen: unknown[] = []
+    const { fetch } = over((_url, init = {}) => {
+      const { signal } = copy(init)
+      signal?.addEventListener('abort', () => seen.push(signal.reason))
+      return new Promise(() => {})
+    })
+    const failure = failureOf(fetch('http://x.test/', { signal: controller.signal }))
+    controller.abort(reason)
+    expect(await failure).toBe(reason)
+    expect(seen).toEqual([reason])
+  })
+
   test('a transport may put a signal of its own in the init', async () => {
     const own = new AbortController()
     const seen: unknown[] = []
