@@ -184,6 +184,24 @@ describe('after an abort nothing more happens', () => {
     expect(listeners(signal)).toBe(0)
   })
 
+  test('a transport that aborts while it begins, and ignores its signal, holds nothing up', async () => {
+    const told: string[] = []
+    const { fetch, controller, signal, clock } = await bench([], {
+      timeout: false,
+      bulkhead: { maxConcurrent: 1, maxQueued: 0 },
+      onEvent: ({ type }) => told.push(type),
+      fetch: async () => {
+        if (signal.aborted) return new Response('next')
+        controller.abort('mine')
+        return new Promise(() => {})
+      },
+    })
+    expect(await failureOf(fetch('http://x.test/', { signal }))).toBe('mine')
+    await clock.settle()
+    expect(told.toSorted()).toEqual(['attempt-end', 'attempt-start', 'call-end', 'call-start'])
+    expect(await (await fetch('http://x.test/')).text()).toBe('next')
+  })
+
   test('a transport’s late answer may be no response', async () => {
     const late = deferred<Response>()
     const { fetch, controller, signal, clock } = await bench([], { fetch: () => late.promise })
