@@ -15,6 +15,8 @@ export interface IoRedisClient {
 
 /** node-redis (`redis` 4 and later). */
 export interface NodeRedisClient {
+  /** Whether it has a connection on which what it is given leaves at once. */
+  readonly isReady?: boolean
   sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>
 }
 
@@ -63,20 +65,40 @@ export function senderOf(client: RedisClient): SendCommand {
   if (typeof methods.use === 'function') {
     return (_, args) => (client as NodeRedisSentinel).sendCommand(false, args, AS_BYTES)
   }
-  return (_, args) => (client as NodeRedisClient).sendCommand(args, AS_BYTES)
+  return nodeRedisSender(client as NodeRedisClient)
+}
+
+/** How many commands may wait for their answers before the next ones are held back for a limited time only. */
+const MAX_UNLIMITED = 1000
+
+/**
+ * node-redis 6 gives each command a timer, by default of 5 s, for how long it may be held back before it is sent: 20 of
+ * 45 us an execution. What leaves at once needs none. It has one while there is no connection, and when so much is
+ * unanswered that the server may hang, since what is held back then must not grow without end.
+ */
+function nodeRedisSender(client: NodeRedisClient): SendCommand {
+  const unlimited = { ...AS_BYTES, timeout: undefined }
+  let unanswered = 0
+  return async (_, args) => {
+    const leaves = client.isReady === true && unanswered < MAX_UNLIMITED
+    unanswered++
+    try {
+      return await client.sendCommand(args, leaves ? unlimited : AS_BYTES)
+    } finally {
+      unanswered--
+    }
+  }
 }
 
 const ioRedisSender =
   (client: IoRedisClient): SendCommand =>
-  async (_, [command = '', ...args]) => {
+  (_, [command = '', ...args]) => {
     writeTogether(client.stream)
-    try {
-      return await client.callBuffer(String(command), ...args)
-    } catch (error) {
+    return client.callBuffer(String(command), ...args).catch((error: unknown) => {
       // ioredis hangs the whole command on its errors: keys, scopes, and the response that was to be stored.
       if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, 'command')
       throw error
-    }
+    })
   }
 
 const corked = new WeakSet<Writable>()

@@ -6,28 +6,23 @@ const isMissing = (error: unknown): boolean => error instanceof Error && error.m
 export class Script {
   readonly #source: string
   readonly #send: SendCommand
-  #digest: Promise<string> | undefined
+  #digest: string | undefined
 
   constructor(source: string, send: SendCommand) {
     this.#source = source
     this.#send = send
   }
 
-  async run(
-    keys: readonly [string, ...string[]],
-    args: readonly (string | number | Buffer)[],
-  ): Promise<unknown> {
-    const rest = [
-      String(keys.length),
-      ...keys,
-      ...args.map((arg) => (typeof arg === 'number' ? String(arg) : arg)),
-    ]
-    this.#digest ??= sha1(this.#source)
+  /** @param operands its two keys and its arguments */
+  async run(...operands: readonly [string, string, ...(string | Buffer)[]]): Promise<unknown> {
+    const [key] = operands
+    // Without a promise from the second call on.
+    const digest = (this.#digest ??= await sha1(this.#source))
     try {
-      return await this.#send(keys[0], ['EVALSHA', await this.#digest, ...rest])
+      return await this.#send(key, ['EVALSHA', digest, '2', ...operands])
     } catch (error) {
       if (!isMissing(error)) throw error
-      return this.#send(keys[0], ['EVAL', this.#source, ...rest])
+      return this.#send(key, ['EVAL', this.#source, '2', ...operands])
     }
   }
 }

@@ -2,93 +2,120 @@
  * The store's operations as scripts: each is atomic, and takes its time from the server, so that processes whose clocks
  * disagree agree on leases.
  *
- * A record is a hash: `s` state (a, d, r), `f` fingerprint, `o` owner, `n` fence, `l` lease until, `w` window end, `x`
- * expiry, `b` response. `KEYS[1]` is the record, `KEYS[2]` the sorted set of its scope's records by expiry: both are of
- * one hash slot. Times are milliseconds; `ARGV[1]` is the time in tests, and empty otherwise.
+ * A record is a hash of two fields. `m` is packed: the mark of this layout, state (a, d, r), fence, lease until, window
+ * end, expiry, fingerprint, owner. `b` is the response. With a field for each value, and more to do for the set with each
+ * key, an execution took the server 1.4 times as long and a key 1.4 times the memory; with the response packed too, one
+ * of 1 MB took it 1.6 times as long, since Lua copies it once more.
+ *
+ * `KEYS[1]` is the record, `KEYS[2]` the sorted set of its scope's keys by expiry: both are of one hash slot. Times are
+ * milliseconds.
  */
 
-const HEAD = `
-local now = tonumber(ARGV[1])
-if not now then
-  local t = redis.call('TIME')
-  now = t[1] * 1000 + math.floor(t[2] / 1000)
-end
-local s, f, o, n, l, w, x = unpack(redis.call('HMGET', KEYS[1], 's', 'f', 'o', 'n', 'l', 'w', 'x'))
-if s and not (f and o and n and l and w and x and (s == 'a' or s == 'd' or s == 'r')) then
-  return redis.error_reply('HOLDFAST foreign record')
-end
-local exists = s or f or o or n or l or w or x
-if s and tonumber(x) <= now then s = false end
+/** What every script begins with: the server's own time. */
+export const SERVER_TIME = `
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 `
 
-/** `x` decides what has expired; Redis forgets the record a minute later, and its scope's set with the last of them. */
-const EXPIRE = `
-local function expire(at)
-  local left = at - now + 60000
-  redis.call('PEXPIRE', KEYS[1], left)
-  redis.call('ZADD', KEYS[2], at, KEYS[1])
-  if redis.call('PTTL', KEYS[2]) < left then redis.call('PEXPIRE', KEYS[2], left) end
+/** In its place: the time that a test tells, as the last argument. */
+export const TOLD_TIME = `
+local now = tonumber(ARGV[#ARGV])
+`
+
+/** The values of `m`; no state when it has expired. */
+const OPEN = `
+if not struct then return redis.error_reply('HOLDFAST no struct: Lua of this server lacks that library') end
+local s, n, l, w, x, f, o
+if m then
+  if string.sub(m, 1, 4) ~= 'hf1:' then return redis.error_reply('HOLDFAST foreign record: not of layout hf1') end
+  s, n, l, w, x, f, o = struct.unpack('>c1ddddI4c0I4c0', m, 5)
+  if x <= now then s = nil end
 end
 `
 
-/** ARGV: time, fingerprint, owner, lease, ttl, takeover, most keys. */
-export const ACQUIRE: string = `${HEAD}${EXPIRE}
-local lease, ttl = tonumber(ARGV[4]), tonumber(ARGV[5])
-if s and s ~= 'r' then
-  if f ~= ARGV[2] then return {'mismatch'} end
-  if s == 'd' then return {'done', redis.call('HGET', KEYS[1], 'b')} end
-  if o == ARGV[3] then return {'acquired', n} end
-  if tonumber(l) > now then return {'busy', tonumber(l) - now} end
-  if ARGV[6] ~= '1' then return {'abandoned'} end
-end
-if not s and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[7]) and not redis.call('ZSCORE', KEYS[2], KEYS[1]) then
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-  if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[7]) then
-    return {'full', math.max(0, redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] - now)}
-  end
-end
-local fence = s and tonumber(n) + 1 or 1
-local at = math.max(now + ttl, now + 2 * lease)
-if exists then redis.call('DEL', KEYS[1]) end
-redis.call('HSET', KEYS[1], 's', 'a', 'f', ARGV[2], 'o', ARGV[3], 'n', fence, 'l', now + lease, 'w', now + ttl, 'x', at)
-expire(at)
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-return {'acquired', fence}
-`
+const FIND = `
+local m = redis.call('HGET', KEYS[1], 'm')
+${OPEN}`
 
-/** ARGV: time, owner, lease. */
-export const HEARTBEAT: string = `${HEAD}${EXPIRE}
-if s ~= 'a' or o ~= ARGV[2] then return {'lost'} end
-local until_ms = now + tonumber(ARGV[3])
-local at = math.max(tonumber(w), until_ms + tonumber(ARGV[3]))
-redis.call('HSET', KEYS[1], 'l', until_ms, 'x', at)
-if at ~= tonumber(x) then expire(at) end
-return {'extended'}
+/**
+ * `x` decides what has expired; Redis forgets the record a minute later. Its scope's set outlives the last of its keys by
+ * up to a minute, so that its own expiry is written once a minute and not for each of them. Both names go on with five
+ * characters (`:key:`, `:keys`), so the key begins where the name of the set ends. Where the window ends as was said
+ * when the key was taken, as nearly always, there is nothing to say of it again.
+ */
+const PUT = `
+local function put(s, n, l, w, at, f, o, b)
+  local m = struct.pack('>c4c1ddddI4c0I4c0', 'hf1:', s, n, l, w, at, #f, f, #o, o)
+  if b then redis.call('HSET', KEYS[1], 'm', m, 'b', b) else redis.call('HSET', KEYS[1], 'm', m) end
+  if at == x then return end
+  local left = at - now
+  redis.call('PEXPIRE', KEYS[1], left + 60000)
+  redis.call('ZADD', KEYS[2], at, string.sub(KEYS[1], #KEYS[2] + 1))
+  if redis.call('PTTL', KEYS[2]) < left then redis.call('PEXPIRE', KEYS[2], left + 60000) end
+end
 `
 
 /**
- * ARGV: time, owner, lease, response. Again by the same owner changes nothing. Where the window ends as was said when the
- * key was taken, as nearly always, there is nothing to say of it again: saves 4 of 17 us of the server.
+ * ARGV: fingerprint, owner, lease, ttl, takeover, most keys. Answers the fence of who has the key now, the response of
+ * what is done, or else a word and how long it stays so.
+ *
+ * The set is rid of expired keys when the scope is full, and with one new key in 64.
  */
-export const COMPLETE: string = `${HEAD}${EXPIRE}
-if not s or o ~= ARGV[2] or s == 'r' then return {'stale'} end
-if s == 'a' then
-  local at = math.max(tonumber(w), now + tonumber(ARGV[3]))
-  redis.call('HSET', KEYS[1], 's', 'd', 'b', ARGV[4], 'x', at)
-  if at ~= tonumber(x) then expire(at) end
+export const ACQUIRE: string = `
+local m, b
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if fields[i] == 'm' then m = fields[i + 1] elseif fields[i] == 'b' then b = fields[i + 1] end
 end
-return {'completed'}
+if fields[1] and not m then m = '' end
+${OPEN}${PUT}
+local lease, ttl, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+if s and s ~= 'r' then
+  if f ~= ARGV[1] then return {'mismatch'} end
+  if s == 'd' then return b end
+  if o == ARGV[2] then return n end
+  if l > now then return {'busy', l - now} end
+  if ARGV[5] ~= '1' then return {'abandoned'} end
+end
+if not s then
+  local count = redis.call('ZCARD', KEYS[2])
+  if count >= most or count % 64 == 0 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+    if count >= most and redis.call('ZCARD', KEYS[2]) >= most then
+      return {'full', math.max(0, redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] - now)}
+    end
+  end
+  if b then redis.call('DEL', KEYS[1]) end
+  n = 0
+end
+put('a', n + 1, now + lease, now + ttl, math.max(now + ttl, now + 2 * lease), ARGV[1], ARGV[2])
+return n + 1
 `
 
-/** ARGV: time, owner. A tombstone stays, so that the fence goes on. */
-export const RELEASE: string = `${HEAD}
-if not s or o ~= ARGV[2] or s == 'd' then return {'stale'} end
-redis.call('HSET', KEYS[1], 's', 'r')
-return {'released'}
+/** ARGV: owner, lease. Answers 1 where it was done, as the next two do, and 0 where the key is not the owner's. */
+export const HEARTBEAT: string = `${FIND}${PUT}
+if s ~= 'a' or o ~= ARGV[1] then return 0 end
+local lease = tonumber(ARGV[2])
+put('a', n, now + lease, w, math.max(w, now + 2 * lease), f, o)
+return 1
 `
 
-/** ARGV: time, fingerprint. */
-export const READ: string = `${HEAD}
-if s ~= 'd' or f ~= ARGV[2] then return {'none'} end
-return {'done', redis.call('HGET', KEYS[1], 'b')}
+/** ARGV: owner, lease, response. Again by the same owner changes nothing. */
+export const COMPLETE: string = `${FIND}${PUT}
+if not s or o ~= ARGV[1] or s == 'r' then return 0 end
+if s == 'a' then put('d', n, l, w, math.max(w, now + tonumber(ARGV[2])), f, o, ARGV[3]) end
+return 1
+`
+
+/** ARGV: owner. A tombstone stays, so that the fence goes on. */
+export const RELEASE: string = `${FIND}${PUT}
+if not s or o ~= ARGV[1] or s == 'd' then return 0 end
+put('r', n, l, w, x, f, o)
+return 1
+`
+
+/** ARGV: fingerprint. Answers the response, or nothing. */
+export const READ: string = `${FIND}
+if s ~= 'd' or f ~= ARGV[1] then return false end
+return redis.call('HGET', KEYS[1], 'b')
 `

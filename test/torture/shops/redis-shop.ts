@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
+import { stateOf } from '../../support/redis-record.ts'
 import { redisUrl } from '../../support/redis-server.ts'
 import { throughPort, until, type KeptRecord, type Shop } from './shop.ts'
 import type { Order } from './till.ts'
@@ -29,16 +30,14 @@ export async function redisShop(): Promise<Shop> {
   }
 }
 
-const STATES = { a: 'active', d: 'done', r: 'released' } as const
-
 async function recordsIn(client: Redis, namespace: string): Promise<KeptRecord[]> {
   const records: KeptRecord[] = []
   for (const names of chunks(await allKeys(client, `${namespace}:{*}:key:*`), 500)) {
-    const found = await Promise.all(names.map((name) => client.hmgetBuffer(name, 's', 'b')))
-    for (const [index, [state, response]] of found.entries()) {
-      const letter = String(state) as keyof typeof STATES
+    const found = await Promise.all(names.map((name) => client.hmgetBuffer(name, 'm', 'b')))
+    for (const [index, [packed, response]] of found.entries()) {
       const key = names[index]?.split(':key:')[1] ?? ''
-      records.push({ key, state: STATES[letter], response: response ?? undefined })
+      if (!packed) throw new Error(`no record of Holdfast: ${names[index]}`)
+      records.push({ key, state: stateOf(packed), response: response ?? undefined })
     }
   }
   return records

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { redisStore } from '../../../src/stores/redis/index.ts'
+import { seizedBy } from '../../support/redis-record.ts'
 import type { ServerConfig } from '../server/messages.ts'
 import type { Order, Till } from './till.ts'
 
@@ -20,8 +21,9 @@ export function redisTill({ database, namespace }: ServerConfig): Till {
     enter: (order: Order) => orders.rpush(`${namespace}:orders`, JSON.stringify(order)),
     async seize({ owner, key }) {
       const [record] = await keys.keys(`${namespace}:{*}:key:${key}`)
-      if (record === undefined) return
-      await keys.hset(record, { o: owner, s: 'a' })
+      const packed = record === undefined ? null : await keys.hgetBuffer(record, 'm')
+      if (record === undefined || packed === null) return
+      await keys.hset(record, { m: seizedBy(packed, owner) })
     },
   }
 }
