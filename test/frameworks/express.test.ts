@@ -10,6 +10,7 @@ import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/express.ts'
 import { CORS_HEADERS, type IdempotencyOptions } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { hasShape } from '../support/shapes.ts'
 import {
   ask,
   Departure,
@@ -33,6 +34,14 @@ import {
 function passing(work: Promise<unknown>, next: NextFunction): void {
   // oxlint-disable-next-line promise/no-callback-in-promise -- how Express is told of an error
   work.catch(next)
+}
+
+/** What one handler finds. */
+interface Noted {
+  readonly request: Request
+  readonly response: Response
+  readonly names: readonly string[]
+  readonly shapes: readonly boolean[]
 }
 
 type Handler = (request: Request, response: Response, next: NextFunction) => unknown
@@ -312,6 +321,35 @@ describe.each([
       expect([answer.replayed, answer.text]).toEqual([true, expected])
     },
   )
+
+  test('the layer leaves request and response what they are, without a shape where each would get its own', async () => {
+    const seen: Noted[] = []
+    const note: Handler = (request, response, next) => {
+      const names = Object.keys(request)
+      const index = seen.push({ request, response, names, shapes: [request, response].map(hasShape) })
+      Object.assign(request, { [`added${index}`]: index })
+      Object.assign(response.locals, { [`added${index}`]: index })
+      next()
+    }
+    const app = quiet().use(note).use(layer()).use(note)
+    app.post('/', (request, response) => {
+      const own = Object.entries(request).filter(([name]) => name.startsWith('added'))
+      response.json([own, response.locals])
+    })
+    const { text } = await ask(await serving(app))
+    const added = { added1: 1, added2: 2 }
+    expect(JSON.parse(text)).toEqual([Object.entries(added), added])
+    const [before, after] = seen
+    if (before === undefined || after === undefined) expect.unreachable()
+    expect([after.request === before.request, after.response === before.response]).toEqual([true, true])
+    // The layer itself adds what it keeps a body by.
+    expect(after.names.slice(0, before.names.length + 1)).toEqual([...before.names, 'added1'])
+    const isNew = Number.parseInt(process.versions.node, 10) >= 24
+    expect([before.shapes, after.shapes]).toEqual([
+      [true, true],
+      [isNew, isNew],
+    ])
+  })
 
   test('in a transaction a throw takes everything back, and what is done is done once', async () => {
     const { store, order, count } = ledger()
