@@ -14,6 +14,7 @@ import {
 import type * as ownCopy from '../../src/index.ts'
 import { endless, faultServer, hang, ok, reset, status, times } from '../../src/testing/index.ts'
 import { deferred } from '../support/operations.ts'
+import { refusingPort } from '../support/refusing.ts'
 import { testClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
 import { failureOf, finish, until } from './support/wait.ts'
@@ -302,10 +303,9 @@ describe('errors of a transport', () => {
   })
 
   test('the platform’s own error of a refused connection', async () => {
-    const gone = await faultServer()
-    await gone.close()
+    const url = `http://127.0.0.1:${await refusingPort()}`
     const clock = testClock()
-    const error = await finish(clock, failureOf(createFetch({ clock })(gone.url)))
+    const error = await finish(clock, failureOf(createFetch({ clock })(url)))
     expect(error).toBeInstanceOf(TypeError)
     expect((error as Error).cause).toMatchObject({ code: 'ECONNREFUSED' })
     expect(isHoldfastError(error)).toBe(false)

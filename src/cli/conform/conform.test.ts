@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { freePort } from '../../../test/support/servers.ts'
+import { refusingPort } from '../../../test/support/refusing.ts'
 import { serveFlawed } from '../../../test/conform/flawed.ts'
 import { serve } from '../../../test/conform/serve.ts'
 import { holdfast } from '../program.test-support.ts'
@@ -97,7 +97,7 @@ describe('the report', { timeout }, () => {
 
 describe('where nothing can be run', () => {
   test('an API that does not answer ends with 2 and the remedy', async () => {
-    const url = `http://127.0.0.1:${await freePort()}`
+    const url = `http://127.0.0.1:${await refusingPort()}`
     const { code, stdout, stderr } = await holdfast('conform', url)
     expect(stderr).toBe(
       `holdfast: nobody answers at ${url} (ECONNREFUSED): start the API, or correct the URL\n`,

@@ -7,6 +7,7 @@ import { interceptor, type InterceptorOptions } from '../../../src/adapters/undi
 import { noBackoff, status } from '../../../src/testing/index.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf } from '../../client/support/wait.ts'
+import { refusingPort } from '../../support/refusing.ts'
 import { bench } from './support.ts'
 import { versions, type UndiciModule } from './versions.ts'
 
@@ -154,9 +155,8 @@ describe.each(versions)('$name', ({ name, undici }) => {
     })
 
     test('is told of the last error only', async () => {
-      const { api } = await bench(undici, {})
-      await api.close()
-      const events = await told(dispatcherOver(), { origin: api.url, path: '/', method: 'GET' })
+      const origin = `http://127.0.0.1:${await refusingPort()}`
+      const events = await told(dispatcherOver(), { origin, path: '/', method: 'GET' })
       expect(events).toEqual([['start'], ['error', expect.objectContaining({ code: 'ECONNREFUSED' })]])
     })
 
