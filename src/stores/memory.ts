@@ -201,8 +201,11 @@ class MemoryStore implements IdempotencyStore {
   /** Whether there is no room for one more key, once what has expired is gone. */
   #full({ scope, maxKeysPerScope }: AcquireRequest, nowMs: number): AcquireResult | undefined {
     const own = this.#scopes.get(scope)
-    if (own !== undefined && own.byKey.size >= maxKeysPerScope && !this.#free(own, nowMs)) {
-      return { type: 'full', limit: 'scope', retryAfterMs: own.earliestMs - nowMs }
+    if (own !== undefined && own.byKey.size >= maxKeysPerScope) {
+      this.#free(own, nowMs)
+      // Who has a larger limit may have let in more than are gone now.
+      if (own.byKey.size >= maxKeysPerScope)
+        return { type: 'full', limit: 'scope', retryAfterMs: own.earliestMs - nowMs }
     }
     if (!this.#crowded) return undefined
     this.#free(this.#all, nowMs)
@@ -215,18 +218,14 @@ class MemoryStore implements IdempotencyStore {
   }
 
   /** Deletes what has expired. Looks only when something can have: a full store has to refuse quickly. */
-  #free(shelf: Shelf, nowMs: number): boolean {
-    if (nowMs < shelf.earliestMs) return false
-    let freed = false
+  #free(shelf: Shelf, nowMs: number): void {
+    if (nowMs < shelf.earliestMs) return
     let earliestMs = Infinity
     for (const record of shelf.records()) {
-      if (record.expiresMs <= nowMs) {
-        this.#delete(record)
-        freed = true
-      } else earliestMs = Math.min(earliestMs, record.expiresMs)
+      if (record.expiresMs <= nowMs) this.#delete(record)
+      else earliestMs = Math.min(earliestMs, record.expiresMs)
     }
     shelf.earliestMs = earliestMs
-    return freed
   }
 
   #insert(request: AcquireRequest, fence: number, nowMs: number): void {

@@ -126,6 +126,21 @@ const sharing = (): ((response: Uint8Array) => Uint8Array) => {
 
 const keeping: readonly Broken[] = [
   {
+    flaw: 'a scope has the largest limit that anybody gave',
+    caughtBy: [
+      'of two limits the smaller lets nobody in where the larger has let in more, also when some have expired',
+    ],
+    breaks: (model) => {
+      let largest = 0
+      return {
+        acquire(request) {
+          largest = Math.max(largest, request.maxKeysPerScope)
+          return model.acquire({ ...request, maxKeysPerScope: largest })
+        },
+      }
+    },
+  },
+  {
     flaw: 'the bytes that were given are kept, not a copy',
     caughtBy: [UNCHANGED],
     breaks: (model) => {

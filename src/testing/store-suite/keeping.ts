@@ -80,6 +80,22 @@ export const keeping: readonly StoreCase[] = [
     },
   },
   {
+    name: 'of two limits the smaller lets nobody in where the larger has let in more, also when some have expired',
+    async run({ store, advance }) {
+      const [small, large] = [{ maxKeysPerScope: 2 }, { maxKeysPerScope: 20 }]
+      for (let key = 1; key <= 8; key++) await completed(store, ask({ key: String(key), ...large }))
+      await advance(TTL_MS / 2)
+      for (let key = 9; key <= 12; key++) await completed(store, ask({ key: String(key), ...large }))
+      const typeFor = async (limit: typeof small): Promise<string> =>
+        (await store.acquire(ask({ key: 'next', ...limit }))).type
+      assertEqual(await typeFor(small), 'full')
+      await advance(TTL_MS / 2)
+      assertEqual(await typeFor(small), 'full')
+      assertEqual(await typeFor(large), 'acquired')
+      assertEqual((await store.acquire(ask({ key: 'another', ...small }))).type, 'full')
+    },
+  },
+  {
     name: 'a key that is released and taken again counts once',
     async run({ store }) {
       const limit = { maxKeysPerScope: 1 }
