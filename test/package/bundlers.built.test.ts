@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild-wasm'
 import { rolldown } from 'rolldown'
 import { expect, onTestFinished, test } from 'vitest'
@@ -72,17 +73,30 @@ const byRolldown: Bundler = async (entry, out) => {
   return complaints
 }
 
+/** What is sent in all, each file compressed by itself. */
+function sizesOf(out: string): string {
+  const files = readdirSync(out, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'))
+  const bytesOf = (names: readonly string[]): number =>
+    names.reduce((sum, name) => sum + gzipSync(readFileSync(join(out, name)), { level: 9 }).length, 0)
+  const inKB = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KB`
+  return `${inKB(bytesOf(files))} minified and compressed, in ${files.length} files`
+}
+
 test.each([
   ['esbuild', byEsbuild],
   ['webpack', byWebpack],
   ['rolldown', byRolldown],
-])('%s makes an application for browsers that retries', async (_, bundle) => {
-  const folder = mkdtempSync(join(root, '.cache/bundlers-'))
+])('%s makes an application for browsers that retries', async (name, bundle) => {
+  // Inside, where bundlers find the package by its name; a fresh clone has no such folder.
+  const cache = join(root, '.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'bundlers-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const entry = join(folder, 'entry.js')
   const out = join(folder, 'out')
   writeFileSync(entry, application)
   expect(await bundle(entry, out)).toEqual([])
+  console.log(`${name}: ${sizesOf(out)}`)
   writeFileSync(join(out, 'package.json'), '{ "type": "module" }')
 
   const { fetchBy } = (await import(pathToFileURL(join(out, 'app.js')).href)) as Application
