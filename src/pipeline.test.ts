@@ -96,12 +96,40 @@ describe('pipeline', () => {
     ],
     ['a key that is none', () => 1, { key: 5 }, 'key should be a string, got 5'],
     ['a listener that is none', () => 1, { onEvent: 'log' }, 'onEvent should be a function, got "log"'],
+    [
+      'an option named as what every object has',
+      () => 1,
+      { toString: 5 },
+      'execute has no option "toString"',
+    ],
   ])('%s is refused by a rejection, and no policy sees it', async (_, operation, options, message) => {
     const trace: string[] = []
     const refused = pipeline(tracing('a', trace)).execute(operation as never, options as never)
     await expect(refused).rejects.toThrow(message)
     await expect(refused).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' })
     expect(trace).toEqual([])
+  })
+
+  test('what throws as it is read is a rejection', async () => {
+    const signal = {
+      aborted: false,
+      addEventListener() {
+        throw new Error('no listeners here')
+      },
+    }
+    const call = pipeline().execute(() => 1, { signal: signal as never })
+    await expect(call).rejects.toThrow('no listeners here')
+  })
+
+  test('runs under the context of another, and ends with that', async () => {
+    const controller = new AbortController()
+    const inner = pipeline()
+    const outer = pipeline().execute((context) => inner.execute(() => new Promise(() => {}), context), {
+      signal: controller.signal,
+    })
+    controller.abort(new Error('left'))
+    await expect(outer).rejects.toThrow('left')
+    await expect(pipeline().execute((context) => inner.execute(() => 'done', context))).resolves.toBe('done')
   })
 
   test('however many calls run on one signal, it has one listener, and none afterwards', async () => {

@@ -48,10 +48,11 @@ function checkCall(operation: unknown, options: ExecuteOptions | undefined): voi
   checkFunction('operation', operation)
   if (options === undefined) return
   checkObject('options', options)
+  // That of an execution outside is passed on for its signal.
+  if (options instanceof Context) return
   for (const name in options) {
     const key = name as keyof ExecuteOptions
-    // oxlint-disable-next-line typescript/no-unnecessary-condition -- JavaScript
-    if (RULES[key] === undefined) checkKeys('execute', options, Object.keys(RULES))
+    if (!Object.hasOwn(RULES, key)) checkKeys('execute', options, Object.keys(RULES))
     else if (options[key] !== undefined) RULES[key](name, options[key])
   }
 }
@@ -79,20 +80,18 @@ export function pipeline<Value = unknown>(...policies: Policy<Value>[]): Pipelin
       operation: (context: Context) => Promise<T> | T,
       options?: ExecuteOptions,
     ): Promise<T> {
-      // Mostly there is nothing to look at, and not to look saves 10 ns.
-      if (typeof operation !== 'function' || options !== undefined) {
-        try {
-          checkCall(operation, options)
-        } catch (error) {
-          return rejected(error)
-        }
+      try {
+        // Mostly there is nothing to look at, and not to look saves 10 ns.
+        if (typeof operation !== 'function' || options !== undefined) checkCall(operation, options)
+        const execution = new Execution(operation, options)
+        const scope = new Scope()
+        const link = followSignal(options?.signal, scope)
+        if (scope.aborted) return rejected(scope.reason)
+        const work = handler(new Context(execution, scope)) as Promise<T>
+        return link === undefined ? work : raceAbort(scope, work).finally(link.release)
+      } catch (error) {
+        return rejected(error)
       }
-      const execution = new Execution(operation, options)
-      const scope = new Scope()
-      const link = followSignal(options?.signal, scope)
-      if (scope.aborted) return rejected(scope.reason)
-      const work = handler(new Context(execution, scope)) as Promise<T>
-      return link === undefined ? work : raceAbort(scope, work).finally(link.release)
     },
   }
   return showAs(made, () => `pipeline\n${describe()}`)

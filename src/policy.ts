@@ -130,7 +130,7 @@ export class Context {
 
   forAttempt(attempt: number): Context {
     // As nearly every first attempt.
-    if (attempt === this.attempt && !this.isHedge) return this
+    if (attempt === this.attempt) return this
     return new Context(this.execution, this.scope, this.deadline, this.budget, attempt)
   }
 

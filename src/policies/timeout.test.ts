@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, test, vi } from 'vitest'
 import { deferred, watch } from '../../test/support/operations.ts'
+import type { Clock } from '../clock.ts'
 import { isHoldfastError, TimeoutError } from '../errors.ts'
 import type { HoldfastEvent } from '../events.ts'
 import { pipeline } from '../pipeline.ts'
@@ -62,6 +63,25 @@ describe('timeout', () => {
     await context.run('timer', () => clock.advance(2000))
     expect(result).toMatchObject({ value: 'second' })
     expect(seen).toEqual(['call', 'call'])
+  })
+
+  test('an attempt that ends as its time does is not said to have timed out', async () => {
+    // Fake timers may run all that is due in one step, before any promise is heard.
+    const due: (() => void)[] = []
+    const clock: Clock = {
+      now: () => 0,
+      wallNow: () => 0,
+      schedule: (callback) => ({ cancel: () => {}, at: due.push(callback) }),
+    }
+    const events: HoldfastEvent[] = []
+    const attempts = pipeline(
+      timeout({ totalMs: 100, clock, onEvent: (event) => events.push(event) }),
+      timeout({ attemptMs: 50, clock, onEvent: (event) => events.push(event) }),
+    )
+    const call = attempts.execute(never)
+    for (const callback of due.toReversed()) callback()
+    await expect(call).rejects.toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(events).toMatchObject([{ type: 'timeout', kind: 'total' }])
   })
 
   test('work that cannot begin leaves no timer', async () => {

@@ -66,7 +66,10 @@ export function timeoutBy(options: TimeoutOptions): Policy {
       // An outer timeout that ends no later wins: no second timer, and never an attempt timeout in its place.
       if (endMs >= context.deadline) return start(context, receiver)
       const scope = new TimedScope(receiver, discard)
-      const end = (): void => scope.abort(timeUp(context), 'timeout')
+      const end = (): void => {
+        // The promise below tells a moment after the timer: the attempt may have ended by then.
+        if (scope.timer !== undefined) scope.abort(timeUp(context), 'timeout')
+      }
       scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs: endMs })
       scope.moveUnder(context.scope)
       beginning = scope
@@ -95,5 +98,6 @@ class TimedScope<T> extends EndingScope<T> {
   /** Once only: it may be another call's by then. */
   protected override atEnd(): void {
     this.timer?.cancel()
+    this.timer = undefined
   }
 }

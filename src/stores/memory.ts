@@ -165,7 +165,7 @@ class MemoryStore implements IdempotencyStore {
   #acquire(request: AcquireRequest): AcquireResult {
     const nowMs = this.#clock.now()
     this.#sweep(nowMs)
-    const found = this.#find(request)
+    const found = this.#unexpired(request, nowMs)
     const decision = decide(found, request, nowMs)
     if (decision.type === 'done') return { type: 'done', response: new Uint8Array(decision.response) }
     if (decision.type !== 'take') return decision
@@ -185,6 +185,14 @@ class MemoryStore implements IdempotencyStore {
     this.#expire(record, this.#clock.now(), lease)
     this.#bytes += response.length
     return 'completed'
+  }
+
+  /** What has expired is gone, however far the sweep has got. */
+  #unexpired(lease: Lease, nowMs: number): MemoryRecord | undefined {
+    const record = this.#find(lease)
+    if (record === undefined || record.expiresMs > nowMs) return record
+    this.#delete(record)
+    return undefined
   }
 
   #find({ scope, key }: Lease): MemoryRecord | undefined {

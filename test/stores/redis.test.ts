@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { AcquireRequest, IdempotencyStore } from '../../src/idempotency/store.ts'
+import { systemClock } from '../../src/clock.ts'
 import {
   senderOf,
   type NodeRedisClient,
@@ -136,8 +137,14 @@ describe.skipIf(url === undefined)('redisStore', () => {
     expect(limited.map((each, index) => (each ? index : '')).filter(String)).toEqual([0, 1000])
     for (const answer of answers) answer('PONG')
     await Promise.all(asked)
+    const now = vi.spyOn(systemClock, 'now').mockReturnValue(0)
+    onTestFinished(() => now.mockRestore())
     void send('', ['PING'])
-    expect(limited.at(-1)).toBe(false)
+    now.mockReturnValue(499)
+    void send('', ['PING'])
+    now.mockReturnValue(500)
+    void send('', ['PING'])
+    expect(limited.slice(-3)).toEqual([false, false, true])
   })
 
   test.each<[string, typeof connectIoRedis]>([

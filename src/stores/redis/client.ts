@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream'
+import { systemClock } from '../../clock.ts'
 import { invalidOption } from '../../validate.ts'
 
 /**
@@ -68,24 +69,29 @@ export function senderOf(client: RedisClient): SendCommand {
   return nodeRedisSender(client as NodeRedisClient)
 }
 
-/** How many commands may wait for their answers before the next ones are held back for a limited time only. */
+/** How many commands may be unanswered, and for how long none may have been answered, before the next ones are limited. */
 const MAX_UNLIMITED = 1000
+const MAX_SILENT_MS = 500
 
 /**
  * node-redis 6 gives each command a timer, by default of 5 s, for how long it may be held back before it is sent: 20 of
- * 45 us an execution. What leaves at once needs none. It has one while there is no connection, and when so much is
- * unanswered that the server may hang, since what is held back then must not grow without end.
+ * 45 us an execution. What leaves at once needs none. It has one while there is no connection, and where the server may
+ * hang: since what is held back then must not grow, nor be sent long after nobody waits for it any more.
  */
 function nodeRedisSender(client: NodeRedisClient): SendCommand {
   const unlimited = { ...AS_BYTES, timeout: undefined }
   let unanswered = 0
+  let heardMs = 0
   return async (_, args) => {
-    const leaves = client.isReady === true && unanswered < MAX_UNLIMITED
+    const nowMs = systemClock.now()
+    if (unanswered === 0) heardMs = nowMs
+    const leaves = client.isReady === true && unanswered < MAX_UNLIMITED && nowMs - heardMs < MAX_SILENT_MS
     unanswered++
     try {
       return await client.sendCommand(args, leaves ? unlimited : AS_BYTES)
     } finally {
       unanswered--
+      heardMs = systemClock.now()
     }
   }
 }

@@ -90,6 +90,8 @@ export const keeping: readonly StoreCase[] = [
         (await store.acquire(ask({ key: 'next', ...limit }))).type
       assertEqual(await typeFor(small), 'full')
       await advance(TTL_MS / 2)
+      // One that has expired is as new as any.
+      assertEqual((await store.acquire(ask({ key: '8', ...small }))).type, 'full')
       assertEqual(await typeFor(small), 'full')
       assertEqual(await typeFor(large), 'acquired')
       assertEqual((await store.acquire(ask({ key: 'another', ...small }))).type, 'full')
