@@ -134,8 +134,9 @@ export class SqliteStore implements IdempotencyStore {
   ): AcquireResult | undefined {
     const row = query(COUNT).get(scope)
     if (row === undefined || numberIn(row, 'keys') < maxKeysPerScope) return undefined
-    // A key that has a row already adds none.
-    if (query(FIND).get(scope, key) !== undefined) return undefined
+    // A key that has a row already adds none; one that has expired goes with the others.
+    const own = query(FIND).get(scope, key)
+    if (own !== undefined && recordOf(own).expiresMs > nowMs) return undefined
     query(PURGE_SCOPE).run(scope, nowMs)
     const left = query(COUNT).get(scope)
     if (left === undefined || numberIn(left, 'keys') < maxKeysPerScope) return undefined
