@@ -32,6 +32,8 @@ export function markAsHoldfast(fetch: object, sender: Sender): void {
   underlying.set(fetch, sender)
 }
 
+export const isHoldfast = (fetch: unknown): boolean => underlying.get(fetch) !== undefined
+
 /** A transport of the user's is called with a URL and an init, as a plain function. */
 function flat(
   transport: Transport,
@@ -78,8 +80,14 @@ export function isOwnAttempt(input: FetchInput, init: RequestInit | undefined): 
  * fetch, the one from before is used. `request` is the input where that is a `Request`.
  */
 export class Sender {
+  /** The user's own; not the platform's, which gets what the caller gave. */
   readonly #transport: Transport | undefined
   readonly #before: Fetch | undefined = globalThis.fetch
+  /**
+   * Whether it does not matter what the global fetch is by now: there is a transport, or this was seen to be the global
+   * fetch itself, so that who has replaced it since may send by it.
+   */
+  #isPinned: boolean
 
   constructor(transport: Transport | undefined) {
     if (underlying.get(transport)) {
@@ -89,13 +97,14 @@ export class Sender {
         'a holdfast fetch',
       )
     }
-    this.#transport = transport
+    if (transport !== this.#before) this.#transport = transport
+    this.#isPinned = !!transport
   }
 
   /** Sends an attempt. */
   send(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     // By a route there is no signal.
-    if (this.#transport === undefined && globalThis.fetch !== this.#before && init?.signal)
+    if (!this.#isPinned && globalThis.fetch !== this.#before && init?.signal)
       sentSignals.set(init.signal, true)
     return this.pass(input, init, request)
   }
@@ -105,7 +114,8 @@ export class Sender {
     const route = routeOf(init)
     if (route) return route.send(init as RoutedInit)
     const fetch = globalThis.fetch
-    if (this.#transport || underlying.get(fetch)) return this.sendPastReplacement(input, init, request)
+    const other = underlying.get(fetch)
+    if ((this.#isPinned ||= other === this) || other) return this.sendPastReplacement(input, init, request)
     callingGlobal = input
     try {
       return fetch(input, init)
@@ -118,8 +128,8 @@ export class Sender {
   sendPastReplacement(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     if (this.#transport) return flat(this.#transport, input, init, request)
     const fetch = this.#before
-    if (fetch === undefined) {
-      throw new TypeError('there is no global fetch to send by: pass a transport as the option `fetch`')
+    if (!fetch) {
+      throw new TypeError('there is no global fetch: pass a transport as the option `fetch`')
     }
     const sender = underlying.get(fetch)
     return sender === undefined ? fetch(input, init) : sender.sendPastReplacement(input, init, request)

@@ -367,6 +367,34 @@ describe('a global fetch that changes', () => {
     expect(server.requests).toHaveLength(3)
   })
 
+  test('replaced by createFetch(), and that by a wrapper that makes requests in its own time: no recursion', async () => {
+    await using server = await faultServer({ faults: [ok(), times(20, status(503))] })
+    const clock = testClock()
+    const fetch = createFetch({ clock, random, retry: { maxRetries: 2 } })
+    replaceGlobal(fetch)
+    await globalThis.fetch(server.url)
+    let wrapped = 0
+    globalThis.fetch = async (input, init) => {
+      if (++wrapped > 20) throw new Error('recursion')
+      await Promise.resolve()
+      return fetch(new Request(input, init))
+    }
+    expect((await finish(clock, globalThis.fetch(server.url))).status).toBe(503)
+    expect([server.requests.length, wrapped]).toEqual([4, 1])
+  })
+
+  test('given as the transport it stays the transport, and gets what the caller gave', async () => {
+    const platform = vi.fn<typeof globalThis.fetch>(async () => new Response('platform'))
+    replaceGlobal(platform)
+    const fetch = createFetch({ fetch: globalThis.fetch })
+    globalThis.fetch = async (input, init) => fetch(new Request(input, init))
+    const request = new Request('http://x.test/')
+    expect(await (await fetch(request)).text()).toBe('platform')
+    expect(platform.mock.calls[0]?.[0]).toBe(request)
+    expect(await (await globalThis.fetch('http://x.test/')).text()).toBe('platform')
+    expect(platform).toHaveBeenCalledTimes(2)
+  })
+
   test('a holdfast fetch as a transport is refused', () => {
     expect(() => createFetch({ fetch: createFetch() as unknown as Transport })).toThrow(/fetch\.with/)
   })
