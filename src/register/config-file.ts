@@ -21,7 +21,7 @@ export function readConfigFile(folder: string, named: string | undefined): Confi
   if (path === undefined) return undefined
   if (!existsSync(path)) throw new RegisterError(`HOLDFAST_CONFIG names ${path}, which does not exist`)
   const value = contentOf(path)
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
+  if (!isObject(value))
     throw new RegisterError(
       `${path} should have an object of options (its default export), got ${show(value)}`,
     )
@@ -46,6 +46,10 @@ function contentOf(path: string): unknown {
     throw new RegisterError(`${path} can't be read: ${reason}${remedyFor(path, cause)}`, { cause })
   }
 }
+
+/** With options in it: a promise, say, has none, and would be taken for no options at all. */
+const isObject = (value: unknown): value is object =>
+  /^\[object (?:Object|Module)\]$/.test(Object.prototype.toString.call(value))
 
 const isModule = (value: unknown): value is { readonly default: unknown } =>
   typeof value === 'object' && value !== null && 'default' in value

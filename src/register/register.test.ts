@@ -111,6 +111,12 @@ describe('what is wrong is said with its place', () => {
       /config\.json should have an object of options.*got an array/,
     ],
     [
+      'what is a promise of one',
+      { 'holdfast.config.mjs': 'export default Promise.resolve({ retry: false })' },
+      {},
+      /config\.mjs should have an object of options.*got \[object Promise\]/,
+    ],
+    [
       'a module that throws',
       { 'holdfast.config.cjs': 'throw new Error("mine")' },
       {},
