@@ -6,6 +6,21 @@
  */
 import { registeredFetch } from './register.ts'
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** A signal that nobody else listens to ends a process, most servers among them, without an `exit`. */
+function atTheEnd(tell: () => void): void {
+  process.once('exit', tell)
+  for (const signal of SIGNALS) {
+    const onSignal = (): void => {
+      if (process.listenerCount(signal) > 1) return
+      tell()
+      process.off('exit', tell).off(signal, onSignal).kill(process.pid, signal)
+    }
+    process.on(signal, onSignal)
+  }
+}
+
 /** Also where two copies of the package, or `--import` and `require`, meet in one process. */
 const MARK = Symbol.for('holdfast.register')
 
@@ -14,7 +29,7 @@ if (!Reflect.has(globalThis, MARK)) {
   const fetch = registeredFetch({
     environment: process.env,
     folder: process.cwd(),
-    onExit: (report) => process.once('exit', () => process.stderr.write(report())),
+    onExit: (report) => atTheEnd(() => process.stderr.write(report())),
   })
   if (fetch !== undefined) globalThis.fetch = fetch
 }

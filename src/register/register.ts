@@ -1,6 +1,7 @@
 import { createFetch } from '../client/create-fetch.ts'
-import type { HoldfastFetch } from '../client/options.ts'
+import type { FetchOptions, HoldfastFetch } from '../client/options.ts'
 import { RULES } from '../client/settings/rules.ts'
+import { isHoldfast } from '../client/transport.ts'
 import { isHoldfastError } from '../errors.ts'
 import { checkKeys } from '../validate.ts'
 import { merged, REGISTER_DEFAULTS, type RegisterConfig } from './config.ts'
@@ -42,11 +43,20 @@ function fetchOf({ report: _, ...options }: RegisterConfig, place: string): Hold
   if ('fetch' in options) throw new RegisterError(`${place}: fetch is what gets replaced, and can't be set`)
   try {
     checkKeys('the configuration', options, OPTIONS)
-    return createFetch(options)
+    return createFetch({ ...options, ...platform() })
   } catch (error) {
     if (!isHoldfastError(error)) throw error
     throw new RegisterError(`${place}: ${error.message}`, { cause: error })
   }
+}
+
+/**
+ * What is to be replaced, named: who wraps the global fetch later wraps ours, and attempts must not come back through
+ * him. A Holdfast fetch that is there already is no transport.
+ */
+function platform(): FetchOptions {
+  const { fetch } = globalThis
+  return isHoldfast(fetch) ? {} : { fetch }
 }
 
 function checkReport(report: unknown, place = 'the environment'): void {

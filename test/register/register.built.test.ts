@@ -43,6 +43,32 @@ describe('a process with holdfast/register', () => {
     expect(stdout.trim()).toBe('undefined')
   })
 
+  test.each([
+    ['by a signal', '', 'SIGTERM'],
+    ['by its own answer to one', `process.once('SIGTERM', () => process.exit());`, 0],
+  ])('reports once when it ends %s', async (_, listen, ending) => {
+    const script = `${listen} setInterval(() => {}, 1000); process.kill(process.pid, 'SIGTERM')`
+    const { status: code, stderr } = await process_(script, { environment: { HOLDFAST_REPORT: '1' } })
+    expect(stderr).toBe('holdfast: 0 calls, 0 requests, 0 retries, 0 failed\n')
+    expect(code).toBe(ending)
+  })
+
+  test('sends past what wraps its fetch later, in whatever way', async () => {
+    await using server = await faultServer({ faults: [status(503, { headers: { 'retry-after': '0' } })] })
+    const wrapper = `let wrapped = 0
+      const before = globalThis.fetch
+      globalThis.fetch = async (input, init) => {
+        if (++wrapped > 9) process.exit(9)
+        await Promise.resolve()
+        return before(new Request(input, init))
+      }
+      process.on('exit', () => console.log('wrapped', wrapped));`
+    const environment = { TARGET: server.url }
+    const { stdout } = await process_(wrapper + CALL, { environment })
+    expect(stdout.trim().split('\n')).toEqual(['200 {"ok":true}', 'wrapped 1'])
+    expect(server.requests).toHaveLength(2)
+  })
+
   test('does not start with a setting that is wrong', async () => {
     const {
       status: code,
