@@ -48,7 +48,7 @@ function sendPrepared(call: FetchCall, context: Context, receiver: Receiver<Resp
 }
 
 async function prepareInit(call: FetchCall, context: Context): Promise<RequestInit> {
-  if (call.bodySource !== undefined) await loadBody(call, call.bodySource)
+  if (call.bodySource !== undefined) await loadBody(call, call.bodySource, context)
   const init = attemptInit(call, context)
   await call.settings.beforeAttempt?.(beforeAttemptInput(init.headers as Headers, context))
   return init
@@ -65,7 +65,6 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   readonly #init: RequestInit
   readonly #receiver: Receiver<Response>
   #startedMs = 0
-  #work: Promise<Response> | undefined
 
   constructor(call: FetchCall, context: Context, init: RequestInit, receiver: Receiver<Response>) {
     this.scope = context.scope
@@ -79,19 +78,16 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
     const { scope } = this
     const call = this.#call
     if (scope.aborted) return this.#receiver.reject(scope.reason)
+    // A transport that ignores its signal must not hold up what waits for the attempt's end.
+    scope.add(this)
     call.attempts++
     call.sentHeaders = this.#init.headers
-    this.#startedMs = tellStart(call, this.#context)
+    this.#tellStart()
     showAttempt(call, this.#context, this.#init.headers)
     // A listener may have aborted just now.
-    if (scope.aborted) return this.#end(failed(scope.reason))
+    if (!this.isRunning) return
     call.sent(this)
-    const work = answerOf(call, this.#init)
-    this.#work = work
-    // A transport that ignores its signal must not hold up what waits for the attempt's end.
-    if (scope.aborted) this.onAbort()
-    else scope.add(this)
-    work.then(
+    answerOf(call, this.#init).then(
       (value) => this.resolve(value),
       (error: unknown) => this.reject(error),
     )
@@ -110,12 +106,21 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   }
 
   #ended(outcome: Outcome<Response>): void {
-    if (!this.isRunning) return
-    this.isRunning = false
-    this.scope.remove(this)
-    // Nobody will read what may still come, and it changes nothing that is known.
-    if (this.scope.aborted) this.#work?.then(discard, () => {})
-    this.#end(this.scope.aborted ? outcome : concluded(this.#call, this, this.#init, outcome))
+    if (this.isRunning) {
+      this.isRunning = false
+      this.scope.remove(this)
+      this.#end(this.scope.aborted ? outcome : concluded(this.#call, this, this.#init, outcome))
+    }
+    // It was called off: nobody will read what still comes, and it changes nothing that is known.
+    else if (outcome.ok) discard(outcome.value)
+  }
+
+  /** Somebody may be told how long it takes. */
+  #tellStart(): void {
+    const call = this.#call
+    if (call.watch.onEvent === undefined) return
+    this.#startedMs = call.parts.clock.now()
+    call.tell({ type: 'attempt-start', ...which(this.#context) })
   }
 
   #end(outcome: Outcome<Response>): void {
@@ -131,14 +136,6 @@ function answerOf(call: FetchCall, init: RequestInit): Promise<Response> {
   } catch (error) {
     return rejected(error)
   }
-}
-
-/** @returns when the attempt has begun, where somebody is told how long it takes */
-function tellStart(call: FetchCall, context: Context): number {
-  if (call.watch.onEvent === undefined) return 0
-  const startedMs = call.parts.clock.now()
-  call.tell({ type: 'attempt-start', ...which(context) })
-  return startedMs
 }
 
 function tellEnd(call: FetchCall, context: Context, startedMs: number, outcome: Outcome<Response>): void {
@@ -230,13 +227,13 @@ export const contextOf = (init: RequestInit | undefined): Context | undefined =>
   init && AttemptInit.contextOf(init)
 
 /** Reads it with the first attempt. */
-async function loadBody(call: FetchCall, source: BodySource): Promise<void> {
+async function loadBody(call: FetchCall, source: BodySource, { scope }: Context): Promise<void> {
   call.body = await source()
   call.bodySource = undefined
   const reason = call.body?.sentOnce
-  if (reason !== undefined && call.settings.retry !== undefined) {
+  // The call may have ended meanwhile.
+  if (reason !== undefined && call.settings.retry !== undefined && !scope.aborted)
     call.tell({ type: 'body-not-replayable', reason })
-  }
 }
 
 function nextBody(body: RequestBody): BodyLike | null {

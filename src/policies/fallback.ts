@@ -105,13 +105,16 @@ async function substituteFor<V>(
   { respond, discard, onEvent }: FallbackOptions<V>,
 ): Promise<V | undefined> {
   const reason = reasonOf(outcome)
+  let substitute: V | undefined
   try {
-    const substitute = await respond({ reason, outcome }, context)
-    if (substitute === undefined) return undefined
-    emit(onEvent, { type: 'fallback', reason }, context)
-    if (outcome.ok && outcome.value !== substitute) discard?.(outcome.value)
-    return substitute
+    substitute = await respond({ reason, outcome }, context)
   } catch (error) {
+    if (outcome.ok) discard?.(outcome.value)
     throw blame(error, outcome)
   }
+  if (substitute === undefined) return undefined
+  // Whoever has left meanwhile was not answered.
+  if (!context.scope.aborted) emit(onEvent, { type: 'fallback', reason }, context)
+  if (outcome.ok && outcome.value !== substitute) discard?.(outcome.value)
+  return substitute
 }

@@ -208,6 +208,8 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
   async #goOn(decided: RetryDecision | Promise<RetryDecision>, outcome: Outcome<T>): Promise<void> {
     const decision = await decided
     if (decision.kind === 'accept') return this.#accept(outcome)
+    // The call may have ended before its rule has: nothing more is paid or told, and what came is freed outside.
+    if (this.#current.scope.aborted) return tell(this.#receiver, outcome)
     this.#context.execution.lastFailure = outcome
     const plan = this.#plan(decision)
     if (typeof plan === 'string') {

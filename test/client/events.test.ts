@@ -9,6 +9,7 @@ import {
   type HoldfastFetch,
 } from '../../src/index.ts'
 import { faultServer, hang, ok, reset, stall, status, times, type Fault } from '../../src/testing/index.ts'
+import { deferred } from '../support/operations.ts'
 import { testClock, type TestClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
 import { failureOf, finish, tick, until } from './support/wait.ts'
@@ -156,6 +157,91 @@ describe('the events of a call', () => {
     controller.abort(reason)
     await work
     expect(of('call-end')[0]?.error).toBe(reason)
+  })
+})
+
+describe('nothing is told after the end of a call', () => {
+  const EVERYTHING = ['call-start', 'attempt-start', 'attempt-end', 'call-end']
+
+  test.each([true, false])('by a rule that takes longer than the call: %s', async (answer) => {
+    const rule = deferred<boolean>()
+    const cancel = vi.fn<() => void>()
+    const { fetch, clock, types } = await bench([], {
+      fetch: async () => new Response(new ReadableStream({ cancel }), { status: 503 }),
+      retry: { shouldRetry: () => rule.promise },
+    })
+    const controller = new AbortController()
+    const work = failureOf(fetch('http://x.test/', { signal: controller.signal }))
+    await clock.settle()
+    controller.abort('left')
+    expect(await work).toBe('left')
+    rule.resolve(answer)
+    await clock.settle()
+    expect(types()).toEqual(EVERYTHING)
+    expect(cancel).toHaveBeenCalledOnce()
+    // Nor is it paid for.
+    expect([...fetch.budgets]).toMatchObject([{ tokens: 10 }])
+  })
+
+  test('by a rule that takes longer than totalMs', async () => {
+    const rule = deferred<boolean>()
+    const { fetch, clock, types } = await bench([], {
+      fetch: () => Promise.reject(new Error('down')),
+      retry: { shouldRetry: () => rule.promise },
+    })
+    const work = failureOf(fetch('http://x.test/'))
+    await clock.advance(120_000)
+    expect(await work).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    rule.resolve(true)
+    await clock.settle()
+    expect(types().slice(-2)).toEqual(['timeout', 'call-end'])
+  })
+
+  test('by a fallback that comes too late', async () => {
+    const substitute = deferred<Response>()
+    const { fetch, clock, types } = await bench([], {
+      fetch: async () => new Response(null, { status: 503 }),
+      retry: false,
+      fallback: () => substitute.promise,
+    })
+    const controller = new AbortController()
+    const work = failureOf(fetch('http://x.test/', { signal: controller.signal }))
+    await clock.settle()
+    controller.abort('left')
+    await work
+    substitute.resolve(new Response('late'))
+    await clock.settle()
+    expect(types()).toEqual(EVERYTHING)
+  })
+
+  test('of a body that is not sent any more', async () => {
+    const { fetch, clock, types } = await bench()
+    const controller = new AbortController()
+    const init: RequestInit & { duplex: 'half' } = {
+      method: 'PUT',
+      body: new Blob(['x']).stream(),
+      duplex: 'half',
+      signal: controller.signal,
+    }
+    const work = failureOf(fetch('http://x.test/', init))
+    controller.abort('left')
+    await work
+    await clock.settle()
+    expect(types()).toEqual(['call-start', 'call-end'])
+  })
+
+  test('a listener that aborts as an attempt begins hears of its end before that of the call', async () => {
+    const controller = new AbortController()
+    const types: string[] = []
+    const fetch = createFetch({
+      fetch: async () => new Response(),
+      onEvent({ type }) {
+        types.push(type)
+        if (type === 'attempt-start') controller.abort('left')
+      },
+    })
+    expect(await failureOf(fetch('http://x.test/', { signal: controller.signal }))).toBe('left')
+    expect(types).toEqual(EVERYTHING)
   })
 })
 

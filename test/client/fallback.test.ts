@@ -224,6 +224,19 @@ describe('a fallback that throws', () => {
 })
 
 describe('what it replaces', () => {
+  test.each(['throws', 'rejects'])('a fallback that %s leaves the failed response to nobody', async (how) => {
+    const bug = new Error('no cache either')
+    const { get, server } = await bench(endless({ status: 503, intervalMs: 2 }), {
+      retry: false,
+      fallback() {
+        if (how === 'throws') throw bug
+        return Promise.reject(bug)
+      },
+    })
+    expect(await failureOf(get())).toBe(bug)
+    await until(() => server.requests[0]?.outcome === 'cut')
+  })
+
   test('the body of the replaced response is discarded', async () => {
     const { get, server } = await bench(endless({ status: 503, intervalMs: 2 }), { retry: false })
     expect(await (await get()).text()).toBe('substitute')
