@@ -402,6 +402,15 @@ describe('fetch.with', () => {
     expect((await fetch.with(changes)('http://x.test/')).status).toBe(503)
   })
 
+  test('undefined in a part changes nothing either', async () => {
+    const transport = vi.fn<() => Promise<Response>>(async () => new Response('', { status: 503 }))
+    const fetch = createFetch({ fetch: transport, retry: { maxRetries: 0 }, timeout: { totalMs: 1 } })
+    const changes: object = { retry: { maxRetries: undefined }, timeout: { totalMs: undefined } }
+    expect(fetch.with(changes).describe()).toBe(fetch.describe())
+    await fetch('http://x.test/', { holdfast: changes })
+    expect(transport).toHaveBeenCalledOnce()
+  })
+
   test('shares circuits', async () => {
     await using server = await faultServer({ faults: [reset()] })
     const fetch = createFetch({ retry: false, circuitBreaker: { minimumCalls: 1 } })

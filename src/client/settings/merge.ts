@@ -1,15 +1,17 @@
 import { checkKeys, checkObject, invalidOption } from '../../validate.ts'
 import type { DerivedOptions, FetchOptions } from '../options.ts'
 
-/** A part's options given later stand over those given before; `false` switches it off, `undefined` changes nothing. */
-export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions {
+/** Options given later stand over those given before, part by part; `undefined` changes nothing, in a part neither. */
+export function merge(base: FetchOptions, changes: DerivedOptions): FetchOptions
+export function merge(base: object, changes: object): object
+export function merge(base: object, changes: object): object {
   const merged: Record<string, unknown> = { ...base }
   for (const [name, change] of Object.entries(changes)) {
     if (change === undefined) continue
     const before = merged[name]
     // A cache is no list of options: another one takes its place.
     const isMerged = name !== 'cache' && isPlain(before) && isPlain(change)
-    merged[name] = isMerged ? { ...before, ...change } : change
+    merged[name] = isMerged ? merge(before, change) : change
   }
   return merged
 }
