@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { idempotency } from '../../src/idempotency/index.ts'
 import { createFetch, outcomeOf, type FetchOptions, type HoldfastEvent } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
@@ -211,6 +211,30 @@ describe('the body of the response', () => {
     expect((await work).status).toBe(200)
     expect(discarded).toEqual(['busy'])
   })
+
+  test.each(['the caller', 'totalMs'])(
+    'that was not good enough is discarded when %s ends both',
+    async (by) => {
+      const clock = testClock()
+      const cancel = vi.fn<() => void>()
+      const ends: ((response: Response) => void)[] = []
+      const fetch = createFetch({
+        clock,
+        hedge: { delayMs: 100 },
+        timeout: { totalMs: 1000 },
+        fetch: () => new Promise((resolve) => void ends.push(resolve)),
+      })
+      const controller = new AbortController()
+      const work = failureOf(fetch('http://x.test/', { signal: controller.signal }))
+      await clock.advance(100)
+      ends[0]?.(new Response(new ReadableStream({ cancel }), { status: 503 }))
+      await clock.settle()
+      if (by === 'totalMs') await clock.advance(900)
+      else controller.abort('left')
+      await work
+      expect(cancel).toHaveBeenCalledOnce()
+    },
+  )
 
   test('that has won is ended by the caller', async () => {
     const { controller, signals } = await together({})

@@ -67,6 +67,8 @@ export class Race<Value, T extends Value> implements AbortListener {
   onAbort(scope: Scope): void {
     this.#close()
     this.#reject(scope.reason)
+    // One may have ended, not well enough, while the other was waited for.
+    for (const runner of [this.#first, this.#second]) if (runner !== undefined) this.#free(runner)
   }
 
   #start(runner: Runner<T>): void {
@@ -169,10 +171,19 @@ export class Race<Value, T extends Value> implements AbortListener {
     }
   }
 
-  #dismiss({ context: { scope }, outcome }: Runner<T>): void {
-    if (outcome?.ok === true) this.#rules.discard?.(outcome.value)
+  #dismiss(runner: Runner<T>): void {
+    const { scope } = runner.context
+    this.#free(runner)
     scope.abort(lostRace(), 'race')
     scope.detach()
+  }
+
+  #free({ outcome }: Runner<T>): void {
+    try {
+      if (outcome?.ok === true) this.#rules.discard?.(outcome.value)
+    } catch {
+      // The race is over, and whoever lost it must still hear of that.
+    }
   }
 
   #close(): void {
