@@ -55,7 +55,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
     settings.hedge && shared.hedge,
     ...policies,
     settings.bulkhead && shared.bulkhead,
-    circuitBreaker && breakerPolicy(circuitBreaker, shared),
+    circuitBreaker && breakerPolicy(circuitBreaker, attemptMs, shared),
     attemptMs && timeoutBy({ attemptMs, clock, discard: discardResult }),
   ].filter(isOn)
   // Its own order is right; what is given to it may not fit.
@@ -92,10 +92,16 @@ function retryPolicy(settings: RetrySettings, shared: SharedParts): Policy<Respo
   return retryBy(rules, settings.resumeBody ? resumingBodies(shared.clock) : undefined)
 }
 
-function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: SharedParts): Policy<Response> {
+function breakerPolicy(
+  options: FetchCircuitBreakerOptions,
+  leaseMs: number | undefined,
+  { circuits }: SharedParts,
+): Policy<Response> {
   const { whenOpen = circuits.settings.whenOpen, isFailure, key } = options
   const rules: Parameters<typeof guard<Response>>[1] = {
     whenOpen,
+    // Those of a derived fetch may take longer than the client's.
+    leaseMs,
     key: (context) => callOf(context).circuitKey,
     isFailure(outcome, context) {
       const call = callOf(context)
@@ -105,7 +111,7 @@ function breakerPolicy(options: FetchCircuitBreakerOptions, { circuits }: Shared
       const { health } = call.verdictOf(outcome)
       return health === 'ignored' ? health : health === 'failure'
     },
-    ...(key === undefined ? { settledKey: originOfAnswer } : {}),
+    settledKey: key === undefined ? originOfAnswer : undefined,
   }
   return whenOpen === 'wait' ? waitingGuard(circuits, rules) : guard(circuits, rules)
 }

@@ -40,7 +40,7 @@ export class ClientState implements SharedParts, CallParts {
       clock: this.clock,
       random: this.random,
       // A test request that outlives its attempt timeout has failed; without one, its open time is the bound.
-      ...(settings.attemptMs === undefined ? {} : { leaseMs: settings.attemptMs }),
+      leaseMs: settings.attemptMs,
       onEvent: (event) => emit(this.circuitListeners.current, event),
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)

@@ -526,6 +526,36 @@ describe('a half-open circuit', () => {
     expect(circuit.state).toBe('open')
     expect(await failureOf(fetch(server))).toMatchObject({ retryAfterMs: 10_000 })
   })
+
+  test.each(['reject', 'wait'] as const)(
+    'a derived fetch has a lease as long as its own: %s',
+    async (whenOpen) => {
+      const clock = testClock()
+      const answers = [503, 200]
+      const client = createFetch({
+        clock,
+        random,
+        retry: false,
+        circuitBreaker: { minimumCalls: 1, whenOpen },
+        fetch: () =>
+          new Promise((resolve) => {
+            const response = new Response(null, { status: answers.shift() ?? 500 })
+            if (response.ok) clock.schedule(() => resolve(response), 60_000)
+            else resolve(response)
+          }),
+      })
+      const slow = client.with({ timeout: { attemptMs: 90_000 } })
+      await client('http://x.test/')
+      if (whenOpen === 'reject') await clock.advance(5000)
+      const test = slow('http://x.test/')
+      await clock.advance(whenOpen === 'wait' ? 64_999 : 59_999)
+      const circuit = client.circuits.get('http://x.test')
+      expect(circuit.state).toBe('half-open')
+      await clock.advance(1)
+      expect((await test).status).toBe(200)
+      expect(circuit.state).toBe('closed')
+    },
+  )
 })
 
 const failed = (error: unknown): string => (isHoldfastError(error) ? error.code : 'another error')

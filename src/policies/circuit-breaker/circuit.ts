@@ -85,11 +85,12 @@ export class Circuit {
     return this.#parts.settings.slowCall === false ? undefined : this.#parts.clock.now()
   }
 
-  tryAcquire(): Permit {
+  /** @param leaseMs how long it may take before it counts as failed, if it is a test request */
+  tryAcquire(leaseMs: number = this.#parts.settings.leaseMs): Permit {
     if (this.#state === 'closed') return this.#admit()
     const nowMs = this.#parts.clock.now()
     this.#expireLeases(nowMs)
-    return this.#tryAcquireAt(nowMs)
+    return this.#tryAcquireAt(nowMs, leaseMs)
   }
 
   /** Whether a permit is that of a test request under way. */
@@ -161,25 +162,25 @@ export class Circuit {
     return this.#generation
   }
 
-  #tryAcquireAt(nowMs: number): Permit {
+  #tryAcquireAt(nowMs: number, leaseMs: number): Permit {
     if (this.#state === 'closed') return this.#admit()
-    if (this.#state === 'open' && nowMs >= this.#openUntilMs) return this.#startHalfOpen(nowMs)
+    if (this.#state === 'open' && nowMs >= this.#openUntilMs) return this.#startHalfOpen(nowMs, leaseMs)
     if (this.#halfOpen === undefined || this.#halfOpen.isFull) return REFUSED
-    return this.#admitProbe(this.#halfOpen, nowMs)
+    return this.#admitProbe(this.#halfOpen, nowMs, leaseMs)
   }
 
-  #startHalfOpen(nowMs: number): Permit {
+  #startHalfOpen(nowMs: number, leaseMs: number): Permit {
     this.#enter('half-open')
     this.#halfOpen = new HalfOpen(this.#parts.settings)
-    const permit = this.#admitProbe(this.#halfOpen, nowMs)
+    const permit = this.#admitProbe(this.#halfOpen, nowMs, leaseMs)
     this.#parts.onChange({ type: 'circuit-half-open', key: this.key })
     return permit
   }
 
   /** Each test request is a generation of its own. */
-  #admitProbe(halfOpen: HalfOpen, nowMs: number): Permit {
+  #admitProbe(halfOpen: HalfOpen, nowMs: number, leaseMs: number): Permit {
     this.#generation++
-    halfOpen.admit(this.#generation, nowMs)
+    halfOpen.admit(this.#generation, nowMs, leaseMs)
     return this.#admit()
   }
 
@@ -200,7 +201,7 @@ export class Circuit {
     while (this.#halfOpen !== undefined) {
       const lease = this.#halfOpen.nextLease
       if (lease === undefined || nowMs < lease.untilMs) return
-      const slow = this.#isSlow(lease.untilMs - this.#parts.settings.leaseMs, lease.untilMs)
+      const slow = this.#isSlow(lease.startedMs, lease.untilMs)
       this.#decide(this.#halfOpen.sample(lease.permit, true, slow), lease.untilMs)
     }
   }

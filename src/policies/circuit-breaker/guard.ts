@@ -32,7 +32,7 @@ export interface CircuitBreaker<Value = unknown> extends Policy<Value> {
 /** Where calls wait at open circuits. */
 export interface Parking {
   /** Resolves with a permit, once there is one. */
-  park(circuit: Circuit, scope: Scope): Promise<Permit>
+  park(circuit: Circuit, scope: Scope, leaseMs: number | undefined): Promise<Permit>
   /** Everybody looks again. */
   wakeAll(): void
 }
@@ -46,7 +46,9 @@ export class CircuitStore {
   parking: Parking | undefined
 
   constructor(
-    options: CircuitBreakerSettings & Pick<CircuitBreakerOptions, 'leaseMs' | 'clock' | 'random' | 'onEvent'>,
+    options: CircuitBreakerSettings &
+      Pick<CircuitBreakerOptions, 'clock' | 'random' | 'onEvent'> &
+      Pick<GuardOptions<unknown>, 'leaseMs'>,
   ) {
     const settings = complete(options)
     this.clock = options.clock ?? systemClock
@@ -64,7 +66,11 @@ export class CircuitStore {
   }
 }
 
-type GuardOptions<Value> = Pick<CircuitBreakerOptions<Value>, 'key' | 'isFailure' | 'settledKey' | 'whenOpen'>
+interface GuardOptions<Value> extends Pick<CircuitBreakerOptions<Value>, 'key' | 'isFailure' | 'whenOpen'> {
+  settledKey?: CircuitBreakerOptions<Value>['settledKey'] | undefined
+  /** That of test requests by this policy. Default: the store's. */
+  leaseMs?: number | undefined
+}
 
 /**
  * The policy over a store of circuits.
@@ -85,7 +91,7 @@ export function guard<Value>(
   return directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
     return (context, receiver) => {
       const circuit = circuits.get(options.key?.(context) ?? context.execution.key)
-      const permit = circuit.tryAcquire()
+      const permit = circuit.tryAcquire(options.leaseMs)
       if (permit !== REFUSED)
         begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules))
       else if (parking === undefined) refuse(circuit, receiver)
@@ -102,7 +108,7 @@ function park<Value, T extends Value>(
   start: Start<T>,
   rules: Rules<Value>,
 ): void {
-  parking.park(circuit, context.scope).then(
+  parking.park(circuit, context.scope, rules.options.leaseMs).then(
     (permit) =>
       begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules)),
     (error: unknown) => receiver.reject(error),

@@ -4,8 +4,10 @@ import { exceededShare, type CircuitSettings } from './rules.ts'
 /** What the test requests say so far: `undefined` while it takes more of them. */
 export type Decision = 'open' | 'close' | undefined
 
+/** When a test request has begun, and from when on it counts as failed. */
 interface Lease {
   readonly permit: Permit
+  readonly startedMs: number
   readonly untilMs: number
 }
 
@@ -16,8 +18,8 @@ interface Lease {
  */
 export class HalfOpen {
   readonly #settings: CircuitSettings
-  /** When each test request under way counts as failed. In order of admission, which is the order of expiry. */
-  readonly #leases = new Map<Permit, number>()
+  /** Of the test requests under way. */
+  readonly #leases = new Map<Permit, Lease>()
   #samples = 0
   #failures = 0
   #slow = 0
@@ -33,16 +35,18 @@ export class HalfOpen {
 
   /** The lease that ends first. */
   get nextLease(): Lease | undefined {
-    for (const [permit, untilMs] of this.#leases) return { permit, untilMs }
-    return undefined
+    let next: Lease | undefined
+    for (const lease of this.#leases.values())
+      if (next === undefined || lease.untilMs < next.untilMs) next = lease
+    return next
   }
 
   has(permit: Permit): boolean {
     return this.#leases.has(permit)
   }
 
-  admit(permit: Permit, nowMs: number): void {
-    this.#leases.set(permit, nowMs + this.#settings.leaseMs)
+  admit(permit: Permit, startedMs: number, leaseMs: number): void {
+    this.#leases.set(permit, { permit, startedMs, untilMs: startedMs + leaseMs })
   }
 
   /** A test request was called off before it could tell anything: another one may take its place. */

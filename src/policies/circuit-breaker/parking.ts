@@ -21,12 +21,12 @@ class CircuitParking implements Parking {
     this.#waiting = new WaitingRoom(clock)
   }
 
-  async park(circuit: Circuit, scope: Scope): Promise<Permit> {
+  async park(circuit: Circuit, scope: Scope, leaseMs: number | undefined): Promise<Permit> {
     let permit: Permit = REFUSED
     while (permit === REFUSED) {
       if (this.#waiting.size >= MAX_WAITING) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
       await this.#waiting.wait(scope, worthWaitingMs(circuit))
-      permit = circuit.tryAcquire()
+      permit = circuit.tryAcquire(leaseMs)
     }
     return permit
   }

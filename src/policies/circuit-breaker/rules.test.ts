@@ -203,6 +203,18 @@ describe('halfOpenProbes', () => {
     expect(circuit.retryAfterMs).toBe(10_000)
   })
 
+  test('the shortest of unlike leases ends first', async () => {
+    const { circuit, clock } = await halfOpen({ halfOpenProbes: 2, slowCall: { durationMs: 1000, rate: 1 } })
+    circuit.tryAcquire(3000)
+    circuit.tryAcquire(500)
+    expect(circuit.retryAfterMs).toBe(500)
+    await clock.advance(499)
+    expect(circuit.state).toBe('half-open')
+    await clock.advance(1)
+    expect(circuit.state).toBe('open')
+    expect(circuit.retryAfterMs).toBe(10_000)
+  })
+
   test('one that outlives its lease leaves the decision to the others', async () => {
     const { circuit, probes, run, clock } = await halfOpen({ leaseMs: 2000 })
     const [hanging] = probes(1) as [Permit]
