@@ -187,28 +187,22 @@ class CallScope extends EndingScope<Response> {
   }
 
   protected override atEnd(outcome: Outcome<Response>): void {
-    if (outcome.ok) this.#keepFor(outcome.value)
-    else this.link?.release()
+    const call = this.#call
+    const { link } = this
+    if (outcome.ok && link !== undefined && isComing(outcome.value))
+      link.keepFor(holdersOf(outcome.value), call.scopeOf(outcome.value) ?? this)
+    else link?.release()
     // The reason of an abort is the caller's own object: it is handed back as it is.
-    if (outcome.ok || this.abortedBy !== 'caller') setOutcome(resultOf(outcome), this.#call.outcome)
-    tellEnd(this.#call, outcome)
+    if (outcome.ok || this.abortedBy !== 'caller') setOutcome(resultOf(outcome), call.outcome)
+    // Nothing is made for nobody.
+    if (call.watch.onEvent === undefined) return
+    call.tell({
+      type: 'call-end',
+      attempts: call.attempts,
+      durationMs: call.parts.clock.now() - call.startedMs,
+      source: call.source,
+      uncertain: call.uncertain,
+      ...eventResult(outcome),
+    })
   }
-
-  #keepFor(response: Response): void {
-    if (this.link === undefined) return
-    if (isComing(response)) this.link.keepFor(holdersOf(response), this.#call.scopeOf(response) ?? this)
-    else this.link.release()
-  }
-}
-
-function tellEnd(call: FetchCall, outcome: Outcome<Response>): void {
-  if (call.watch.onEvent === undefined) return
-  call.tell({
-    type: 'call-end',
-    attempts: call.attempts,
-    durationMs: call.parts.clock.now() - call.startedMs,
-    source: call.source,
-    uncertain: call.uncertain,
-    ...eventResult(outcome),
-  })
 }
