@@ -254,7 +254,9 @@ export class ResponseCapture implements StandIn {
   /** From here on status and headers count as sent. */
   #closeHead(): void {
     if (this.#head !== undefined) return
-    this.#head = { status: this.#response.statusCode, message: this.#response.statusMessage ?? '' }
+    const { statusCode, statusMessage } = this.#response
+    // As Node: code without types may have set a text, or a fraction.
+    this.#head = { status: Math.trunc(statusCode), message: statusMessage ?? '' }
     if (EVENT_STREAM.test(String(this.#response.getHeader('content-type') ?? ''))) this.#decide(undefined)
   }
 
