@@ -1,7 +1,12 @@
 /** What listeners, and middleware between them and the layer, do with a response of node:http beyond the usual. */
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { idempotency, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
-import { expectFaithful, expectReleased, layers, serving } from './support.ts'
+import type { IdempotencyStore } from '../../src/idempotency/store.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { until } from '../client/support/wait.ts'
+import { ask, expectFaithful, expectReleased, layers, serving } from './support.ts'
 
 const { layer } = layers(idempotency)
 
@@ -34,5 +39,58 @@ describe('a status that is no whole number is what Node makes of it', () => {
       response.end('no')
     }
     expect((await expectReleased(await listening(layer()(listener)), {})).status).toBe(422)
+  })
+})
+
+/** A store whose keys are somebody else's in the end, who has recorded nothing. */
+function overtaken(): IdempotencyStore {
+  const store = memoryStore()
+  return {
+    name: 'overtaken',
+    acquire: (request) => store.acquire(request),
+    heartbeat: (lease) => store.heartbeat(lease),
+    release: (lease) => store.release(lease),
+    read: () => Promise.resolve(undefined),
+    complete: () => new Promise((resolve) => void setImmediate(() => resolve('stale'))),
+  }
+}
+
+describe('a handler whose response is not the one that is sent', () => {
+  const EVENTS = { 'content-type': 'text/event-stream' }
+  const LARGE = Array.from({ length: 40 }, () => Buffer.alloc(65_536, 1))
+
+  const ways: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
+    "end's callback": (response) => new Promise<void>((resolve) => void response.end('x', resolve)),
+    'a stream of events': async (response) => {
+      response.writeHead(200, EVENTS)
+      // Right behind the answer that is sent in its place, before that has left.
+      for (let count = 0; count < 2000; count++) {
+        response.write('data: x\n\n')
+        await new Promise((resolve) => void process.nextTick(resolve))
+      }
+      await new Promise<void>((resolve) => void response.end('data: end\n\n', resolve))
+    },
+    "write's callback": async (response) => {
+      response.writeHead(200, EVENTS).write('data: x\n\n')
+      await once(response, 'close')
+      await new Promise<unknown>((resolve) => void response.write('data: x\n\n', resolve))
+    },
+    drain: async (response) => {
+      for (const chunk of LARGE) if (!response.write(chunk)) await once(response, 'drain')
+      response.end()
+    },
+  }
+
+  test.each(Object.entries(ways))('comes to its end: %s', async (_, way) => {
+    let ended = false
+    const port = await listening(
+      layer({ store: overtaken() })(async (__, response) => {
+        await way(response)
+        ended = true
+      }),
+    )
+    const answer = await ask(port)
+    expect([answer.status, answer.headers['content-type']]).toEqual([409, 'application/problem+json'])
+    await until(() => ended)
   })
 })

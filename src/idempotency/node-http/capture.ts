@@ -74,12 +74,13 @@ export class ResponseCapture implements StandIn {
     return this.#ended || this.#answered
   }
 
-  /** Sends something else, whatever the handler has written. */
+  /** Sends something else, whatever the handler has written, or goes on to write: it comes to its end all the same. */
   send(answer: Answer): void {
     this.#answered = true
     this.#finish()
     this.#entry.restore()
-    sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', [bytes]))
+    sendAnswer(this.#response, answer, (bytes) => this.#originals.call('end', [bytes, this.#endCallback]))
+    if (this.#needsDrain) this.#response.emit('drain')
   }
 
   /** Sends what the handler has written, and stands back from here on. */
@@ -134,7 +135,7 @@ export class ResponseCapture implements StandIn {
 
   /** What was called on the response. */
   call(name: MethodName, args: unknown[]): unknown {
-    if (this.#state === 'done') return this.#originals.call(name, args)
+    if (this.#state === 'done') return this.#pass(name, args)
     switch (name) {
       case 'write':
         return this.#write(args)
@@ -152,6 +153,15 @@ export class ResponseCapture implements StandIn {
         if (this.#head !== undefined) throw headersSent()
         return this.#originals.call(name, args)
     }
+  }
+
+  /** A response that has made way for another one takes what is still written to it: to Node that is an error. */
+  #pass(name: MethodName, args: unknown[]): unknown {
+    const isLate = this.#answered && (name === 'write' || name === 'end')
+    if (!isLate || this.#originals.read('writableEnded') !== true) return this.#originals.call(name, args)
+    const callback = args.find(isCallback)
+    if (callback !== undefined) queueMicrotask(callback)
+    return name === 'end' ? this.#response : true
   }
 
   /** What was read from the response. */
