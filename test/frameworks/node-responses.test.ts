@@ -1,10 +1,11 @@
 /** What listeners, and middleware between them and the layer, do with a response of node:http beyond the usual. */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { describe, expect, test } from 'vitest'
-import { idempotency, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { idempotency, idempotencyOf, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
 import type { IdempotencyStore } from '../../src/idempotency/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { sqliteStore } from '../../src/stores/sqlite/index.ts'
 import { until } from '../client/support/wait.ts'
 import { ask, expectFaithful, expectReleased, layers, serving } from './support.ts'
 
@@ -66,7 +67,9 @@ describe('a handler whose response is not the one that is sent', () => {
       // Right behind the answer that is sent in its place, before that has left.
       for (let count = 0; count < 2000; count++) {
         response.write('data: x\n\n')
-        await new Promise((resolve) => void process.nextTick(resolve))
+        await new Promise((resolve) => {
+          process.nextTick(resolve)
+        })
       }
       await new Promise<void>((resolve) => void response.end('data: end\n\n', resolve))
     },
@@ -92,5 +95,59 @@ describe('a handler whose response is not the one that is sent', () => {
     const answer = await ask(port)
     expect([answer.status, answer.headers['content-type']]).toEqual([409, 'application/problem+json'])
     await until(() => ended)
+  })
+})
+
+describe('what middleware inside adds when the head is written', () => {
+  /** As `on-headers` does it, and all that is made of it; `calls` counts. */
+  const wrapping =
+    (answer: NodeListener, calls: unknown[] = []): NodeListener =>
+    (request, response) => {
+      const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse
+      response.writeHead = (status: number, ...rest: unknown[]) => {
+        calls.push(status)
+        response.setHeader('x-cost', '7')
+        return writeHead(status === 200 ? 202 : status, ...rest)
+      }
+      return answer(request, response)
+    }
+
+  test.each<[string, NodeListener]>([
+    ['end', (_, response) => response.end('x')],
+    ['write', (_, response) => void (response.write('x') && response.end())],
+    ['writeHead', (_, response) => response.writeHead(200, { 'x-own': 'a' }).end('x')],
+    ['nothing but the end', (_, response) => response.end()],
+  ])('is recorded: %s', async (_, answer) => {
+    expect(await faithful(wrapping(answer))).toBe(202)
+  })
+
+  test('is asked for once, and before the headers are flushed', async () => {
+    const calls: unknown[] = []
+    const flushing = wrapping((_, response) => {
+      response.flushHeaders()
+      expect(response.getHeader('x-cost')).toBe('7')
+      response.end('x')
+    }, calls)
+    const port = await listening(layer()(flushing))
+    const answer = await ask(port)
+    expect([answer.status, answer.headers['x-cost'], answer.text]).toEqual([202, '7', 'x'])
+    expect(calls).toEqual([200])
+  })
+
+  test('is asked for again where a transaction took the response back', async () => {
+    const store = sqliteStore({ path: ':memory:' })
+    onTestFinished(() => store.close?.())
+    const calls: unknown[] = []
+    const listener = wrapping(async (request, response) => {
+      const failing = idempotencyOf(request).transaction(() => {
+        response.end('ordered')
+        throw new Error('out of stock')
+      })
+      await failing.catch(() => response.writeHead(503).end('sorry'))
+    }, calls)
+    const port = await listening(layer({ store, transactional: true })(listener))
+    const answer = await ask(port)
+    expect([answer.status, answer.headers['x-cost'], answer.text]).toEqual([503, '7', 'sorry'])
+    expect(calls).toEqual([200, 503])
   })
 })

@@ -6,7 +6,15 @@ import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
 import { joined } from '../web-body.ts'
 import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
-import { Originals, replaceMembers, type GetterName, type MethodName, type StandIn } from './stand-ins.ts'
+import {
+  isWrapped,
+  Originals,
+  replaceMembers,
+  unwrap,
+  type GetterName,
+  type MethodName,
+  type StandIn,
+} from './stand-ins.ts'
 
 type Callback = (error?: Error) => void
 
@@ -222,8 +230,9 @@ export class ResponseCapture implements StandIn {
       return false
     }
     this.#checkHead()
-    this.#keep(args[0], args[1])
-    this.#closeHead()
+    const bytes = bytesOf(args[0], args[1])
+    this.#implyHead()
+    this.#keep(bytes)
     if (callback !== undefined) queueMicrotask(callback)
     if (this.#length > this.#maxBytes) this.#decide(undefined)
     // In a transaction nothing can drain, and all is kept.
@@ -239,11 +248,13 @@ export class ResponseCapture implements StandIn {
     }
     this.#checkHead()
     const [chunk, encoding] = args
-    if (chunk !== undefined && chunk !== null && !isCallback(chunk)) this.#keep(chunk, encoding)
+    const isNone = chunk === undefined || chunk === null || isCallback(chunk)
+    const bytes = isNone ? undefined : bytesOf(chunk, encoding)
+    this.#implyHead()
+    if (bytes !== undefined) this.#keep(bytes)
     this.#ended = true
     if (this.#feigned === undefined) this.#endCallback = callback
     else this.#feigned.tell(callback)
-    this.#closeHead()
     this.#decide(this.#length > this.#maxBytes ? undefined : joined(this.#chunks))
     return this.#response
   }
@@ -251,14 +262,20 @@ export class ResponseCapture implements StandIn {
   #flush(): void {
     this.#checkHead()
     this.#flushed = true
-    this.#closeHead()
+    this.#implyHead()
     this.#decide(undefined)
   }
 
-  #keep(chunk: unknown, encoding: unknown): void {
-    const bytes = bytesOf(chunk, encoding)
+  #keep(bytes: Uint8Array): void {
     this.#chunks.push(bytes)
     this.#length += bytes.length
+  }
+
+  /** As Node does: who has put himself before `writeHead` (`on-headers`) has the last word on status and headers. */
+  #implyHead(): void {
+    const response = this.#response
+    if (this.#head === undefined && isWrapped(response, 'writeHead')) response.writeHead(response.statusCode)
+    this.#closeHead()
   }
 
   /** From here on status and headers count as sent. */
@@ -313,6 +330,8 @@ export class ResponseCapture implements StandIn {
     if (this.#head !== undefined) {
       response.statusCode = this.#head.status
       response.statusMessage = this.#head.message
+      // They have had it: Node is going to write the head that is recorded.
+      unwrap(response, 'writeHead')
     }
     if (idempotencyStatus !== undefined) response.setHeader('idempotency-status', idempotencyStatus)
     if (this.#flushed) this.#originals.call('flushHeaders', [])

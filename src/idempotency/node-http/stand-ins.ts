@@ -97,3 +97,13 @@ export function replaceMembers(response: ServerResponse, standIn: StandIn): void
   Object.assign(response, methods)
   Object.defineProperties(response, getters)
 }
+
+/** Whether somebody has put himself before a method since it was replaced. */
+export function isWrapped(response: ServerResponse, name: MethodName): boolean {
+  return response[name] !== methods[name]
+}
+
+/** Takes that back. */
+export function unwrap(response: ServerResponse, name: MethodName): void {
+  if (isWrapped(response, name)) Reflect.set(response, name, methods[name])
+}
