@@ -35,6 +35,11 @@ export class Claim {
     return this.#request.fingerprint
   }
 
+  /** Whether it is for this very record. */
+  isFor(store: IdempotencyStore, scope: string, key: string): boolean {
+    return store === this.#settings.store && scope === this.#request.scope && key === this.#request.key
+  }
+
   /**
    * The owner token is the same on every try, so an acquire whose answer got lost is found again. Asking once more, as
    * a duplicate that waits does, is done with another one: what the earlier question still takes, and gives back, is

@@ -49,7 +49,7 @@ export function attach(request: object, context: Idempotency): void {
 }
 
 /** For framework adapters: the context of a request that may have come past `idempotency()`. */
-export function contextOf(request: object): Idempotency | undefined {
+export function contextOf(request: unknown): Idempotency | undefined {
   return attached.get(request)
 }
 

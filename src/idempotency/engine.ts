@@ -1,5 +1,6 @@
 import type { Answer } from './answer.ts'
 import { Claim } from './claim.ts'
+import { contextOf } from './context.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import { emit, type RequestInfo } from './events.ts'
 import { payloadOf, type Fingerprint } from './fingerprint.ts'
@@ -39,6 +40,8 @@ export type Admission =
   | { readonly type: 'answer'; readonly answer: Answer }
   /** The handler has to run, and the execution to learn how it ended. */
   | { readonly type: 'run'; readonly execution: Execution }
+  /** The handler has to run as if nobody stood between: another layer outside has the key for this very request. */
+  | { readonly type: 'covered' }
 
 /** The name of the header that carries the key. */
 export const KEY_HEADER = 'idempotency-key'
@@ -90,6 +93,10 @@ export class Engine<Req> {
     const named = naming instanceof Promise ? await naming : naming
     const scoping = named ?? defaultScope(request)
     const scope = scoping instanceof Promise ? await scoping : scoping
+    const context = contextOf(request.source)
+    // It would wait for itself.
+    if (context instanceof Execution && context.covers(this.settings.store, scope, key))
+      return { type: 'covered' }
     const body = await request.body(this.settings.maxBodyBytes)
     if (body === 'too-large') return this.#refused('body-too-large', info)
     if (body === 'unavailable') return this.#refused('body-unavailable', info)
@@ -107,7 +114,7 @@ export class Engine<Req> {
     // Nothing new: it is still the first request's.
     const now = waited.type === 'told' ? waited.result : waited.type === 'failed' ? undefined : result
     const admission = await this.#admission(now, claim, findResponse)
-    if (admission.type === 'run' || waiting.asked === undefined) return admission
+    if (admission.type !== 'answer' || waiting.asked === undefined) return admission
     return {
       type: 'answer',
       answer: withLine(admission.answer, 'preference-applied', `wait=${waiting.asked}`),

@@ -13,6 +13,7 @@ import { problem, type ProblemCode } from './problem.ts'
 import { encodeRecord } from './record.ts'
 import { releasesKey } from './release-rule.ts'
 import { replay } from './replay.ts'
+import type { IdempotencyStore } from './store.ts'
 import { TransactionLostError, TransactionRun } from './transaction.ts'
 import type { HeldResponse } from './unprotected.ts'
 
@@ -85,6 +86,11 @@ export class Execution implements Idempotency {
 
   began(): void {
     this.#began = true
+  }
+
+  /** Whether this is the run that a record is of. */
+  covers(store: IdempotencyStore, scope: string, key: string): boolean {
+    return this.#claim.isFor(store, scope, key)
   }
 
   /** For frameworks that can't take a response back: what keeps it until the handler's part of a transaction is done. */

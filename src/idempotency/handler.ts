@@ -69,6 +69,7 @@ export async function respond<Req extends object>(
   const run = new WebRun(engine.settings.maxResponseBytes)
   const admission = await engine.admit(view, screening.key, (value) => run.find(value))
   if (admission.type === 'answer') return toResponse(admission.answer)
+  if (admission.type === 'covered') return exchange.handle()
   attach(source, admission.execution)
   attach(request, admission.execution)
   return run.settle(admission.execution, exchange)

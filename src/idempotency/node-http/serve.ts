@@ -53,6 +53,7 @@ export async function serve<Req extends object>(
   })
   if (view.bodyGone) warnOnce(engine, 'HOLDFAST_BODY_UNAVAILABLE', `${BODY_GONE} ${exchange.advice}`)
   if (admission === undefined) return undefined
+  if (admission.type === 'covered') return exchange.proceed()
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
   const run = new HandlerRun(engine.settings, admission.execution, response)
