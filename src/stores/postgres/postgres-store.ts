@@ -107,7 +107,9 @@ export class SqlStore implements PostgresStore {
 
   async complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
     const values = await this.#completion(lease, response)
-    return oneOf(['completed', 'stale'], await this.#text('complete', values))
+    const answer = await this.#text('complete', values)
+    this.#room.changed(await indexed(lease.scope))
+    return oneOf(['completed', 'stale'], answer)
   }
 
   async release(lease: Lease): Promise<'released' | 'stale'> {
@@ -126,6 +128,7 @@ export class SqlStore implements PostgresStore {
     const check: Call = { name: 'check', values: [String(number)] }
     const recording = new RecordingTransaction(transaction, check, async (response) => {
       if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
+      this.#room.changed(await indexed(lease.scope))
       return { name: 'finish', values: [...check.values, ...(await this.#completion(lease, response))] }
     })
     if (answer === 'locked') return recording
@@ -159,7 +162,8 @@ export class SqlStore implements PostgresStore {
     if (answer === 'full') this.#room.full(scope, maxKeys, numberOf(content))
     if (answer !== 'acquired') return
     this.#purging.took(purgeRows > 0)
-    if (content !== null) this.#room.counted(scope, maxKeys, numberOf(content))
+    if (content === null) this.#room.changed(scope)
+    else this.#room.counted(scope, maxKeys, numberOf(content))
   }
 }
 

@@ -34,6 +34,11 @@ export class Room {
     this.#remember(scope, { maxKeys, left: 0, fullUntilMs })
   }
 
+  /** A key was taken anew or completed, and may expire sooner than it would have: a full scope is looked at again. */
+  changed(scope: string): void {
+    if ((this.#scopes.get(scope)?.fullUntilMs ?? null) !== null) this.#scopes.delete(scope)
+  }
+
   #remember(scope: string, room: ScopeRoom): void {
     this.#scopes.delete(scope)
     this.#scopes.set(scope, room)

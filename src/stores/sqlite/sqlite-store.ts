@@ -44,7 +44,10 @@ export class SqliteStore implements IdempotencyStore {
   readonly #connection: Connection
   readonly #clock: Clock
   readonly #purging: Purging
-  /** Full scopes, and when the first of their keys expires: until then nobody has to look again. */
+  /**
+   * Full scopes, and when the first of their keys expires: until then nobody has to look again, unless one of them is
+   * taken anew or completed, which then may expire sooner than it would have.
+   */
   readonly #fullScopes = new Map<string, { readonly keys: number; readonly untilMs: number }>()
 
   constructor(connection: Connection, clock: Clock) {
@@ -124,6 +127,7 @@ export class SqliteStore implements IdempotencyStore {
     const expiresMs = expiryMs(windowEndMs, leaseUntilMs, leaseMs)
     const values = [scope, key, fingerprint, owner, decision.fence, leaseUntilMs, windowEndMs, expiresMs]
     const row = query(TAKE).get(...values)
+    this.#fullScopes.delete(scope)
     return { type: 'acquired', fence: numberIn(row, 'fence') }
   }
 
@@ -156,6 +160,7 @@ export class SqliteStore implements IdempotencyStore {
 
   #complete(query: Query, lease: Lease, response: Uint8Array): 'completed' | 'stale' {
     const completeUntilMs = this.#nowMs() + lease.leaseMs
+    this.#fullScopes.delete(lease.scope)
     return changes(query(COMPLETE), response, completeUntilMs, ...ownedBy(lease)) ? 'completed' : 'stale'
   }
 
