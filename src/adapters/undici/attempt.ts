@@ -13,6 +13,15 @@ const READ_AHEAD_BYTES = 64 * 1024
 /** No response with these can have a body. */
 const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
 
+/** What the pipeline sees of a failure to connect that has another's name; the caller gets its cause. */
+export class Unconnected extends Error {
+  readonly code = 'ECONNREFUSED'
+
+  constructor(cause: unknown) {
+    super('no connection was made', { cause })
+  }
+}
+
 /** Nothing is known of the way to it. */
 const HERE: Provenance = { url: '', redirected: false, type: 'default' }
 
@@ -43,6 +52,7 @@ export class Attempt extends EveryHandler implements AbortListener {
   #paused = false
   #ended = false
   #aborted: { readonly reason: unknown } | undefined
+  #isUnwanted = false
 
   constructor(dispatch: Dispatch, options: DispatchOptions, scope: Scope, before: Attempt | undefined) {
     super()
@@ -52,6 +62,7 @@ export class Attempt extends EveryHandler implements AbortListener {
       this.#answer = resolve
       this.#refuse = reject
     })
+    before?.cutOff()
     if (scope.aborted) this.onAbort(scope)
     scope.add(this)
     try {
@@ -104,6 +115,7 @@ export class Attempt extends EveryHandler implements AbortListener {
   /** Nobody wants what may still come. */
   discard(): void {
     let bytes = 0
+    this.#isUnwanted = true
     this.#chunks = undefined
     this.passTo({
       onData: (chunk) => {
@@ -111,6 +123,11 @@ export class Attempt extends EveryHandler implements AbortListener {
         if (bytes > DRAINED_BYTES) this.abort(new Error('the body of a discarded response is too long'))
       },
     })
+  }
+
+  /** What nobody wants and has still not come keeps its connection no longer: it may never come. */
+  cutOff(): void {
+    if (this.#isUnwanted) this.abort(new Error('the body of a discarded response takes too long'))
   }
 
   protected onStart(controller: Controller, context: unknown): void {
@@ -146,7 +163,8 @@ export class Attempt extends EveryHandler implements AbortListener {
 
   protected onFailure(error: unknown): void {
     this.#close()
-    if (this.#response === undefined) return this.#refuse(error)
+    if (this.#response === undefined)
+      return this.#refuse(this.#isUnsent(error) ? new Unconnected(error) : error)
     if (this.#receiver === undefined) {
       this.#failure = { error }
       return
@@ -154,6 +172,12 @@ export class Attempt extends EveryHandler implements AbortListener {
     // It comes at once where somebody listens, whether or not he is ready for more.
     this.#heads = this.#chunks = undefined
     this.#receiver.onError?.(error)
+  }
+
+  /** undici tells as an abort, too, that a proxy has made no tunnel: then nobody has aborted, and nothing has left. */
+  #isUnsent(error: unknown): boolean {
+    const { name } = Object(error) as { readonly name?: unknown }
+    return name === 'AbortError' && this.#controller === undefined && this.#aborted === undefined
   }
 
   /** Who gets what comes now, at once. */

@@ -1,6 +1,7 @@
 import type { HoldfastFetch } from '../../client/options.ts'
+import { outcomeOf, setOutcome } from '../../client/outcome.ts'
 import { ROUTE, type Route, type RoutedInit } from '../../client/transport.ts'
-import { Attempt } from './attempt.ts'
+import { Attempt, Unconnected } from './attempt.ts'
 import { Delivery } from './delivery.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
 import { changed, requestHeaders } from './headers.ts'
@@ -32,8 +33,16 @@ export async function run(parts: CallParts, options: DispatchOptions, handler: A
     else delivery.handOver(attempt)
   } catch (error) {
     // Of its own abort the caller has been told.
-    if (!delivery.aborted) delivery.onError(error)
+    if (!delivery.aborted) delivery.onError(error instanceof Unconnected ? causeOf(error) : error)
+  } finally {
+    for (let attempt = newest; attempt !== undefined; attempt = attempt.before) attempt.cutOff()
   }
+}
+
+function causeOf(error: Unconnected): unknown {
+  const outcome = outcomeOf(error)
+  if (outcome !== undefined) setOutcome(error.cause, outcome)
+  return error.cause
 }
 
 function callThrough(

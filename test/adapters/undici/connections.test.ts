@@ -1,0 +1,66 @@
+/** What an interceptor's attempts do to the connections underneath. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { interceptor, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
+import { outcomeOf } from '../../../src/index.ts'
+import { faultServer, noBackoff, stall, status, times, type Fault } from '../../../src/testing/index.ts'
+import { versions } from './versions.ts'
+
+describe.each(versions)('with $name', ({ undici }) => {
+  /** A dispatcher of a single connection, to a server whose unwanted bodies never end. */
+  async function bench(faults: readonly (Fault | readonly Fault[])[], options: InterceptorOptions = {}) {
+    const handler = () => new Response('a body of which only a part comes', { status: 503 })
+    const api = await faultServer({ faults: [...faults, status(200)], handler })
+    const agent = new undici.Agent({ connections: 1 })
+    onTestFinished(async () => {
+      await agent.destroy()
+      await api.close()
+    })
+    const dispatcher = agent.compose(interceptor({ ...noBackoff, ...options }))
+    return { api, dispatcher: dispatcher as InstanceType<typeof undici.Agent> }
+  }
+
+  test('a discarded body that never ends keeps no connection from the next attempt', async () => {
+    const { api, dispatcher } = await bench([times(3, stall())])
+    const { statusCode, body } = await undici.request(api.url, { dispatcher })
+    await body.dump()
+    expect([statusCode, api.requests.length]).toEqual([200, 4])
+    await vi.waitUntil(() => api.requests.every(({ outcome }) => outcome !== 'pending'))
+  })
+
+  test('nor from whoever comes after a fallback', async () => {
+    const fallback = () => new Response('instead')
+    const { api, dispatcher } = await bench([stall(), status(404)], { retry: false, fallback })
+    const { body } = await undici.request(api.url, { dispatcher })
+    expect(await body.text()).toBe('instead')
+    const { statusCode } = await undici.request(api.url, { dispatcher })
+    expect([statusCode, api.requests[0]?.outcome]).toEqual([404, 'cut'])
+  })
+
+  test('a proxy that makes no tunnel is a failure to connect', async () => {
+    const proxy = createServer()
+    let asked = 0
+    proxy.on('connect', (_, socket: Duplex) => {
+      asked++
+      socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
+    })
+    await once(proxy.listen(0, '127.0.0.1'), 'listening')
+    const agent = new undici.ProxyAgent(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
+    onTestFinished(async () => {
+      await agent.destroy()
+      proxy.close()
+    })
+    const options = { ...noBackoff, retry: { maxRetries: 1 }, idempotency: false as const }
+    const dispatcher = agent.compose(interceptor(options))
+    const request = { method: 'POST' as const, body: 'once', dispatcher }
+    const error: unknown = await undici
+      .request('http://127.0.0.1:9/', request)
+      .catch((cause: unknown) => cause)
+    // undici's own, as it is.
+    expect(error).toMatchObject({ name: 'AbortError', code: 'UND_ERR_ABORTED' })
+    expect([asked, outcomeOf(error)?.attempts, outcomeOf(error)?.uncertain]).toEqual([2, 2, false])
+  })
+})
