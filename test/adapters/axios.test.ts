@@ -9,6 +9,7 @@ import {
   faultServer,
   hang,
   noBackoff,
+  ok,
   reset,
   status,
   type FaultServer,
@@ -93,9 +94,11 @@ describe('a request through axios', () => {
 
   test('sends a form with the same bytes each time', async () => {
     const bodies: string[] = []
+    const files: unknown[] = []
     const { client } = await bench({
       handler: async (request) => {
-        bodies.push(await request.text())
+        bodies.push(await request.clone().text())
+        files.push((await request.formData()).get('name'))
         return new Response(null, { status: bodies.length < 3 ? 503 : 200 })
       },
     })
@@ -106,7 +109,22 @@ describe('a request through axios', () => {
     expect(bodies).toHaveLength(3)
     expect(new Set(bodies).size).toBe(1)
     expect(bodies[0]).toContain('name="file"; filename="a.txt"')
+    expect(files).toEqual(Array(3).fill('anchor'))
   })
+
+  test.each([{}, { onUploadProgress() {} }])(
+    'sends a form by PUT, and what a form was given for, %o',
+    async (options) => {
+      const { client } = await bench({
+        handler: async (request) => Response.json([...(await request.formData())]),
+      })
+      const form = new FormData()
+      form.set('name', 'anchor')
+      expect((await client.put('/', form, options)).data).toEqual([['name', 'anchor']])
+      const typed = { headers: { 'content-type': 'application/x-www-form-urlencoded' } }
+      expect((await client.post('/', 'name=rope', typed)).data).toEqual([['name', 'rope']])
+    },
+  )
 
   test('tells the progress of a download', async () => {
     const { client } = await bench({
@@ -168,6 +186,22 @@ describe('a failure through axios', () => {
     expect(isAxiosError(error) && outcomeOf(error.cause)?.attempts).toBe(0)
   })
 
+  test('what it took can be asked of the error, and of a response', async () => {
+    const { client } = await bench(
+      { faults: [status(503), ok(), reset(), reset(), status(500)] },
+      {
+        fetch: { retry: { maxRetries: 1 } },
+      },
+    )
+    expect(outcomeOf(await client.get('/'))?.attempts).toBe(2)
+    const error = await failureOf(client.post('/', {}, { headers: { 'idempotency-key': 'mine' } }))
+    expect(isAxiosError(error) && error.code).toBe('ERR_NETWORK')
+    expect(outcomeOf(error)).toMatchObject({ attempts: 2, uncertain: true, idempotencyKey: 'mine' })
+    const failed = await failureOf(client.get('/', { fetchOptions: { holdfast: { retry: false } } }))
+    expect(isAxiosError(failed) && failed.response?.status).toBe(500)
+    expect(outcomeOf(failed)?.attempts).toBe(1)
+  })
+
   test.each(['signal', 'cancelToken'] as const)('an abort by %s ends it, and is no failure', async (kind) => {
     const { api, client, events } = await bench({ faults: () => hang() })
     const controller = new AbortController()
@@ -217,6 +251,10 @@ test('a stream of Node has the same bytes each time', async () => {
 test('wrong options are refused', () => {
   expect(() => adapter({ retry: { maxRetries: -1 } })).toThrow(/retry\.maxRetries .*-1/)
   expect(() => adapter({ retries: 5 } as never)).toThrow(/^adapter has no option "retries"; it has fetch, /)
+  for (const wrong of [globalThis.fetch, axios])
+    expect(() => adapter(wrong as never)).toThrow(
+      /^what adapter\(\) is given should be a fetch that createFetch has made/,
+    )
 })
 
 describe('an axios that does not fit', () => {

@@ -4,9 +4,12 @@
  * @module
  */
 import type { AxiosStatic, InternalAxiosRequestConfig } from 'axios'
+import { checkFetch } from '../../client/check-fetch.ts'
 import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
+import { outcomeOf, setOutcome } from '../../client/outcome.ts'
 import { RULES } from '../../client/settings/rules.ts'
+import type { Fetch } from '../../http/fetch-types.ts'
 import { checkKeys } from '../../validate.ts'
 import { loadAxios } from './load-axios.ts'
 
@@ -36,16 +39,55 @@ let loading: Promise<AxiosStatic> | undefined
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
 export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAdapter {
-  const fetch = typeof options === 'function' ? options : createFetch(checked(options))
+  const fetch = outcomeOnRequest(
+    typeof options === 'function' ? given(options) : createFetch(checked(options)),
+  )
   return async <Config extends object>(config: Config) => {
     // Looked for when it is needed first: whoever has no axios may still import this.
     loading ??= loadAxios()
     const axios = await loading
     // Only axios calls adapters.
-    const given = config as InternalAxiosRequestConfig
-    const send = axios.getAdapter('fetch', { ...given, env: { ...given.env, fetch } })
-    return send(given) as Promise<AxiosAnswer<Config>>
+    const wanted = config as InternalAxiosRequestConfig
+    typeForm(wanted)
+    const send = axios.getAdapter('fetch', { ...wanted, env: { ...wanted.env, fetch } })
+    return send(wanted).then(withOutcome, (error: unknown) => {
+      throw withOutcome(error)
+    }) as Promise<AxiosAnswer<Config>>
   }
+}
+
+/** What axios hands out names the request that it has sent: there it is told what that took. */
+function outcomeOnRequest(fetch: Fetch): Fetch {
+  return async (request, init) => {
+    const keep = <T>(result: T): T => {
+      copyOutcome(result, request)
+      return result
+    }
+    return fetch(request, init).then(keep, (error: unknown) => {
+      throw keep(error)
+    })
+  }
+}
+
+function withOutcome<T>(result: T): T {
+  copyOutcome(Reflect.get(Object(result) as object, 'request'), result)
+  return result
+}
+
+function copyOutcome(from: unknown, to: unknown): void {
+  const outcome = outcomeOf(from)
+  if (outcome !== undefined) setOutcome(to, outcome)
+}
+
+/** axios calls a form of the platform's URL-encoded here, and in Node sends it so; asked for this, the platform types it. */
+function typeForm({ data, headers }: InternalAxiosRequestConfig): void {
+  const isUrlEncoded = /^application\/x-www-form-urlencoded/i.test(String(headers.getContentType()))
+  if (data instanceof FormData && isUrlEncoded) headers.setContentType('multipart/form-data')
+}
+
+function given(fetch: HoldfastFetch): HoldfastFetch {
+  checkFetch('adapter', fetch)
+  return fetch
 }
 
 /** `createFetch` would name itself, which its caller has not called. */
