@@ -17,6 +17,12 @@ const METHODS = new Set([
 
 export const methodOf = (method: string): string => (METHODS.has(method) ? method : '_OTHER')
 
+/** What a span says of its method: its name begins with it, which is `HTTP` for one that is not known. */
+export function spanMethodOf(method: string): { readonly name: string; readonly attributes: Attributes } {
+  if (METHODS.has(method)) return { name: method, attributes: {} }
+  return { name: 'HTTP', attributes: { 'http.request.method_original': method } }
+}
+
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
 
 /** Method and server: what nearly every measurement carries. */

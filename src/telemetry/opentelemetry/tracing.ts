@@ -1,6 +1,6 @@
 import type { ObservedAttempt, Observer } from '../../client/options.ts'
 import type { CallInfo, EventResult, HoldfastEvent } from '../../events.ts'
-import { methodOf, requestAttributes, resultAttributes } from '../measure/attributes.ts'
+import { requestAttributes, resultAttributes, spanMethodOf } from '../measure/attributes.ts'
 import {
   CLIENT_KIND,
   ERROR,
@@ -60,24 +60,24 @@ export class Tracing implements Required<Observer> {
   }
 
   #begin(call: CallInfo): Trace {
-    const attributes = { ...definedOf(requestAttributes(call)), 'url.full': call.url }
+    const { name, attributes } = described(call)
     const active = this.#api.context.active()
     const options = { kind: INTERNAL, attributes }
-    const span = this.#tracer.startSpan(`holdfast ${methodOf(call.method)}`, options, active as never)
+    const span = this.#tracer.startSpan(`holdfast ${name}`, options, active as never)
     const context = this.#api.trace.setSpan(active as never, span as never)
     return { span, context, attempts: new Map(), sent: 0, ended: false }
   }
 
   #beginAttempt(trace: Trace, { hedge }: Which, call: CallInfo): Span {
     const resends = trace.sent++
+    const { name, attributes: ofCall } = described(call)
     const attributes = {
-      ...definedOf(requestAttributes(call)),
-      'url.full': call.url,
+      ...ofCall,
       ...(resends > 0 ? { 'http.request.resend_count': resends } : {}),
       ...(hedge ? { 'holdfast.hedge': true } : {}),
     }
     const options = { kind: CLIENT_KIND, attributes }
-    return this.#tracer.startSpan(methodOf(call.method), options, trace.context as never)
+    return this.#tracer.startSpan(name, options, trace.context as never)
   }
 
   #endAttempt(trace: Trace, event: Which & EventResult & { readonly replayed?: true }): void {
@@ -85,6 +85,15 @@ export class Tracing implements Required<Observer> {
     trace.attempts.delete(nameOf(event))
     if (span === undefined) return
     endSpan(span, event, event.replayed ? { 'holdfast.replayed': true } : {})
+  }
+}
+
+/** What every span of a call says of its request. */
+function described(call: CallInfo): { readonly name: string; readonly attributes: AttributeValues } {
+  const { name, attributes } = spanMethodOf(call.method)
+  return {
+    name,
+    attributes: definedOf({ ...requestAttributes(call), ...attributes, 'url.full': call.url }),
   }
 }
 
