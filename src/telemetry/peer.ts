@@ -1,6 +1,4 @@
-import type { HoldfastFetch } from '../client/options.ts'
 import { HoldfastError } from '../errors.ts'
-import { invalidOption } from '../validate.ts'
 
 interface Runtime {
   readonly process?: {
@@ -26,10 +24,4 @@ export function loadPeer(entry: string, name: string, option: string): unknown {
   } catch (cause) {
     throw new HoldfastError('ERR_INVALID_OPTION', `${entry} needs ${name}: npm i ${name}`, { cause })
   }
-}
-
-/** @throws {HoldfastError} ERR_INVALID_OPTION for any other fetch */
-export function checkFetch(fetch: HoldfastFetch): void {
-  const isOurs = typeof fetch === 'function' && typeof Reflect.get(fetch, 'observe') === 'function'
-  if (!isOurs) throw invalidOption('what instrument() is given', 'a fetch that createFetch has made', fetch)
 }

@@ -183,10 +183,12 @@ describe('spans', () => {
     expect(spans().map(({ attributes }) => attributes['error.type'])).toEqual(['ECONNRESET', 'ECONNRESET'])
   })
 
-  test('a method that anybody made up is _OTHER', async () => {
+  test('a method that anybody made up is _OTHER, and stands beside it', async () => {
     const { fetch, clock, spans } = bench([200])
     await finish(clock, fetch(TARGET, { method: 'PURGE' }))
-    expect(spans().map(({ name }) => name)).toEqual(['_OTHER', 'holdfast _OTHER'])
+    expect(spans().map(({ name }) => name)).toEqual(['HTTP', 'holdfast HTTP'])
+    const methods = { 'http.request.method': '_OTHER', 'http.request.method_original': 'PURGE' }
+    for (const { attributes } of spans()) expect(attributes).toMatchObject(methods)
   })
 
   test('end with the call that is aborted', async () => {
@@ -338,6 +340,10 @@ describe('instrument()', () => {
     [{ tracer: 7 }, 'tracer should be a Tracer, with startSpan, got 7'],
     [{ meter: {} }, 'meter should be a Meter, with createCounter, got an object with no keys'],
     [{ tracr: false }, 'tracr'],
+    [
+      { api: {} },
+      'api.trace should be that of @opentelemetry/api, with getTracer and setSpan, got undefined',
+    ],
   ])('refuses %o', (options, message) => {
     expect(() => instrument(scripted([]).fetch, options as never)).toThrow(message)
   })

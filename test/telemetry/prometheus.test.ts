@@ -1,6 +1,6 @@
 /** Metrics, as a registry of prom-client's shows them: the text is parsed as Prometheus would. */
 import parse from 'parse-prometheus-text-format'
-import { Registry } from 'prom-client'
+import { Histogram, Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
 import { idempotencyListener, instrument } from '../../src/telemetry/prometheus/index.ts'
 import { CLIENT, SERVER_SIDE } from '../../src/telemetry/measure/instruments.ts'
@@ -130,9 +130,22 @@ describe('holdfast/prometheus', () => {
   })
 
   test.each([
-    [{ registry: {} }, "registry should be a Registry of prom-client's, got an object with no keys"],
+    [
+      { registry: {} },
+      "registry should be a Registry of prom-client's, with getSingleMetric, got an object with no keys",
+    ],
+    [{ client: {} }, 'client should be the module prom-client, with Counter and Histogram and Gauge, got'],
     [{ registries: 1 }, 'registries'],
   ])('refuses %o', (options, message) => {
     expect(() => instrument(scripted([]).fetch, options as never)).toThrow(message)
+  })
+
+  test('refuses a registry in which somebody else has one of its names', () => {
+    const registry = new Registry()
+    const name = 'http_client_request_duration_seconds'
+    void new Histogram({ name, help: 'mine', labelNames: ['host'], registers: [registry] })
+    expect(() => instrument(scripted([]).fetch, { registry })).toThrow(
+      `registry has a metric ${name} of somebody else's: give instrument() a Registry of its own`,
+    )
   })
 })

@@ -7,7 +7,8 @@
 import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
 import { RULES } from '../../client/settings/rules.ts'
-import { checkFunction, checkKeys } from '../../validate.ts'
+import { isHoldfast } from '../../client/transport.ts'
+import { checkFunction, checkKeys, invalidOption } from '../../validate.ts'
 import { run } from './call.ts'
 import { standInForResponses } from './lazy-response.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
@@ -35,7 +36,7 @@ export type HoldfastInterceptor = <D extends (options: never, handler: never) =>
  */
 export function interceptor(options: InterceptorOptions | HoldfastFetch = {}): HoldfastInterceptor {
   standInForResponses()
-  const fetch = typeof options === 'function' ? options : createFetch(checked(options))
+  const fetch = typeof options === 'function' ? own(options) : createFetch(checked(options))
   return <D>(next: D, origin?: string | null): D => {
     checkFunction("what undici's compose() gives an interceptor", next)
     const dispatch = next as Dispatch
@@ -55,6 +56,12 @@ const OPTIONS = Object.keys(RULES).filter((name) => name !== 'fetch')
 function checked(options: InterceptorOptions): InterceptorOptions {
   checkKeys('interceptor', options, OPTIONS)
   return options
+}
+
+/** Any other, that of another copy of the package too, would send past the dispatcher. */
+function own(fetch: HoldfastFetch): HoldfastFetch {
+  if (isHoldfast(fetch)) return fetch
+  throw invalidOption('what interceptor() is given', 'a fetch that createFetch of this copy has made', fetch)
 }
 
 /** What becomes of a connection is none of the pipeline's business. */

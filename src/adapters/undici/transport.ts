@@ -6,7 +6,7 @@ import { contextOf } from '../../client/attempt.ts'
 import { callOf } from '../../client/call.ts'
 import { Sender } from '../../client/transport.ts'
 import { followSignal, Scope } from '../../signal.ts'
-import { checkKeys, checkMethods } from '../../validate.ts'
+import { checkFunction, checkKeys, checkMethods } from '../../validate.ts'
 import type { DispatchOptions, Head, Sending } from './dispatch.ts'
 import { Exchange } from './exchange.ts'
 import { decoded } from './decode.ts'
@@ -44,6 +44,7 @@ export function transport(options: TransportOptions): Fetch {
   checkKeys('transport', options, ['dispatcher', 'fetch'])
   const { dispatcher, fetch } = options
   checkMethods('transport.dispatcher', 'a dispatcher of undici', dispatcher, ['dispatch'])
+  if (fetch !== undefined) checkFunction('transport.fetch', fetch)
   const full = new Sender(fetch)
   const own = relay(dispatcher)
   standInForResponses()

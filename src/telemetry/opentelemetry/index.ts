@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { checkFetch } from '../../client/check-fetch.ts'
 import type { HoldfastFetch } from '../../client/options.ts'
 import type { OnIdempotencyEvent } from '../../idempotency/events.ts'
 import { checkKeys, checkMethods, invalidOption } from '../../validate.ts'
 import { measureClient } from '../measure/client.ts'
 import { measureServer } from '../measure/server.ts'
-import { checkFetch, loadPeer } from '../peer.ts'
+import { loadPeer } from '../peer.ts'
 import type { Meter, OpenTelemetryApi, Tracer } from './api.ts'
 import { meterBackend } from './meter.ts'
 import { Tracing } from './tracing.ts'
@@ -36,7 +37,7 @@ const NAME = 'holdfast'
  * @see https://opentelemetry.io/docs/specs/semconv/http/
  */
 export function instrument(fetch: HoldfastFetch, options: OpenTelemetryOptions = {}): HoldfastFetch {
-  checkFetch(fetch)
+  checkFetch('instrument', fetch)
   const { tracer, meter, api } = checked('instrument', options)
   const tracing = tracer && new Tracing(api(), tracer)
   const traced = tracing ? fetch.observe(tracing) : fetch
@@ -62,6 +63,9 @@ function checked(name: string, options: OpenTelemetryOptions) {
   let loaded = options.api
   const api = (): OpenTelemetryApi => {
     loaded ??= loadPeer(ENTRY, '@opentelemetry/api', 'api') as OpenTelemetryApi
+    const { trace, metrics } = loaded as Partial<OpenTelemetryApi>
+    checkMethods('api.trace', 'that of @opentelemetry/api', trace, ['getTracer', 'setSpan'])
+    checkMethods('api.metrics', 'that of @opentelemetry/api', metrics, ['getMeter'])
     return loaded
   }
   const { tracer = api().trace.getTracer(NAME), meter = api().metrics.getMeter(NAME) } = options

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { checkFetch } from '../../client/check-fetch.ts'
 import type { HoldfastFetch } from '../../client/options.ts'
 import type { OnIdempotencyEvent } from '../../idempotency/events.ts'
-import { checkKeys, invalidOption } from '../../validate.ts'
+import { checkKeys, checkMethods } from '../../validate.ts'
 import { measureClient } from '../measure/client.ts'
 import { measureServer } from '../measure/server.ts'
-import { checkFetch, loadPeer } from '../peer.ts'
+import { loadPeer } from '../peer.ts'
 import type { Backend } from '../measure/backend.ts'
 import type { PromClient, Registry } from './client.ts'
 import { registryBackend } from './registry.ts'
@@ -30,7 +31,7 @@ export interface PrometheusOptions {
  * @throws {HoldfastError} ERR_INVALID_OPTION for a wrong option, and where `prom-client` is missing
  */
 export function instrument(fetch: HoldfastFetch, options: PrometheusOptions = {}): HoldfastFetch {
-  checkFetch(fetch)
+  checkFetch('instrument', fetch)
   return fetch.observe({ onEvent: measureClient(fetch, backendOf('instrument', options)) })
 }
 
@@ -46,8 +47,8 @@ export function idempotencyListener(options: PrometheusOptions = {}): OnIdempote
 function backendOf(name: string, options: PrometheusOptions): Backend {
   checkKeys(name, options, ['registry', 'client'])
   const client = options.client ?? (loadPeer('holdfast/prometheus', 'prom-client', 'client') as PromClient)
+  checkMethods('client', 'the module prom-client', client, ['Counter', 'Histogram', 'Gauge'])
   const { registry = client.register } = options
-  if (typeof Reflect.get(Object(registry) as object, 'getSingleMetric') !== 'function')
-    throw invalidOption('registry', "a Registry of prom-client's", registry)
+  checkMethods('registry', "a Registry of prom-client's", registry, ['getSingleMetric'])
   return registryBackend(client, registry)
 }

@@ -1,3 +1,4 @@
+import { HoldfastError } from '../../errors.ts'
 import type { Attributes, Backend, Reading } from '../measure/backend.ts'
 import { BOUNDS_S, type Instrument } from '../measure/instruments.ts'
 import type { Counter, Histogram, PromClient, Registry } from './client.ts'
@@ -13,7 +14,7 @@ export function registryBackend(client: PromClient, registry: Registry): Backend
     labelNames: instrument.attributes.map(snake),
     registers: [registry] as never[],
   })
-  const existing = (instrument: Instrument): unknown => registry.getSingleMetric(prometheusName(instrument))
+  const existing = (instrument: Instrument): unknown => existingIn(registry, instrument)
   return {
     counter(instrument) {
       const counter = (existing(instrument) as Counter | undefined) ?? new client.Counter(config(instrument))
@@ -43,6 +44,18 @@ export function registryBackend(client: PromClient, registry: Registry): Backend
       })
     },
   }
+}
+
+/** Of another fetch in the same registry. One of somebody else's would refuse what is measured here. */
+function existingIn(registry: Registry, instrument: Instrument): unknown {
+  const name = prometheusName(instrument)
+  const found = registry.getSingleMetric(name)
+  const { labelNames } = Object(found) as { readonly labelNames?: unknown }
+  if (found === undefined || String(labelNames) === String(instrument.attributes.map(snake))) return found
+  throw new HoldfastError(
+    'ERR_INVALID_OPTION',
+    `registry has a metric ${name} of somebody else's: give instrument() a Registry of its own`,
+  )
 }
 
 function readersOf(registry: Registry, name: string): Set<() => Iterable<Reading>> {

@@ -321,6 +321,7 @@ describe('options', () => {
     ['without a dispatcher', {}, 'transport.dispatcher should be a dispatcher of undici, with dispatch'],
     ['a dispatcher that is none', { dispatcher: {} }, 'transport.dispatcher should be a dispatcher'],
     ['one that nobody reads', { dispatcher, agent: 1 }, 'transport has no option "agent"'],
+    ['a fetch that is none', { dispatcher, fetch: 1 }, 'transport.fetch should be a function, got 1'],
     ['a Holdfast fetch', { dispatcher, fetch: createFetch() }, 'retries belong to one layer'],
   ])('%s is refused', (_, options, message) => {
     expect(() => transport(options as never)).toThrow(message)

@@ -519,5 +519,8 @@ test('wrong options are refused', () => {
   )
   expect(() => interceptor({ retries: 5 } as never)).toThrow(/^interceptor has no option "retries"; /)
   expect(() => interceptor(null as never)).toThrow('interceptor should be an object, got null')
+  expect(() => interceptor(globalThis.fetch as never)).toThrow(
+    /^what interceptor\(\) is given should be a fetch that createFetch of this copy has made, got a function/,
+  )
   expect(() => interceptor()({} as never)).toThrow(/compose\(\) gives an interceptor .* a function, got/)
 })
