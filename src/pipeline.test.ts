@@ -69,6 +69,29 @@ describe('pipeline', () => {
     expect(result.error).toBe(reason)
   })
 
+  test('an operation that a policy has held up is not begun after the end', async () => {
+    const gate = deferred()
+    const late = deferred<unknown>()
+    const holding: Policy = {
+      name: 'holding',
+      wrap: (next) => async (context) => {
+        await gate.promise
+        return next(context).catch((error: unknown) => {
+          late.resolve(error)
+          throw error
+        })
+      },
+    }
+    const controller = new AbortController()
+    let runs = 0
+    const work = pipeline(holding).execute(() => ++runs, { signal: controller.signal })
+    controller.abort('left')
+    await expect(work).rejects.toBe('left')
+    gate.resolve()
+    expect(await late.promise).toBe('left')
+    expect(runs).toBe(0)
+  })
+
   test('a signal that is aborted already begins nothing', async () => {
     let begun = 0
     const result = pipeline(retry()).execute(() => ++begun, { signal: AbortSignal.abort('early') })

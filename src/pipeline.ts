@@ -58,8 +58,11 @@ function checkCall(operation: unknown, options: ExecuteOptions | undefined): voi
 }
 
 /** The innermost part. What comes of it becomes a promise in `workOf`. */
-const runOperation = (context: Context): Promise<unknown> =>
-  (context.execution.data as (context: Context) => Promise<unknown>)(context)
+function runOperation(context: Context): Promise<unknown> {
+  // A policy of the user's may have waited, and knows no abort: what has ended must not be done any more.
+  if (context.scope.aborted) throw context.scope.reason
+  return (context.execution.data as (context: Context) => Promise<unknown>)(context)
+}
 
 /**
  * Combines policies, outermost first, into one around any async function.
