@@ -32,7 +32,7 @@ export const attempt: Start<Response> = (context, receiver) => {
     refuseOldKey(call, context)
     if (call.bodySource !== undefined || call.settings.beforeAttempt !== undefined)
       return sendPrepared(call, context, receiver)
-    init = attemptInit(call, context)
+    init = withBody(attemptInit(call, context), call, context)
   } catch (error) {
     // The caller's own body, headers or hook: that is no network failure.
     return receiver.reject(call.local(error))
@@ -51,7 +51,7 @@ async function prepareInit(call: FetchCall, context: Context): Promise<RequestIn
   if (call.bodySource !== undefined) await loadBody(call, call.bodySource, context)
   const init = attemptInit(call, context)
   await call.settings.beforeAttempt?.(beforeAttemptInput(init.headers as Headers, context))
-  return init
+  return withBody(init, call, context)
 }
 
 /** An attempt that is handed to the transport: one object, not a closure for each of its parts. */
@@ -124,7 +124,15 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   }
 
   #end(outcome: Outcome<Response>): void {
-    tellEnd(this.#call, this.#context, this.#startedMs, outcome)
+    const call = this.#call
+    if (call.watch.onEvent !== undefined)
+      call.tell({
+        type: 'attempt-end',
+        ...which(this.#context),
+        durationMs: call.parts.clock.now() - this.#startedMs,
+        ...eventResult(outcome),
+        ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
+      })
     tell(this.#receiver, outcome)
   }
 }
@@ -136,17 +144,6 @@ function answerOf(call: FetchCall, init: RequestInit): Promise<Response> {
   } catch (error) {
     return rejected(error)
   }
-}
-
-function tellEnd(call: FetchCall, context: Context, startedMs: number, outcome: Outcome<Response>): void {
-  if (call.watch.onEvent === undefined) return
-  call.tell({
-    type: 'attempt-end',
-    ...which(context),
-    durationMs: call.parts.clock.now() - startedMs,
-    ...eventResult(outcome),
-    ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
-  })
 }
 
 /** The API has recognized the key: what it answers is what it answered before. */
@@ -176,11 +173,20 @@ function attemptInit(call: FetchCall, context: Context): RequestInit {
   const { members } = call.caller
   // An interceptor takes the context itself: to leave out its signal saves 250 ns.
   const own = routeOf(members) ? { context } : new AttemptInit(context)
-  const init: RequestInit & { duplex?: string } = Object.assign(own, members)
+  const init: RequestInit = Object.assign(own, members)
   const headers = attemptHeaders(call)
   if (headers !== undefined) init.headers = headers
-  if (call.body === undefined) return init
-  const bytes = nextBody(call.body)
+  return init
+}
+
+/** The body comes last: a stream that is made for an attempt must not be left open where that is not sent. */
+function withBody(
+  init: RequestInit & { duplex?: string },
+  { body }: FetchCall,
+  { scope }: Context,
+): RequestInit {
+  if (body === undefined || scope.aborted) return init
+  const bytes = nextBody(body)
   // A stream of ours needs what the platform asks of a caller who passes one.
   if (bytes !== init.body && isStream(bytes)) init.duplex ??= 'half'
   init.body = bytes

@@ -1,5 +1,5 @@
 import { retryAfterMs } from '../http/retry-after.ts'
-import type { Verdict } from '../http/verdict.ts'
+import { adviceOf, type Verdict } from '../http/verdict.ts'
 import { ACCEPT, FINAL, type RetryDecision } from '../policies/retry.ts'
 import type { Context, Outcome } from '../policy.ts'
 import { uniform } from '../random.ts'
@@ -13,7 +13,7 @@ const RETRY_AFTER_JITTER = 0.25
 export function decide(outcome: Outcome<Response>, context: Context): RetryDecision | Promise<RetryDecision> {
   const call = callOf(context)
   const { retry } = call.settings
-  if (retry === undefined || call.isLocal(outcome)) return refuse(call, outcome)
+  if (retry === undefined || call.isLocal(outcome)) return endOfLocal(call)
   const verdict = call.verdictOf(outcome)
   const decideBy = (wanted: boolean | undefined): RetryDecision => {
     const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
@@ -27,8 +27,7 @@ export function decide(outcome: Outcome<Response>, context: Context): RetryDecis
 }
 
 /** An error of this side ends the call; a key that has run out does so because of time. */
-function refuse(call: FetchCall, outcome: Outcome): RetryDecision {
-  if (outcome.ok) return ACCEPT
+function endOfLocal(call: FetchCall): RetryDecision {
   return call.keyLeftMs <= 0 ? { kind: 'stop', reason: 'deadline' } : FINAL
 }
 
@@ -50,9 +49,7 @@ function isPermitted(
 
 /** The server itself said that trying again is right. */
 function isAdvised(outcome: Outcome<Response>): boolean {
-  if (!outcome.ok) return false
-  const { headers } = outcome.value
-  return (headers.get('x-should-retry') ?? headers.get('stripe-should-retry')) === 'true'
+  return outcome.ok && adviceOf(outcome.value.headers) === 'true'
 }
 
 /** The caller's own rule. */

@@ -74,8 +74,11 @@ function afterRedirect(verdict: Verdict): Verdict {
 }
 
 /** Stripe's, OpenAI's and Anthropic's servers say themselves whether trying again makes sense. */
+export const adviceOf = (headers: Headers): string | null =>
+  headers.get('x-should-retry') ?? headers.get('stripe-should-retry')
+
 function advised(headers: Headers, verdict: Verdict): Verdict {
-  const advice = headers.get('x-should-retry') ?? headers.get('stripe-should-retry')
+  const advice = adviceOf(headers)
   if (advice === 'true') return { ...verdict, next: 'retry' }
   if (advice === 'false') return { ...verdict, next: 'accept' }
   return verdict

@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream'
-import { describe, expect, test } from 'vitest'
-import { createFetch, outcomeOf, type CallOptions, type HoldfastEvent } from '../../src/index.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { createFetch, outcomeOf, type CallOptions, type HoldfastEvent, type Policy } from '../../src/index.ts'
 import { faultServer, reset, status, times, type FaultServer } from '../../src/testing/index.ts'
 import { testClock } from './support/clock.ts'
-import { failureOf, finish } from './support/wait.ts'
+import { deferred } from '../support/operations.ts'
+import { failureOf, finish, tick } from './support/wait.ts'
 
 type Init = RequestInit & { duplex?: 'half'; holdfast?: CallOptions }
 
@@ -294,6 +295,43 @@ describe('holdfast.body', () => {
       holdfast: { body: () => streamOf('x') },
     })
     expect(sent(server)).toEqual(['x'])
+  })
+
+  test.each(['throws', 'outlives its call'])('is not asked for where beforeAttempt %s', async (how) => {
+    const hook = deferred()
+    const controller = new AbortController()
+    const body = vi.fn<() => ReadableStream>(() => streamOf('left open'))
+    const fetch = createFetch({ fetch: async () => new Response(), beforeAttempt: () => hook.promise })
+    const work = failureOf(
+      fetch('http://x.test/', { method: 'PUT', signal: controller.signal, holdfast: { body } }),
+    )
+    if (how === 'throws') hook.reject('no token')
+    else controller.abort('left')
+    await work
+    hook.resolve()
+    await tick()
+    expect(body).not.toHaveBeenCalled()
+  })
+
+  test('is not asked for once a policy has let the call end', async () => {
+    const gate = deferred()
+    const controller = new AbortController()
+    const body = vi.fn<() => ReadableStream>(() => streamOf('left open'))
+    const holding: Policy<Response> = {
+      name: 'holding',
+      wrap: (next) => async (context) => {
+        await gate.promise
+        return next(context)
+      },
+    }
+    const fetch = createFetch({ fetch: async () => new Response(), policies: [holding] })
+    const init: Init = { method: 'PUT', signal: controller.signal, holdfast: { body } }
+    const work = failureOf(fetch('http://x.test/', init))
+    controller.abort('left')
+    await work
+    gate.resolve()
+    await tick()
+    expect(body).not.toHaveBeenCalled()
   })
 
   test('that throws is the caller’s own error: no retry, no failure of the service', async () => {
