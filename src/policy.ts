@@ -70,6 +70,8 @@ export class Execution {
   readonly judge: ExecutionFields['judge']
   /** The newest failed attempt: what a timeout or an open circuit that ends the call gives as its cause. */
   lastFailure: Outcome | undefined
+  /** How often it has waited at an open circuit: such a wait is no time of the service's. */
+  declare parkings?: number
 
   constructor(data: unknown, { key = 'default', onEvent, judge }: ExecutionFields = {}) {
     this.data = data

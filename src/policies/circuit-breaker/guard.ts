@@ -32,7 +32,7 @@ export interface CircuitBreaker<Value = unknown> extends Policy<Value> {
 /** Where calls wait at open circuits. */
 export interface Parking {
   /** Resolves with a permit, once there is one. */
-  park(circuit: Circuit, scope: Scope, leaseMs: number | undefined): Promise<Permit>
+  park(circuit: Circuit, context: Context, leaseMs: number | undefined): Promise<Permit>
   /** Everybody looks again. */
   wakeAll(): void
 }
@@ -108,7 +108,7 @@ function park<Value, T extends Value>(
   start: Start<T>,
   rules: Rules<Value>,
 ): void {
-  parking.park(circuit, context.scope, rules.options.leaseMs).then(
+  parking.park(circuit, context, rules.options.leaseMs).then(
     (permit) =>
       begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules)),
     (error: unknown) => receiver.reject(error),

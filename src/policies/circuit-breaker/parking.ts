@@ -1,5 +1,5 @@
 import { CircuitOpenError } from '../../errors.ts'
-import type { Scope } from '../../signal.ts'
+import type { Context } from '../../policy.ts'
 import { WaitingRoom } from '../../waiting-room.ts'
 import type { Circuit } from './circuit.ts'
 import type { CircuitStore, Parking } from './guard.ts'
@@ -21,7 +21,8 @@ class CircuitParking implements Parking {
     this.#waiting = new WaitingRoom(clock)
   }
 
-  async park(circuit: Circuit, scope: Scope, leaseMs: number | undefined): Promise<Permit> {
+  async park(circuit: Circuit, { execution, scope }: Context, leaseMs: number | undefined): Promise<Permit> {
+    execution.parkings = (execution.parkings ?? 0) + 1
     let permit: Permit = REFUSED
     while (permit === REFUSED) {
       if (this.#waiting.size >= MAX_WAITING) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)

@@ -9,6 +9,7 @@ import { Semaphore } from '../../semaphore.ts'
 import { Scope } from '../../signal.ts'
 import { seededRandom } from '../../testing/seeded-random.ts'
 import { virtualClock } from '../../testing/virtual-clock.ts'
+import { circuitBreaker } from '../circuit-breaker/circuit-breaker.ts'
 import { timeout } from '../timeout.ts'
 import { concurrencyLimit, type ConcurrencyLimitOptions } from './concurrency-limit.ts'
 
@@ -50,6 +51,27 @@ const race: Policy = {
     return work
   },
 }
+
+describe('a wait at an open circuit is no load', () => {
+  test.each(['goes on', 'times out'])('that %s', async (how) => {
+    const clock = virtualClock()
+    const limit = concurrencyLimit({ clock })
+    const breaker = circuitBreaker({ clock, whenOpen: 'wait' })
+    const circuit = breaker.circuits.get('default')
+    const guarded = pipeline(timeout({ totalMs: 60_000, clock }), limit, breaker)
+    // First it learns how quick the service is.
+    for (let call = 0; call < 20; call++) await guarded.execute(() => clock.advance(1))
+    for (let round = 0; round < 5; round++) {
+      circuit.isolate()
+      const waiting = Array.from({ length: 20 }, () => watch(guarded.execute(() => 'done')))
+      await clock.advance(how === 'goes on' ? 10_000 : 60_000)
+      circuit.reset()
+      await clock.settle()
+      expect(waiting.every(({ settled }) => settled)).toBe(true)
+    }
+    expect(limit.places()).toEqual({ running: 0, queued: 0, limit: 20 })
+  })
+})
 
 describe('concurrencyLimit', () => {
   test('refuses what is beyond the limit, with the numbers', async () => {

@@ -75,8 +75,14 @@ export function concurrencyLimit<Value = unknown>(
     },
     wrap:
       <T extends Value>(next: Next<T>): Next<T> =>
-      (context) =>
-        lanes.get(key(context)).enter(next, context, (outcome) => judge(outcome, context, isOverload)),
+      (context) => {
+        const { execution } = context
+        const { parkings } = execution
+        return lanes.get(key(context)).enter(next, context, (outcome) =>
+          // A wait for a circuit to close says nothing of how long work takes.
+          execution.parkings === parkings ? judge(outcome, context, isOverload) : 'ignored',
+        )
+      },
   })
 }
 

@@ -5,6 +5,7 @@ import type { HoldfastEvent } from '../../events.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { AttemptBudget, Context, Policy } from '../../policy.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
+import { circuitBreaker } from '../circuit-breaker/circuit-breaker.ts'
 import { retry } from '../retry.ts'
 import { timeout } from '../timeout.ts'
 import { hedge, hedgeFrom, type HedgeOptions, type HedgeRules } from './hedge.ts'
@@ -444,6 +445,18 @@ describe('the delay of a hedge', () => {
     await settleEach(clock, policy, [10])
     await pipeline(policy).execute(() => 'done', { key: 'other' })
     expect(await delayOf(clock, policy)).toBe(777)
+  })
+
+  test('what has waited at an open circuit is no sample', async () => {
+    const { clock, policy } = bench({ minimumSamples: 1 })
+    const breaker = circuitBreaker<string>({ clock, whenOpen: 'wait' })
+    const circuit = breaker.circuits.get('default')
+    circuit.isolate()
+    const parked = pipeline(policy, breaker).execute(() => 'done')
+    await clock.advance(50)
+    circuit.reset()
+    await parked
+    expect(await delayOf(clock, policy)).toBe(100)
   })
 
   test('failures are no samples', async () => {

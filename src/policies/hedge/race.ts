@@ -32,6 +32,7 @@ export class Race<Value, T extends Value> implements AbortListener {
   readonly #next: Next<T>
   readonly #context: Context
   readonly #startedMs: number
+  readonly #parkings: number | undefined
   readonly #delayMs: number
   readonly #first: Runner<T>
   #second: Runner<T> | undefined
@@ -46,6 +47,7 @@ export class Race<Value, T extends Value> implements AbortListener {
     this.#next = next
     this.#context = context
     this.#startedMs = rules.clock.now()
+    this.#parkings = context.execution.parkings
     this.#delayMs = stats.delayMs
     // Before the attempt's own scope: an abort from outside has ended the race when it gets there.
     context.scope.add(this)
@@ -145,9 +147,10 @@ export class Race<Value, T extends Value> implements AbortListener {
    * one wins, the first is known to take longer than the delay, and counts as exactly that. Left out, the slow ones
    * would be missing and the delay would sink with every hedge; a quantile only asks how many lie above it. Counted as
    * long as it ran, a replica that hangs would push the delay up, a bit with every hedge. What the second one took is no
-   * sample: only the quick ones are ever seen to their end.
+   * sample: only the quick ones are ever seen to their end. Nor is what has waited at an open circuit.
    */
   #takeSample(winner: Runner<T>): void {
+    if (this.#context.execution.parkings !== this.#parkings) return
     if (winner === this.#first) this.#stats.sample(this.#rules.clock.now() - this.#startedMs)
     else if (this.#first.outcome === undefined) this.#stats.sample(this.#delayMs)
   }
