@@ -50,13 +50,16 @@ export function begin<T>(start: Start<T>, context: Context, receiver: Receiver<T
   }
 }
 
+/** Tells how a promise ends. */
+export function follow<T>(work: Promise<T>, receiver: Receiver<T>): void {
+  work.then(
+    (value) => receiver.resolve(value),
+    (error: unknown) => receiver.reject(error),
+  )
+}
+
 export function startOf<T>(next: Next<T>): Start<T> {
-  return (context, receiver) => {
-    next(context).then(
-      (value) => receiver.resolve(value),
-      (error: unknown) => receiver.reject(error),
-    )
-  }
+  return (context, receiver) => follow(next(context), receiver)
 }
 
 export function nextOf<T>(start: Start<T>): Next<T> {

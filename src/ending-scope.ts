@@ -5,18 +5,18 @@ import { Scope, type AbortedBy } from './signal.ts'
 
 /** A span of work whose end is told: as the work ends, or at once where it is aborted, whatever the work does then. */
 export class EndingScope<T> extends Scope implements Receiver<T> {
-  #receiver: Receiver<T> | undefined
-  readonly #discard: ((late: T) => void) | undefined
+  declare private receiver: Receiver<T> | undefined
+  declare private readonly discard: ((late: T) => void) | undefined
 
   /** @param discard frees what comes too late */
   constructor(receiver: Receiver<T>, discard?: (late: T) => void) {
     super()
-    this.#receiver = receiver
-    this.#discard = discard
+    this.receiver = receiver
+    this.discard = discard
   }
 
   resolve(value: T): void {
-    if (this.#receiver === undefined) quietly(() => this.#discard?.(value))
+    if (this.receiver === undefined) quietly(() => this.discard?.(value))
     else this.#end({ ok: true, value })
   }
 
@@ -33,9 +33,9 @@ export class EndingScope<T> extends Scope implements Receiver<T> {
   protected atEnd?(outcome: Outcome<T>): void
 
   #end(outcome: Outcome<T>): void {
-    const receiver = this.#receiver
+    const receiver = this.receiver
     if (receiver === undefined) return
-    this.#receiver = undefined
+    this.receiver = undefined
     try {
       this.atEnd?.(outcome)
     } catch (error) {

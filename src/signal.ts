@@ -15,37 +15,36 @@ export interface AbortListener {
  * below. It costs an `AbortController` (3 us on Node 20) only when somebody reads `signal`.
  */
 export class Scope implements AbortListener {
-  aborted = false
-  reason: unknown
-  abortedBy: AbortedBy | undefined
-  #parent: Scope | undefined
-  #controller: AbortController | undefined
+  // Assigned in constructors, here and in what extends it: with fields of each class a timeout's scope took 85 ns, now 27.
+  declare aborted: boolean
+  declare reason: unknown
+  declare abortedBy: AbortedBy | undefined
+  declare private controller: AbortController | undefined
   /** The first listener, mostly the only one: a `Set` for one costs 100 ns a scope. */
-  #listener: AbortListener | undefined
-  #further: Set<AbortListener> | undefined
+  declare private listener: AbortListener | undefined
+  declare private further: Set<AbortListener> | undefined
 
   constructor(parent?: Scope) {
+    this.aborted = false
+    this.reason = this.abortedBy = this.controller = this.listener = this.further = undefined
     if (parent !== undefined) this.moveUnder(parent)
   }
 
   /** Puts a scope that has no parent under one: from then on it ends with that. */
   moveUnder(parent: Scope): void {
-    this.#parent = parent
     if (parent.aborted) this.onAbort(parent)
     else parent.add(this)
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.aborted) this.#controller.abort(this.reason)
-    }
-    return this.#controller.signal
+    const controller = (this.controller ??= new AbortController())
+    if (this.aborted && !controller.signal.aborted) controller.abort(this.reason)
+    return controller.signal
   }
 
   /** The signal, if anybody asked for it: only then can an abort still matter to a transport. */
   get signalInUse(): AbortSignal | undefined {
-    return this.#controller?.signal
+    return this.controller?.signal
   }
 
   /** Ended by the caller, or since another attempt was first: only a timeout says something of the service. */
@@ -58,10 +57,10 @@ export class Scope implements AbortListener {
     this.aborted = true
     this.reason = reason
     this.abortedBy = by
-    this.#controller?.abort(reason)
-    const listener = this.#listener
-    const further = this.#further
-    this.#listener = this.#further = undefined
+    this.controller?.abort(reason)
+    const listener = this.listener
+    const further = this.further
+    this.listener = this.further = undefined
     listener?.onAbort(this)
     if (further !== undefined) for (const each of further) each.onAbort(this)
   }
@@ -71,18 +70,18 @@ export class Scope implements AbortListener {
   }
 
   add(listener: AbortListener): void {
-    if (this.#listener === undefined && this.#further === undefined) this.#listener = listener
-    else (this.#further ??= new Set()).add(listener)
+    if (this.listener === undefined && this.further === undefined) this.listener = listener
+    else (this.further ??= new Set()).add(listener)
   }
 
   remove(listener: AbortListener): void {
-    if (listener === this.#listener) this.#listener = undefined
-    else if (this.#further?.delete(listener) === true && this.#further.size === 0) this.#further = undefined
+    if (listener === this.listener) this.listener = undefined
+    else if (this.further?.delete(listener) === true && this.further.size === 0) this.further = undefined
   }
 
-  /** Cut from the tree: what happens above no longer reaches it. */
-  detach(): void {
-    this.#parent?.remove(this)
+  /** Whoever logs a context has no use for the tree, and JSON no way to write it. */
+  toJSON(): unknown {
+    return { aborted: this.aborted }
   }
 }
 
@@ -187,9 +186,9 @@ export function followSignal(signal: AbortSignal | null | undefined, scope: Scop
     release: () => hub.leave(scope),
     keepFor(holders, inner) {
       if (typeof WeakRef === 'undefined') return
-      // `inner` refers to `scope` through its parents, so holding it holds the whole chain.
+      // `scope` refers to all below it, `inner` among them: to hold it holds the whole chain.
       for (const holder of [...holders, inner.signalInUse]) {
-        if (holder !== null && holder !== undefined) heldScope.set(holder, inner)
+        if (holder !== null && holder !== undefined) heldScope.set(holder, scope)
       }
       hub.loosen(scope)
     },

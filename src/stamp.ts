@@ -38,8 +38,5 @@ export function createStamp<T>(): Stamp<T> {
       else new Stamped(target, value)
     }
   }
-  return {
-    get: (target) => Stamped.get(target),
-    set: (target, value) => Stamped.set(target, value),
-  }
+  return Stamped
 }

@@ -1,4 +1,4 @@
-import { tell, type Receiver, type Start } from '../direct.ts'
+import { follow, tell, type Receiver, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
@@ -87,10 +87,7 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
     // A listener may have aborted just now.
     if (!this.isRunning) return
     call.sent(this)
-    answerOf(call, this.#init).then(
-      (value) => this.resolve(value),
-      (error: unknown) => this.reject(error),
-    )
+    follow(answerOf(call, this.#init), this)
   }
 
   onAbort(): void {
@@ -102,7 +99,7 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   }
 
   reject(error: unknown): void {
-    this.#ended(failed(error))
+    this.#ended({ ok: false, error })
   }
 
   #ended(outcome: Outcome<Response>): void {
@@ -164,7 +161,7 @@ function refuseOldKey(call: FetchCall, { execution }: Context): void {
   const { idempotency } = call.settings
   if (call.attempts === 0 || idempotency === undefined) return
   if (call.keyLeftMs > 0) return
-  const message = `the idempotency key is older than ${idempotency.windowMs} ms, so the server may have forgotten it`
+  const message = `the idempotency key is older than ${idempotency.windowMs} ms: the server may have forgotten it`
   throw new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, causeOf(execution))
 }
 
@@ -244,7 +241,7 @@ async function loadBody(call: FetchCall, source: BodySource, { scope }: Context)
 
 function nextBody(body: RequestBody): BodyLike | null {
   const bytes = body.next()
-  if (isUsedUp(bytes)) throw new TypeError('holdfast.body returned a stream that has been read already')
+  if (isUsedUp(bytes)) throw new TypeError('holdfast.body returned a stream that is used up')
   return bytes
 }
 
@@ -281,8 +278,6 @@ function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptIn
   }
 }
 
-const failed = (error: unknown): Outcome<Response> => ({ ok: false, error })
-
 /** What has come of an attempt. What is no response, as of a mock that was told nothing, is no failure of the network. */
 function concluded(
   call: FetchCall,
@@ -296,7 +291,7 @@ function concluded(
     conclude(call, attempt, init, outcome)
     return outcome
   } catch (error) {
-    return failed(error)
+    return { ok: false, error }
   }
 }
 

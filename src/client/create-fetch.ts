@@ -178,17 +178,17 @@ class Client {
 
 /** A call: its caller's abort ends it at once, and what still comes then has nobody to read it. */
 class CallScope extends EndingScope<Response> {
-  link: SignalLink | undefined
-  readonly #call: FetchCall
+  declare link: SignalLink | undefined
+  declare private readonly call: FetchCall
 
   constructor(call: FetchCall, receiver: Receiver<Response>) {
     super(receiver, discard)
-    this.#call = call
+    this.link = undefined
+    this.call = call
   }
 
   protected override atEnd(outcome: Outcome<Response>): void {
-    const call = this.#call
-    const { link } = this
+    const { link, call } = this
     if (outcome.ok && link !== undefined && isComing(outcome.value))
       link.keepFor(holdersOf(outcome.value), call.scopeOf(outcome.value) ?? this)
     else link?.release()

@@ -22,8 +22,6 @@ export class Listeners {
   /** One listener for all; `undefined` where nobody listens, so that no event is made. */
   get current(): OnEvent | undefined {
     const publish = diagnosticsListener()
-    if (publish === undefined) return this.#told
-    this.#published ??= allOf([this.#told, publish])
-    return this.#published
+    return publish === undefined ? this.#told : (this.#published ??= allOf([this.#told, publish]))
   }
 }

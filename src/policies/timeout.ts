@@ -1,6 +1,6 @@
 import { ordered } from '../composition.ts'
 import { systemClock, type Clock, type Timer } from '../clock.ts'
-import { begin, directPolicy, type Start } from '../direct.ts'
+import { begin, directPolicy, type Receiver, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
 import { EndingScope } from '../ending-scope.ts'
@@ -93,7 +93,12 @@ function inThisContext(work: () => void): () => void {
 }
 
 class TimedScope<T> extends EndingScope<T> {
-  timer: Timer | undefined
+  declare timer: Timer | undefined
+
+  constructor(receiver: Receiver<T>, discard: ((late: T) => void) | undefined) {
+    super(receiver, discard)
+    this.timer = undefined
+  }
 
   /** Once only: it may be another call's by then. */
   protected override atEnd(): void {

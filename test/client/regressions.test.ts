@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createFetch, outcomeOf, type Transport } from '../../src/index.ts'
+import { createFetch, outcomeOf, type Policy, type Transport } from '../../src/index.ts'
 import { faultServer, status, times } from '../../src/testing/index.ts'
 import { testClock } from './support/clock.ts'
 import { failureOf, finish } from './support/wait.ts'
@@ -366,4 +366,19 @@ test('an isFailure that throws does not cost the response of a healthy service',
   const fetch = createFetch({ clock, circuitBreaker: { isFailure }, fetch: transport })
   await finish(clock, failureOf(fetch('http://x.test/')))
   expect(calls).toBe(1)
+})
+
+test('a policy can log its context as JSON while the attempt is under way', async () => {
+  let logged = ''
+  const logging: Policy<Response> = {
+    name: 'logging',
+    wrap: (next) => (context) => {
+      const attempt = next(context)
+      logged = JSON.stringify(context.scope)
+      return attempt
+    },
+  }
+  const fetch = createFetch({ fetch: async () => new Response('ok'), policies: [logging] })
+  expect(await (await fetch('http://x.test/')).text()).toBe('ok')
+  expect(JSON.parse(logged)).toEqual({ aborted: false })
 })

@@ -146,7 +146,7 @@ test('holdfast.body that gives the same stream again is the caller’s mistake, 
   const stream = new Blob(['once']).stream()
   const holdfast = { body: () => stream }
   const error = await finish(clock, failureOf(fetch(server.url, { method: 'PUT', holdfast })))
-  expect(String(error)).toContain('holdfast.body returned a stream that has been read already')
+  expect(String(error)).toContain('holdfast.body returned a stream that is used up')
   expect(server.requests).toHaveLength(1)
   expect(fetch.circuits.get(new URL(server.url).origin).state).toBe('closed')
 })

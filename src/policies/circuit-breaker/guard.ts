@@ -2,7 +2,7 @@ import { systemClock, type Clock } from '../../clock.ts'
 import { begin, directPolicy, tell, type Receiver, type Start } from '../../direct.ts'
 import { CircuitOpenError } from '../../errors.ts'
 import { emit } from '../../emit.ts'
-import { isNoNews, type Context, type Outcome, type OnEvent, type Policy } from '../../policy.ts'
+import { isNoNews, soon, type Context, type Outcome, type OnEvent, type Policy } from '../../policy.ts'
 import { systemRandom, type Random } from '../../random.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
 import type { Circuit } from './circuit.ts'
@@ -114,8 +114,6 @@ function park<Value, T extends Value>(
     (error: unknown) => receiver.reject(error),
   )
 }
-
-const soon = Promise.resolve()
 
 /**
  * In a moment: a promise that is rejected from the start would be told of by the platform as one that nobody handles,

@@ -178,7 +178,7 @@ export class Race<Value, T extends Value> implements AbortListener {
     const { scope } = runner.context
     this.#free(runner)
     scope.abort(lostRace(), 'race')
-    scope.detach()
+    this.#context.scope.remove(scope)
   }
 
   #free({ outcome }: Runner<T>): void {
