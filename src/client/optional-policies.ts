@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
-import { isNoBody } from '../http/discard.ts'
+import { isNoStream } from '../http/discard.ts'
 import { lazy, type Lazy } from '../lazy.ts'
 import { withDefaults } from '../options.ts'
 import type { BulkheadSettings } from '../policies/bulkhead/settings.ts'
@@ -65,7 +65,7 @@ export const bodyIdlePolicy = (bodyIdleMs: number, clock: Clock): Policy<Respons
       const response = await next(context)
       const { source, isBodyWatched } = callOf(context)
       // A body that is resumed is watched part by part; what is stored is not waited for.
-      if (isBodyWatched || source !== 'network' || isNoBody(response.body)) return response
+      if (isBodyWatched || source !== 'network' || isNoStream(response.body)) return response
       // Code that hangs must not hold back the response: without it that is read unwatched.
       const code =
         EXTRAS.loaded ??
@@ -82,7 +82,7 @@ export const bodyIdlePolicy = (bodyIdleMs: number, clock: Clock): Policy<Respons
 export const resumingBodies =
   (clock: Clock): Keep<Response> =>
   async (response, context, attempts) => {
-    if (callOf(context).method !== 'GET' || response.status !== 200 || isNoBody(response.body))
+    if (callOf(context).method !== 'GET' || response.status !== 200 || isNoStream(response.body))
       return response
     const code = await ifLoadable()
     return code?.resumable(response, context, attempts, clock) ?? response

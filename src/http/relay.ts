@@ -1,4 +1,4 @@
-import { isNoBody } from './discard.ts'
+import { isNoStream } from './discard.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 export type BodyReader = ReadableStreamDefaultReader<Bytes>
@@ -38,7 +38,7 @@ export interface ByteSource {
  */
 export function relay(response: Response, read: Read): Response {
   const { body } = response
-  if (isNoBody(body) || !canRebuild(response)) return response
+  if (isNoStream(body) || !canRebuild(response)) return response
   // The original response is held: platforms cancel the body of one that has been collected.
   const holder: { readonly response: Response; reader?: BodyReader } = { response }
   return rebuild(response, body, {

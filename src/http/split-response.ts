@@ -1,6 +1,6 @@
 import { raceAbort } from '../work.ts'
 import { type AbortListener, type Scope } from '../signal.ts'
-import { isNoBody } from './discard.ts'
+import { isNoStream } from './discard.ts'
 import { cameFrom, canRebuild, rebuild, type BodyReader, type ByteSource, type ReadResult } from './relay.ts'
 
 /**
@@ -16,7 +16,7 @@ export function splitResponse(
   onDeserted: (last: Scope) => void,
 ): Response[] {
   const { body } = response
-  if (isNoBody(body) || !canRebuild(response)) {
+  if (isNoStream(body) || !canRebuild(response)) {
     return readers.map((_, place) => (place === 0 ? response : cameFrom(response.clone(), response)))
   }
   const shared = new SharedBody(response, body, readers.length)

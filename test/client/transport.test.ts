@@ -1,4 +1,7 @@
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { httpCache } from '../../src/cache/index.ts'
 import {
   concurrencyLimit,
   createFetch,
@@ -636,6 +639,41 @@ describe('sockets', () => {
       ...Array<string>(4).fill('cut'),
       'answered',
     ])
+  })
+})
+
+/** As node-fetch answers: the body is a stream of Node's. */
+function nodeResponse(status: number, body: Readable): Response {
+  const head = new Response(null, { status, headers: { etag: '"v1"', 'content-length': '8' } })
+  return Object.defineProperties(head, {
+    body: { value: body },
+    text: { value: () => text(body) },
+  })
+}
+
+describe('bodies that are streams of Node’s', () => {
+  test.each<[string, FetchOptions]>([
+    ['with the defaults', {}],
+    ['hedged', { hedge: { delayMs: 5 } }],
+    ['watched', { timeout: { bodyIdleMs: 1000 } }],
+    ['to be resumed', { retry: { resumeBody: true } }],
+    ['shared', { coalesce: true }],
+    ['to be stored', { cache: httpCache() }],
+  ])('are passed on as they are, and read to their end where nobody gets them: %s', async (_, options) => {
+    const busy = Readable.from([Buffer.alloc(200_000)])
+    const answers = [nodeResponse(503, busy), nodeResponse(200, Readable.from(['answered']))]
+    const { call } = over(async () => answers.shift() ?? new Response(), {
+      circuitBreaker: false,
+      ...options,
+    })
+    expect(await (await call()).text()).toBe('answered')
+    await until(() => busy.readableEnded)
+  })
+
+  test('as those of mocks that are no streams at all', async () => {
+    const answers = [503, 200].map((code) => ({ status: code, headers: new Headers(), body: `${code}` }))
+    const { call } = over(async () => answers.shift() as unknown as Response, { circuitBreaker: false })
+    expect(await call()).toMatchObject({ body: '200' })
   })
 })
 
