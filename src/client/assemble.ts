@@ -106,10 +106,8 @@ function breakerPolicy(
     isFailure(outcome, context) {
       const call = callOf(context)
       if (call.isLocal(outcome)) return 'ignored'
-      const overruled = askCaller(call, outcome, isFailure)
-      if (overruled !== undefined) return overruled
       const { health } = call.verdictOf(outcome)
-      return health === 'ignored' ? health : health === 'failure'
+      return askCaller(call, outcome, isFailure) ?? (health === 'ignored' ? health : health === 'failure')
     },
     settledKey: key === undefined ? originOfAnswer : undefined,
   }
@@ -141,13 +139,12 @@ function fallbackPolicy({ methods, respond }: FallbackSettings): Policy<Response
     discard,
     async respond({ reason, outcome }: FailureInfo<Response>, context: Context) {
       const call = callOf(context)
-      const { request, key, uncertain } = call
       const substitute = await respond({
-        request,
+        request: call.request,
         reason,
         ...resultFields(outcome),
-        idempotencyKey: key,
-        uncertain,
+        idempotencyKey: call.key,
+        uncertain: call.uncertain,
       })
       if (substitute !== undefined) call.source = 'fallback'
       return substitute

@@ -202,8 +202,8 @@ export class FetchCall implements CacheableCall, VerdictRules {
     if (this.#isResent) return
     this.#isResent = true
     const { origin } = this.caller
-    if (!this.keyed || this.parts.supporting.has(origin)) return
-    this.tell({ type: 'unconfirmed-idempotency', origin })
+    if (this.keyed && !this.parts.supporting.has(origin))
+      this.tell({ type: 'unconfirmed-idempotency', origin })
   }
 
   /** Marks an error as made here, and gives it back. */

@@ -82,7 +82,7 @@ function resend(
   const free = next === 'wait'
   const notAfterMs = clock.now() + call.keyLeftMs
   const askedMs = outcome.ok ? retryAfterMs(outcome.value.headers, clock.wallNow()) : undefined
-  if (askedMs === undefined) return { kind: 'retry', free, notAfterMs }
-  if (askedMs > maxRetryAfterMs) return { kind: 'stop', reason: 'retry-after' }
-  return { kind: 'retry', free, notAfterMs, minDelayMs: askedMs * uniform(random, 1, 1 + RETRY_AFTER_JITTER) }
+  if (askedMs !== undefined && askedMs > maxRetryAfterMs) return { kind: 'stop', reason: 'retry-after' }
+  const minDelayMs = askedMs && askedMs * uniform(random, 1, 1 + RETRY_AFTER_JITTER)
+  return { kind: 'retry', free, notAfterMs, minDelayMs }
 }

@@ -21,6 +21,7 @@ const REFUSED_HERE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
 const ENDED_HERE = new Set(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])
 
 interface Coded {
+  readonly name?: unknown
   readonly code?: unknown
   readonly cause?: unknown
   readonly errors?: unknown
@@ -51,6 +52,9 @@ export const isRefusedHere = (error: unknown): boolean => hasCode(error, REFUSED
 
 /** A request that ended on this side, whatever has left by then: it is no news of the service. */
 export const isEndedHere = (error: unknown): boolean => hasCode(error, ENDED_HERE)
+
+/** By name, not class: aborts come as DOMException, Error or another realm's. */
+export const isAbort = (error: unknown): boolean => isObject(error) && error.name === 'AbortError'
 
 /** undici's fetch wraps its errors once. */
 function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {

@@ -1,6 +1,6 @@
 import { isLocalRejection } from '../errors.ts'
 import type { Outcome } from '../policy.ts'
-import { isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
+import { isAbort, isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 import { isNeutral, isRefused } from './statuses.ts'
 
 /** What an attempt's outcome means, in HTTP's terms. */
@@ -89,9 +89,4 @@ function verdictOfError(error: unknown, url: URL): Verdict {
   if (provablyNeverLeft(error, url)) return NEVER_LEFT
   // The caller's own abort never gets here; this one came from inside the transport.
   return isAbort(error) || isEndedHere(error) ? ABANDONED : FAILED
-}
-
-/** By name, not class: aborts come as DOMException, Error or another realm's. */
-function isAbort(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'name' in error && error.name === 'AbortError'
 }

@@ -22,7 +22,7 @@ export type RetryDecision =
   | {
       readonly kind: 'retry'
       /** A lower bound of the delay, as from Retry-After. */
-      readonly minDelayMs?: number
+      readonly minDelayMs?: number | undefined
       /** A wait for an answer that is on its way: it costs neither a retry nor a token. */
       readonly free?: boolean
       /** When the next attempt would come too late, in `clock.now()` terms. */
