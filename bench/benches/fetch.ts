@@ -2,12 +2,19 @@ import type { RunBench } from '../harness/bench.ts'
 import { compare, type Plan } from './compare.ts'
 import { partOf } from '../harness/progress.ts'
 import type { Exchange } from '../harness/subject.ts'
+import { fetchByHand } from '../limit/by-hand.ts'
 import { defaultClient, offClient, parts } from '../ours/clients.ts'
 import { bareTransport } from '../peers/bare.ts'
 import { peers } from '../peers/peers.ts'
 
 const clients = peers.flatMap((peer) => peer.clients ?? [])
-const subjects: Plan<Exchange>['subjects'] = [bareTransport, defaultClient, offClient, ...clients]
+const subjects: Plan<Exchange>['subjects'] = [
+  bareTransport,
+  fetchByHand,
+  defaultClient,
+  offClient,
+  ...clients,
+]
 
 /** The same for everyone: no network, a new response for each request. */
 const transport = async (): Promise<Response> => new Response('ok')
@@ -19,7 +26,8 @@ const post = {
 }
 
 const note =
-  'Over a transport that answers at once with `new Response("ok")`. Ratios are to that transport alone.'
+  'Over a transport that answers at once with `new Response("ok")`. Ratios are to that transport alone. ' +
+  '`By hand` is the limit: what a good call has to do, in one piece.'
 
 /** What clients cost around a transport whose response is ready. */
 export const run: RunBench = async (settings, progress) => {
@@ -27,7 +35,7 @@ export const run: RunBench = async (settings, progress) => {
   const partly: Plan<Exchange> = {
     title: 'GET, part by part',
     note: `${note} Where the time of Holdfast goes.`,
-    subjects: [bareTransport, offClient, ...parts, defaultClient],
+    subjects: [bareTransport, fetchByHand, offClient, ...parts, defaultClient],
   }
   const json = {
     title: 'POST with a JSON body',

@@ -1,6 +1,7 @@
 import type { RunBench } from '../harness/bench.ts'
 import { compare } from './compare.ts'
 import type { Peer, Ready, Subject } from '../harness/subject.ts'
+import { pipelineByHand } from '../limit/by-hand.ts'
 import { alone, openBreaker, openPipeline, smallerPipelines, wholePipeline } from '../ours/policies.ts'
 import { bareCall, oneWrapper } from '../peers/bare.ts'
 import { peers } from '../peers/peers.ts'
@@ -28,8 +29,8 @@ export const run: RunBench = (settings, progress) =>
         title: 'Several policies',
         note:
           'Around the same function. Ratios are to the whole default pipeline of Holdfast: what is above 1 is ' +
-          'slower, whether it does as much or less.',
-        subjects: [wholePipeline, ...smallerPipelines, ...policiesOfPeers.filter(ofSeveral)],
+          'slower, whether it does as much or less. `By hand` is the limit: what a good call has to do, in one piece.',
+        subjects: [wholePipeline, pipelineByHand, ...smallerPipelines, ...policiesOfPeers.filter(ofSeveral)],
       },
       {
         title: 'A refused call',

@@ -2,6 +2,7 @@ import type { RunBench, Settings } from '../harness/bench.ts'
 import { shuffled } from '../harness/order.ts'
 import type { Progress } from '../harness/progress.ts'
 import { comparison, idOf, type Comparison } from '../harness/result.ts'
+import { serverByHand } from '../limit/server.ts'
 import { expressServers, nodeServers, serverSubjects } from '../servers/all.ts'
 import type { Keys } from '../servers/load.ts'
 import { ServerProcess, type Sample } from '../servers/process.ts'
@@ -80,7 +81,8 @@ const TITLES: Readonly<Record<Keys, string>> = {
 function tables(group: typeof nodeServers, keys: Keys, cases: readonly Case[]): Comparison[] {
   const [baseline] = group
   const title = `${baseline.name.replace('bare ', '')}, ${TITLES[keys]}`
-  const note = `POST with a JSON body over ${CONNECTIONS} connections to a server in a process of its own.`
+  const limit = group.includes(serverByHand) ? ' `By hand` is the limit: a body, two digests, a `Map`.' : ''
+  const note = `POST with a JSON body over ${CONNECTIONS} connections to a server in a process of its own.${limit}`
   const table = (suffix: string, what: string, pick: (sample: Sample) => number): Comparison =>
     comparison({
       title: `${title}${suffix}`,

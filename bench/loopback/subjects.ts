@@ -86,12 +86,21 @@ const intercepted = ours('undici.request, interceptor', EVERYTHING, (url) =>
   ask(url, new Agent().compose(interceptor())),
 )
 
+/** Where the limit lies: what composing takes by itself. */
+const interceptedForNothing = bare('undici.request, an interceptor that does nothing', [], (url) =>
+  ask(
+    url,
+    new Agent().compose((dispatch) => (options, handler) => dispatch(options, handler)),
+  ),
+)
+
 /** What is put upon something else, and that: the difference is its price. */
 export const additions: readonly (readonly [added: LoopbackSubject, to: LoopbackSubject])[] = [
   [byDefault, fetchWithSignal],
   [overFastTransport, bareFetch],
   [intercepted, undiciRequest],
   [retrying, undiciRequest],
+  [interceptedForNothing, undiciRequest],
 ]
 
 /** What all others are compared with. */
@@ -100,7 +109,7 @@ export const baseline: LoopbackSubject = bareFetch
 /** Those of a group are measured side by side, and beside a baseline of their own. */
 export const groups: readonly (readonly LoopbackSubject[])[] = [
   [fetchWithSignal, byDefault, overFastTransport],
-  [undiciRequest, intercepted, retrying],
+  [undiciRequest, intercepted, retrying, interceptedForNothing],
   ...inGroups([cockatielReading, ...peersOverFetch.map(overFetch), axios, gotClient], 3),
 ]
 

@@ -33,8 +33,12 @@ export const handler: RequestListener = (request, response) => {
 async function order(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
-  const { sku } = JSON.parse(String(Buffer.concat(chunks))) as { sku: string }
-  const body = JSON.stringify({ id: 7, sku, state: 'confirmed' })
+  const body = answerTo(String(Buffer.concat(chunks)))
   response.writeHead(201, { 'content-type': 'application/json', 'content-length': body.length })
   response.end(body)
+}
+
+export function answerTo(json: string): string {
+  const { sku } = JSON.parse(json) as { sku: string }
+  return JSON.stringify({ id: 7, sku, state: 'confirmed' })
 }
