@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
 import { isStream, isUsedUp, readBody, snapshotBody, type RequestBody } from './body.ts'
 import type { BodyLike } from './fetch-types.ts'
@@ -140,12 +141,16 @@ describe('readBody', () => {
     expect(cancel).toHaveBeenCalledExactlyOnceWith('enough')
   })
 
-  test('a platform without `Request.body` reads it whole', async () => {
-    const withoutBody = (original: Request): Request =>
-      Object.defineProperty(original, 'body', { value: undefined })
+  test.each([
+    ['without `Request.body`', undefined],
+    ['whose `Request.body` is a stream of Node’s', Readable.from([])],
+  ])('a platform %s reads it whole', async (_, value) => {
+    const withoutBody = (original: Request): Request => Object.defineProperty(original, 'body', { value })
     const body = await readBody(withoutBody(request('data')), 1)
     expect(await sent(body)).toBe('data')
     expect(await sent(body)).toBe('data')
+    // Whose bytes nobody takes away by sending them.
+    expect(body?.next()).not.toBe(body?.next())
     expect(await readBody(withoutBody(request(null)), 1)).toBeUndefined()
   })
 

@@ -1,3 +1,4 @@
+import { isNoStream } from './discard.ts'
 import type { BodyLike } from './fetch-types.ts'
 
 /** A request body, attempt after attempt. */
@@ -66,10 +67,11 @@ async function freezeForm(form: FormData): Promise<RequestBody> {
 export async function readBody(request: Request, maxBytes: number): Promise<RequestBody | undefined> {
   const stream = request.body as ReadableStream<Uint8Array<ArrayBuffer>> | null | undefined
   if (stream === null) return undefined
-  // Firefox has no `Request.body`: there a request can only be read whole, and `bodyUsed` tells if there was one.
-  if (stream === undefined) {
+  // Firefox has no `Request.body`, and node-fetch's is a stream of Node's: there a request can only be read whole, and
+  // `bodyUsed` tells if there was anything.
+  if (isNoStream(stream)) {
     const bytes = await request.arrayBuffer()
-    return request.bodyUsed ? replayable(new Blob([bytes])) : undefined
+    return request.bodyUsed ? copied(bytes) : undefined
   }
   const reader = stream.getReader()
   const chunks: Uint8Array<ArrayBuffer>[] = []
