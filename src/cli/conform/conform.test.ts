@@ -111,6 +111,37 @@ describe('where nothing can be run', () => {
     expect(stderr).toMatch(/__count should answer a number, got 404 "no": serve the fixture of docs\/conform/)
     expect(code).toBe(2)
   })
+
+  test('an API that takes requests and never answers ends with 2, as late as a row may', async () => {
+    await using silent = await serve(() => {})
+    const { code, stdout, stderr } = await holdfast('conform', silent.url, '--timeout-ms', '100')
+    expect(stderr).toBe(
+      `holdfast: nobody answers at ${silent.url} (nothing within 100 ms): start the API, or correct the URL\n`,
+    )
+    expect([code, stdout]).toEqual([2, ''])
+  })
+
+  test('an API whose handler never answers does, too', async () => {
+    await using stuck = await serve((request, response) => {
+      if (request.url === '/__count') response.end('0')
+    })
+    const { code, stderr } = await holdfast('conform', stuck.url, '--timeout-ms', '100')
+    expect(stderr).toBe(
+      `holdfast: POST ${stuck.url}/effects with a key had no answer within 100 ms: ` +
+        'serve the fixture of docs/conform.md there\n',
+    )
+    expect(code).toBe(2)
+  })
+
+  test('so does one that stops counting', async () => {
+    let asked = 0
+    await using broken = await serve((_, response) => {
+      response.writeHead(asked++ === 0 ? 200 : 500).end('0')
+    })
+    const { code, stderr } = await holdfast('conform', broken.url)
+    expect(stderr).toBe('holdfast: GET __count answered 500: serve the fixture of docs/conform.md there\n')
+    expect(code).toBe(2)
+  })
 })
 
 test.each([
