@@ -372,10 +372,12 @@ describe.each([
   })
 })
 
-test('an Express whose errors can not be seen is told of', async () => {
+test.each<[string, unknown]>([
+  ['an Express whose errors can not be seen', Object.assign(() => {}, { router: { stack: [{}] } })],
+  ['what takes middleware like Express', undefined],
+])('%s is told of once', async (_, app) => {
   const heard = warnings()
   const middleware = idempotency({ store: memoryStore() })
-  const app = Object.assign(() => {}, { router: { stack: [{}] } })
   const port = await serving((request, response) => {
     Object.assign(request, { app })
     middleware(request, response, () => response.end('x'))

@@ -61,6 +61,8 @@ export function idempotency<Req extends IncomingMessage = IncomingMessage>(
 
 const runs = createStamp<HandlerRun>()
 const watched = new WeakSet<object>()
+/** Middleware of this form is taken by others, too: connect, or a router by itself. */
+const NO_EXPRESS = {}
 
 /**
  * Express tells middleware nothing of what a later handler threw, and the error page would be recorded as if the handler
@@ -72,8 +74,9 @@ const watched = new WeakSet<object>()
  * of newer routers (`express.router.request`) is not there in Express 4 and early 5, and slows down every request once
  * somebody listens. The method runs for errors only. Where it is not found, the application is told.
  */
-function watchErrors(app: unknown): void {
-  if (typeof app !== 'function' || watched.has(app)) return
+function watchErrors(application: unknown): void {
+  const app = typeof application === 'function' ? application : NO_EXPRESS
+  if (watched.has(app)) return
   watched.add(app)
   // Express 4 has `_router`, and throws where its `router` is read.
   const router: unknown = Reflect.get(app, '_router') ?? Reflect.get(app, 'router')
@@ -92,8 +95,8 @@ function watchErrors(app: unknown): void {
 }
 
 const UNKNOWN_EXPRESS =
-  'idempotency() does not know this version of Express: what handlers throw is recorded as the response that the ' +
-  'error handler makes of it. Give `release` a rule for it.'
+  'idempotency() does not know this version of Express, or this is none: what handlers throw is recorded as the response ' +
+  'that the error handler makes of it. Give `release` a rule for it.'
 
 function watchMethod(layer: object, name: string): boolean {
   const original: unknown = Reflect.get(layer, name)
