@@ -15,6 +15,7 @@ describe('the wait preference', () => {
     ['', undefined],
     ['return=minimal', undefined],
     ['wait', undefined],
+    ['wait, wait=5', undefined],
     ['wait=', undefined],
     ['wait=-1', undefined],
     ['wait=1.5', undefined],

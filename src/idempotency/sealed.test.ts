@@ -43,6 +43,18 @@ describe('a sealed record', () => {
     await expect(new Sealer({ keys: [keyOf('a', 3)] }).open(record, sealed)).rejects.toThrow(/another key/)
   })
 
+  test('opens with every later version: it is stored for a day, and longer than a deployment takes', async () => {
+    const sealed = Buffer.from('AQQyMDI2BwcHBwcHBwcHBwcH9tGLhjWfzKt79WBJICiZ7yYWLR6hjr2zbVMpfw==', 'base64')
+    expect(await new Sealer({ keys: [keyOf('2026', 1)] }).open(record, sealed)).toEqual(plain)
+  })
+
+  test('may name its key by 64 characters', async () => {
+    const keys = [keyOf('!'.repeat(63) + '~', 1)]
+    expect(() => idempotency({ store: memoryStore(), encrypt: { keys } })).not.toThrow()
+    const sealer = new Sealer({ keys })
+    expect(await sealer.open(record, await sealer.seal(record, plain))).toEqual(plain)
+  })
+
   test('takes keys of WebCrypto, and does not mind what becomes of bytes', async () => {
     const bytes = new Uint8Array(32).fill(1)
     const key = await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt'])
@@ -58,26 +70,29 @@ describe('a service', () => {
   const settings = { on: { encrypt: { keys: [a] } }, off: {}, other: { encrypt: { keys: [b] } } }
 
   test.each([
-    ['on', 'off'],
-    ['off', 'on'],
-    ['on', 'other'],
-  ] as const)('that had encryption %s and has it %s refuses what is stored', async (before, after) => {
-    const store = memoryStore()
-    const events: IdempotencyEvent[] = []
-    const onEvent = (event: IdempotencyEvent): void => void events.push(event)
-    const ask = () => new Request('https://a.test/', { method: 'POST', headers: { 'idempotency-key': 'k' } })
-    await idempotency({ store, ...settings[before] })(() => new Response('secret'))(ask())
-    const reply = await idempotency({ store, onEvent, ...settings[after] })(() => new Response('ran'))(ask())
-    expect(reply.status).toBe(409)
-    expect(await reply.text()).toContain('outcome-unknown')
-    expect(events).toContainEqual(
-      expect.objectContaining({
-        type: 'store-error',
-        operation: 'decode',
-        error: expect.any(CorruptRecordError),
-      }),
-    )
-  })
+    ['on', 'off', 'it is encrypted, and there is no option `encrypt`'],
+    ['off', 'on', 'it is not encrypted'],
+    ['on', 'other', 'it is encrypted with an unknown key'],
+  ] as const)(
+    'that had encryption %s and has it %s refuses what is stored',
+    async (before, after, reason) => {
+      const store = memoryStore()
+      const events: IdempotencyEvent[] = []
+      const onEvent = (event: IdempotencyEvent): void => void events.push(event)
+      const ask = () =>
+        new Request('https://a.test/', { method: 'POST', headers: { 'idempotency-key': 'k' } })
+      await idempotency({ store, ...settings[before] })(() => new Response('secret'))(ask())
+      const reply = await idempotency({ store, onEvent, ...settings[after] })(() => new Response('ran'))(
+        ask(),
+      )
+      expect(reply.status).toBe(409)
+      expect(await reply.text()).toContain('outcome-unknown')
+      const error = new CorruptRecordError(reason)
+      expect(events).toContainEqual(
+        expect.objectContaining({ type: 'store-error', operation: 'decode', error }),
+      )
+    },
+  )
 })
 
 describe('a key that can not be used is refused by its kind and length, and never shown', () => {
@@ -98,6 +113,8 @@ describe('a key that can not be used is refused by its kind and length, and neve
     [{ keys: [[secret]] }, 'encrypt.keys[0] should be an object with id and key, got an array of 1'],
     [{ keys: [null] }, 'encrypt.keys[0] should be an object with id and key, got null'],
     [{ keys: [{ id: `${secret} ${secret}`, key: bytes }] }, 'characters, got a text of 57 characters'],
+    [{ keys: [{ id: 'a'.repeat(65), key: bytes }] }, 'characters, got a text of 65 characters'],
+    [{ keys: [{ id: 5, key: bytes }] }, 'characters, got a value of type number'],
     [{ keys: [{ id: 'a', key: secret }] }, `${first}, got a text of 28 characters`],
     [{ keys: [{ id: 'a', key: bytes }] }, `${first}, got 28 bytes`],
     [{ keys: [{ id: 'a', key: bytes.buffer }] }, `${first}, got ArrayBuffer of 28 bytes`],
@@ -129,6 +146,11 @@ describe('a key that can not be used is refused by its kind and length, and neve
     expect(refusal([short])).toThrow('got a CryptoKey for AES-GCM of 128 bits that may encrypt and decrypt')
     expect(refusal([blind])).toThrow('got a CryptoKey for AES-GCM of 256 bits that may encrypt')
     expect(refusal([derived])).toThrow('got a CryptoKey for HKDF that may deriveBits')
+    const curve = { name: 'ECDH', namedCurve: 'P-256' }
+    const { publicKey } = await crypto.subtle.generateKey(curve, false, ['deriveBits'])
+    expect(refusal([{ id: 'a', key: publicKey }])).toThrow('got a CryptoKey for ECDH that may do nothing')
+    const usable = { id: 'a', key: await webKey('AES-GCM', 32, ['encrypt', 'decrypt']) }
+    expect(refusal([usable])).not.toThrow()
     expect(refusal([reader])).toThrow('got a CryptoKey for AES-GCM of 256 bits that may decrypt')
     expect(refusal([b, reader])).not.toThrow()
     expect(refusal([b, blind])).toThrow('AES-256-GCM that may decrypt, got')
