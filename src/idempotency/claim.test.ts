@@ -95,6 +95,30 @@ describe('a claim', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test('is undone once more where a second attempt arrives after that, and neither is answered', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    const never = (): Promise<never> => new Promise(() => {})
+    const { opened, open: letIn } = gate()
+    let attempts = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      acquire: (request) =>
+        (attempts++ === 0 ? inner.acquire(request) : opened.then(() => inner.acquire(request))).then(never),
+    }
+    const settings = resolveOptions({ store, clock })
+    const failed = acquire(new Claim(settings, info, record)).catch((error: unknown) => error)
+    await clock.advance(2000)
+    expect(await failed).toBeInstanceOf(Error)
+    expect(attempts).toBe(2)
+    letIn()
+    await clock.advance(100)
+    const again = new Claim(resolveOptions({ store: inner, clock }), info, record)
+    expect((await acquire(again)).type).toBe('acquired')
+    await clock.advance(60_000)
+    expect(clock.pending).toBe(0)
+  })
+
   test('that may not have arrived is looked for as long as a lease lasts, at growing distances, and no longer', async () => {
     const clock = virtualClock()
     const askedMs: number[] = []

@@ -75,7 +75,7 @@ export class Claim {
 
   /** Gives the key back although the store does not answer now. Only for who has nothing to keep it for. */
   undo(): void {
-    undoAcquire(this.#settings, this.#request)
+    undoAcquire(this.#settings, this.#request, () => false)
   }
 
   /**
@@ -88,14 +88,16 @@ export class Claim {
     attempts: readonly Promise<AcquireResult>[],
     result?: AcquireResult,
   ): void {
-    const undo = (): void => undoAcquire(this.#settings, request)
+    let underWay = attempts.length
+    const undo = (): void => undoAcquire(this.#settings, request, () => underWay > 0)
     const fence = result?.type === 'acquired' ? result.fence : undefined
     const undoLate = (late: AcquireResult): void => {
+      underWay--
       if (late.type === 'acquired' && late.fence !== fence) undo()
     }
     // The key that is this request's stays; one that is done can not be taken.
     if (result?.type !== 'acquired' && result?.type !== 'done') undo()
-    for (const attempt of attempts) attempt.then(undoLate, () => {})
+    for (const attempt of attempts) attempt.then(undoLate, () => underWay--)
   }
 
   /** A response as it is stored. */
