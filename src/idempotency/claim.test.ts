@@ -119,6 +119,59 @@ describe('a claim', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test('is undone once more where an attempt arrives, and fails, while the answer to the first undoing is on its way', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    const [arrival, answer] = [gate(), gate()]
+    let attempts = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      async acquire(request) {
+        if (attempts++ > 0) await arrival.opened
+        await inner.acquire(request)
+        throw new Error('lost')
+      },
+      async release(lease) {
+        const result = await inner.release(lease)
+        await answer.opened
+        return result
+      },
+    }
+    const failed = acquire(new Claim(resolveOptions({ store, clock }), info, record)).catch(() => {})
+    await clock.advance(2000)
+    await failed
+    arrival.open()
+    await clock.settle()
+    answer.open()
+    await clock.advance(100)
+    const again = new Claim(resolveOptions({ store: inner, clock }), info, record)
+    expect((await acquire(again)).type).toBe('acquired')
+  })
+
+  test('that was given back is given back once more where an earlier attempt arrives after that, unanswered', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    const { opened, open: letIn } = gate()
+    let attempts = 0
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      acquire: (request) =>
+        attempts++ === 0
+          ? opened.then(() => inner.acquire(request)).then(() => new Promise<never>(() => {}))
+          : inner.acquire(request),
+    }
+    const claim = new Claim(resolveOptions({ store, clock }), info, record)
+    const acquiring = claim.acquire()
+    await clock.advance(1100)
+    expect(await acquiring).toEqual({ type: 'acquired', fence: 1 })
+    expect(await claim.release()).toBe('released')
+    letIn()
+    await clock.advance(100)
+    expect((await acquire(new Claim(resolveOptions({ store, clock }), info, record))).type).toBe('acquired')
+    await clock.advance(60_000)
+    expect(clock.pending).toBe(0)
+  })
+
   test('that may not have arrived is looked for as long as a lease lasts, at growing distances, and no longer', async () => {
     const clock = virtualClock()
     const askedMs: number[] = []

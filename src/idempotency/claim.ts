@@ -1,4 +1,5 @@
 import type { Timer } from '../clock.ts'
+import { after } from '../settled.ts'
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
 import type { Settings } from './options.ts'
 import { bounded, persistently } from './patience.ts'
@@ -14,6 +15,8 @@ export class Claim {
   readonly #settings: Settings
   #request: AcquireRequest
   #asked = false
+  /** Whether an attempt to acquire the key may still arrive, and take it for nobody. */
+  #isUnderWay = (): boolean => false
 
   constructor(settings: Settings, info: RequestInfo, record: Pick<Lease, 'scope' | 'key' | 'fingerprint'>) {
     this.info = info
@@ -75,7 +78,7 @@ export class Claim {
 
   /** Gives the key back although the store does not answer now. Only for who has nothing to keep it for. */
   undo(): void {
-    undoAcquire(this.#settings, this.#request, () => false)
+    undoAcquire(this.#settings, this.#request, this.#isUnderWay)
   }
 
   /**
@@ -89,7 +92,9 @@ export class Claim {
     result?: AcquireResult,
   ): void {
     let underWay = attempts.length
-    const undo = (): void => undoAcquire(this.#settings, request, () => underWay > 0)
+    const isUnderWay = (): boolean => underWay > 0
+    this.#isUnderWay = isUnderWay
+    const undo = (): void => undoAcquire(this.#settings, request, isUnderWay)
     const fence = result?.type === 'acquired' ? result.fence : undefined
     const undoLate = (late: AcquireResult): void => {
       underWay--
@@ -122,7 +127,13 @@ export class Claim {
   }
 
   release(): 'released' | 'stale' | Promise<'released' | 'stale'> {
-    return this.#try('release', (store) => store.release(this.#request))
+    return after(
+      this.#try('release', (store) => store.release(this.#request)),
+      (result) => {
+        if (this.#isUnderWay()) this.undo()
+        return result
+      },
+    )
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {

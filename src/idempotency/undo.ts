@@ -31,9 +31,11 @@ async function undo(
 ): Promise<void> {
   const startedMs = clock.now()
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+    // As it is asked: what arrives after it is not undone by it.
+    const mayArrive = isUnderWay()
     const answer = await bounded(clock, storeTimeoutMs, () => store.release(lease)).catch(() => undefined)
     const passedMs = clock.now() - startedMs
-    if ((answer === 'released' && !isUnderWay()) || passedMs >= leaseMs) return
+    if ((answer === 'released' && !mayArrive) || passedMs >= leaseMs) return
     // Nothing to give back yet, or not all: what is on its way arrives within the time that a request waits for it.
     if (answer !== undefined && passedMs >= storeTimeoutMs) return
     await new Promise<void>((resolve) => {
