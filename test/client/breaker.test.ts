@@ -545,6 +545,7 @@ describe('a half-open circuit', () => {
           }),
       })
       const slow = client.with({ timeout: { attemptMs: 90_000 } })
+      expect(slow.describe()).toContain('leaseMs 90000')
       await client('http://x.test/')
       if (whenOpen === 'reject') await clock.advance(5000)
       const test = slow('http://x.test/')

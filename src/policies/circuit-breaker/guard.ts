@@ -83,15 +83,12 @@ export function guard<Value>(
   parking?: Parking,
 ): CircuitBreaker<Value> {
   const rules: Rules<Value> = { circuits, options }
-  const fields = {
-    name: 'circuit-breaker',
-    settings: { ...settings, whenOpen: options.whenOpen ?? settings.whenOpen },
-    circuits,
-  }
+  const { whenOpen = settings.whenOpen, leaseMs = settings.leaseMs } = options
+  const fields = { name: 'circuit-breaker', settings: { ...settings, whenOpen, leaseMs }, circuits }
   return directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
     return (context, receiver) => {
       const circuit = circuits.get(options.key?.(context) ?? context.execution.key)
-      const permit = circuit.tryAcquire(options.leaseMs)
+      const permit = circuit.tryAcquire(leaseMs)
       if (permit !== REFUSED)
         begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules))
       else if (parking === undefined) refuse(circuit, receiver)
