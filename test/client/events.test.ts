@@ -230,6 +230,27 @@ describe('nothing is told after the end of a call', () => {
     expect(types()).toEqual(['call-start', 'call-end'])
   })
 
+  test.each(['hedge', 'unconfirmed-idempotency'])('of a hedge that a listener calls off: %s', async (at) => {
+    const clock = testClock()
+    const controller = new AbortController()
+    const types: string[] = []
+    const fetch = createFetch({
+      clock,
+      hedge: { delayMs: 10 },
+      fetch: () => new Promise(() => {}),
+      onEvent({ type }) {
+        types.push(type)
+        if (type === at) controller.abort('left')
+      },
+    })
+    const work = failureOf(fetch('http://x.test/', { method: 'POST', signal: controller.signal }))
+    await clock.advance(10)
+    expect(await work).toBe('left')
+    expect(types.slice(types.indexOf(at) + 1)).toEqual(['attempt-end', 'call-end'])
+    // Nor is it paid for.
+    expect([...fetch.budgets]).toMatchObject([{ tokens: 10 }])
+  })
+
   test('a listener that aborts as an attempt begins hears of its end before that of the call', async () => {
     const controller = new AbortController()
     const types: string[] = []

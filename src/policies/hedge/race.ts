@@ -92,9 +92,9 @@ export class Race<Value, T extends Value> implements AbortListener {
       if (!this.#mayHedge() || !this.#pay()) return
       const context = this.#context.asHedge(new Scope(this.#context.scope))
       emit(this.#rules.onEvent, { type: 'hedge', attempt: context.attempt, delayMs: this.#delayMs }, context)
-      this.#rules.onHedge?.(context)
       // A listener may have aborted just now.
-      if (this.#isOver) return
+      if (!this.#isOver) this.#rules.onHedge?.(context)
+      if (this.#isOver) return this.#refund()
       this.#second = runnerOf(context)
       this.#start(this.#second)
     } catch (error) {
