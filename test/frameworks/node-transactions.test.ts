@@ -108,4 +108,55 @@ describe.each(['k', null])('with key %s', (key) => {
     const { status, message, headers, text } = await ask(port, { key })
     expect([status, message, headers['x-made'], text]).toEqual([409, 'Conflict', undefined, 'not made'])
   })
+
+  test.each([
+    [
+      'begun',
+      (response: ServerResponse) => response.writeHead(201, 'Order Made', { 'x-made': '1' }).write('half'),
+    ],
+    [
+      'ended',
+      (response: ServerResponse) => response.writeHead(201, 'Order Made', { 'x-made': '1' }).end('made'),
+    ],
+    ['flushed', (response: ServerResponse) => response.writeHead(201, { 'x-made': '1' }).flushHeaders()],
+  ])(
+    'what a transaction has %s is taken back with it, and what was there before stays',
+    async (_, respond) => {
+      const port = await listening(async (request, response) => {
+        response.statusCode = 202
+        response.statusMessage = 'As Before'
+        response.setHeader('x-before', '1')
+        const work = idempotencyOf(request).transaction(async () => {
+          response.setHeader('x-before', '2')
+          respond(response)
+          throw new Error('out of stock')
+        })
+        await work.catch(() => {
+          expect([response.statusCode, response.headersSent]).toEqual([202, false])
+          response.setHeader('x-after', '1')
+          response.end('not made')
+        })
+      })
+      const { status, message, headers, text } = await ask(port, { key })
+      const named = ['x-made', 'x-before', 'x-after'].map((name) => headers[name])
+      expect([status, message, text, ...named]).toEqual([202, 'As Before', 'not made', undefined, '1', '1'])
+    },
+  )
+
+  test('what was written before a transaction that fails stays; without a key it has left, as what follows does', async () => {
+    const port = await listening(async (request, response) => {
+      response.writeHead(201, { 'x-before': '1' }).write('before, ')
+      const work = idempotencyOf(request).transaction(async () => {
+        response.write('inside, ')
+        throw new Error('out of stock')
+      })
+      await work.catch(() => response.end('after'))
+    })
+    const { status, headers, text } = await ask(port, { key })
+    expect([status, headers['x-before'], text]).toEqual([
+      201,
+      '1',
+      key === null ? 'before, inside, after' : 'before, after',
+    ])
+  })
 })

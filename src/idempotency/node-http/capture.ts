@@ -2,6 +2,7 @@ import { validateHeaderValue, type ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import type { HeldResponse } from '../unprotected.ts'
+import { bytesOf, checkStatus, failLater, headersSent, isCallback, type Callback } from './as-node.ts'
 import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
 import { joined } from '../web-body.ts'
@@ -16,13 +17,16 @@ import {
   type StandIn,
 } from './stand-ins.ts'
 
-type Callback = (error?: Error) => void
-
 /** Asked once the response is known; what it says is then done to the response. */
 export type OnResponse = (response: HandlerResponse) => Verdict | Promise<Verdict>
 
 /** The client left, or the handler cut its response off. */
 export type Gone = 'closed' | 'destroyed'
+
+interface Head {
+  readonly status: number
+  readonly message: string
+}
 
 const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
@@ -40,17 +44,17 @@ export class ResponseCapture implements StandIn {
   readonly #onResponse: OnResponse
   readonly #maxBytes: number
   readonly #entry: HeadersOnEntry
-  readonly #entryStatus: number
-  readonly #entryMessage: string
   readonly #originals: Originals
   #chunks: Uint8Array[] = []
   #length = 0
-  #head: { readonly status: number; readonly message: string } | undefined
+  #head: Head | undefined
   #flushed = false
   #ended = false
   #endCallback: Callback | undefined
   #needsDrain = false
   #feigned: FeignedEnd | undefined
+  /** The response as it was when its transaction began. */
+  #before: (Head & { headers: HeadersOnEntry; head: Head | undefined; chunks: number }) | undefined
   #answered = false
   /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
@@ -68,8 +72,6 @@ export class ResponseCapture implements StandIn {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
-    this.#entryStatus = response.statusCode
-    this.#entryMessage = response.statusMessage
     this.#originals = new Originals(response)
     this.#destroyed = response.destroyed
     if (response.closed) this.#noticeGone('closed')
@@ -96,16 +98,30 @@ export class ResponseCapture implements StandIn {
     if (this.#state !== 'done') this.#release(idempotencyStatus)
   }
 
-  /** As if the handler had not responded yet. */
+  /** As if nothing had been done to the response since the transaction began. */
   discard(): void {
     if (this.#state !== 'done') this.#reset()
   }
 
   /** The handler is in a transaction from here on, until one of both is called. */
   feignEnd(): HeldResponse {
-    this.#feigned = new FeignedEnd(this.#response)
+    const response = this.#response
+    const { statusCode: status, statusMessage: message } = response
+    this.#feigned = new FeignedEnd(response)
+    this.#before = {
+      headers: new HeadersOnEntry(response),
+      status,
+      message,
+      head: this.#head,
+      chunks: this.#chunks.length,
+    }
     const stop = (): void => void (this.#feigned = undefined)
-    return { release: stop, discard: stop }
+    const discard = (): void => {
+      stop()
+      // What is decided is taken back by its verdict.
+      if (this.#state === 'open') this.#reset()
+    }
+    return { release: stop, discard }
   }
 
   /** Calls back when nobody is there any more to get a response. */
@@ -313,15 +329,17 @@ export class ResponseCapture implements StandIn {
   }
 
   #reset(): void {
+    const before = this.#before
+    if (before === undefined) return
     this.#state = 'open'
-    this.#response.statusCode = this.#entryStatus
-    this.#response.statusMessage = this.#entryMessage
-    this.#chunks = []
-    this.#length = 0
-    this.#head = undefined
+    this.#response.statusCode = before.status
+    this.#response.statusMessage = before.message
+    this.#chunks.length = before.chunks
+    this.#length = this.#chunks.reduce((length, chunk) => length + chunk.length, 0)
+    this.#head = before.head
     this.#flushed = false
     this.#ended = false
-    this.#entry.restore()
+    if (this.#head === undefined) before.headers.restore()
   }
 
   #release(idempotencyStatus: string | undefined): void {
@@ -364,37 +382,4 @@ export function sendAnswer(
   setLines(response, headers)
   // A Buffer, since middleware outside may call its methods.
   end(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
-}
-
-function isCallback(value: unknown): value is Callback {
-  return typeof value === 'function'
-}
-
-function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
-  if (typeof chunk === 'string') {
-    return Buffer.from(chunk, typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8')
-  }
-  // A copy: what is in the caller's buffer may change before it is sent.
-  if (chunk instanceof Uint8Array) return Buffer.from(chunk)
-  throw Object.assign(new TypeError('The "chunk" argument must be a string, Buffer or Uint8Array'), {
-    code: 'ERR_INVALID_ARG_TYPE',
-  })
-}
-
-function headersSent(): Error {
-  return Object.assign(new Error('Cannot set headers after they are sent to the client'), {
-    code: 'ERR_HTTP_HEADERS_SENT',
-  })
-}
-
-function checkStatus(code: number, given: unknown): void {
-  if (code >= 100 && code <= 999) return
-  throw Object.assign(new RangeError(`Invalid status code: ${String(given)}`), {
-    code: 'ERR_HTTP_INVALID_STATUS_CODE',
-  })
-}
-
-function failLater(callback: Callback | undefined, message: string, code: string): void {
-  if (callback === undefined) return
-  queueMicrotask(() => callback(Object.assign(new Error(message), { code })))
 }

@@ -1,0 +1,36 @@
+/** What node:http does with what a handler gives it, for who stands in for it. */
+
+export type Callback = (error?: Error) => void
+
+export function isCallback(value: unknown): value is Callback {
+  return typeof value === 'function'
+}
+
+export function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
+  if (typeof chunk === 'string') {
+    return Buffer.from(chunk, typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8')
+  }
+  // A copy: what is in the caller's buffer may change before it is sent.
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk)
+  throw Object.assign(new TypeError('The "chunk" argument must be a string, Buffer or Uint8Array'), {
+    code: 'ERR_INVALID_ARG_TYPE',
+  })
+}
+
+export function headersSent(): Error {
+  return Object.assign(new Error('Cannot set headers after they are sent to the client'), {
+    code: 'ERR_HTTP_HEADERS_SENT',
+  })
+}
+
+export function checkStatus(code: number, given: unknown): void {
+  if (code >= 100 && code <= 999) return
+  throw Object.assign(new RangeError(`Invalid status code: ${String(given)}`), {
+    code: 'ERR_HTTP_INVALID_STATUS_CODE',
+  })
+}
+
+export function failLater(callback: Callback | undefined, message: string, code: string): void {
+  if (callback === undefined) return
+  queueMicrotask(() => callback(Object.assign(new Error(message), { code })))
+}
