@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
@@ -193,6 +194,39 @@ describe('a web handler', () => {
 })
 
 describe('a web response', () => {
+  const streaming = (...chunks: readonly unknown[]): Response =>
+    new Response(
+      new ReadableStream({
+        start(controller) {
+          for (const chunk of chunks) controller.enqueue(chunk)
+          controller.close()
+        },
+      }),
+    )
+
+  const foreign: unknown = runInNewContext('Uint8Array.of(98)')
+
+  test.each([[['text \u00E9']], [['a', 'b']], [['a', new Uint8Array([98])]], [['a', foreign]]])(
+    'whose stream has text in it, as many a server takes it, is sent and replayed as that: %o',
+    async (chunks) => {
+      const { protect } = protector()
+      const handler = protect(() => streaming(...chunks))
+      const [first, again] = [await handler(ask()), await handler(ask())]
+      const expected = chunks.map((chunk) => (typeof chunk === 'string' ? chunk : 'b')).join('')
+      expect([await first.text(), await again.text()]).toEqual([expected, expected])
+      expect(again.headers.get('idempotent-replayed')).toBe('true')
+    },
+  )
+
+  test.each([[new Uint16Array([1])], [new ArrayBuffer(2)], [5], [null]])(
+    'whose stream has something else in it fails, as on any platform, and gives the key back: %o',
+    async (chunk) => {
+      const { protect, events } = protector()
+      await expect(protect(() => streaming('a', chunk))(ask())).rejects.toThrow(TypeError)
+      expect(events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+    },
+  )
+
   test('with fixed headers gets its mark all the same', async () => {
     const { protect } = protector()
     const redirect = protect(() => Response.redirect('https://service.test/orders/1', 303))

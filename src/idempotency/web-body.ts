@@ -23,11 +23,23 @@ export async function readUpTo(
   for (let length = 0; length <= maxBytes;) {
     const { done, value } = await reader.read()
     if (done) return { chunks, rest: undefined }
-    chunks.push(value)
-    length += value.length
+    const chunk = bytesOf(value)
+    chunks.push(chunk)
+    length += chunk.length
   }
   return { chunks, rest: reader }
 }
+
+/** A stream may give anything. Servers that write to a socket take text as well; what else platforms refuse is refused. */
+function bytesOf(chunk: unknown): Uint8Array {
+  if (isBytes(chunk)) return chunk
+  if (typeof chunk === 'string') return new TextEncoder().encode(chunk)
+  throw new TypeError('the stream of a body gave what is neither text nor a Uint8Array')
+}
+
+/** Another realm's are, too. */
+const isBytes = (chunk: unknown): chunk is Uint8Array =>
+  chunk instanceof Uint8Array || Object.prototype.toString.call(chunk) === '[object Uint8Array]'
 
 export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const [first] = chunks
