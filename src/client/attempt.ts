@@ -30,21 +30,19 @@ export const attempt: Start<Response> = (context, receiver) => {
   let init: RequestInit
   try {
     refuseOldKey(call, context)
-    if (call.bodySource !== undefined || call.settings.beforeAttempt !== undefined)
-      return sendPrepared(call, context, receiver)
+    if (call.bodySource !== undefined || call.settings.beforeAttempt !== undefined) {
+      prepareInit(call, context).then(
+        (made) => new Sending(call, context, made, receiver).begin(),
+        (error: unknown) => receiver.reject(call.local(error)),
+      )
+      return
+    }
     init = withBody(attemptInit(call, context), call, context)
   } catch (error) {
     // The caller's own body, headers or hook: that is no network failure.
     return receiver.reject(call.local(error))
   }
   new Sending(call, context, init, receiver).begin()
-}
-
-function sendPrepared(call: FetchCall, context: Context, receiver: Receiver<Response>): void {
-  prepareInit(call, context).then(
-    (init) => new Sending(call, context, init, receiver).begin(),
-    (error: unknown) => receiver.reject(call.local(error)),
-  )
 }
 
 async function prepareInit(call: FetchCall, context: Context): Promise<RequestInit> {
@@ -278,7 +276,10 @@ function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptIn
   }
 }
 
-/** What has come of an attempt. What is no response, as of a mock that was told nothing, is no failure of the network. */
+/**
+ * What has come of an attempt, and is known after it. What is no response, as of a mock that was told nothing, is no
+ * failure of the network.
+ */
 function concluded(
   call: FetchCall,
   attempt: SentAttempt,
@@ -286,9 +287,19 @@ function concluded(
   outcome: Outcome<Response>,
 ): Outcome<Response> {
   try {
-    if (outcome.ok && !isResponse(outcome.value))
-      throw call.local(invalidOption('what fetch resolves with', 'a Response', outcome.value))
-    conclude(call, attempt, init, outcome)
+    if (outcome.ok) {
+      if (!isResponse(outcome.value))
+        throw call.local(invalidOption('what fetch resolves with', 'a Response', outcome.value))
+      call.answered(outcome.value, attempt.scope)
+      // Attempts may run side by side.
+      call.sentHeaders = init.headers
+    } else if (
+      outcome.error instanceof TypeError &&
+      cannotBeBuilt(call.caller.address, buildable(call, init))
+    ) {
+      call.local(outcome.error)
+    }
+    call.learned(attempt, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
     return outcome
   } catch (error) {
     return { ok: false, error }
@@ -296,26 +307,6 @@ function concluded(
 }
 
 const isResponse = (value: Partial<Response> | null | undefined): boolean => typeof value?.status === 'number'
-
-/** What is known after an attempt. */
-function conclude(
-  call: FetchCall,
-  attempt: SentAttempt,
-  init: RequestInit,
-  outcome: Outcome<Response>,
-): void {
-  if (outcome.ok) {
-    call.answered(outcome.value, attempt.scope)
-    // Attempts may run side by side.
-    call.sentHeaders = init.headers
-  } else if (
-    outcome.error instanceof TypeError &&
-    cannotBeBuilt(call.caller.address, buildable(call, init))
-  ) {
-    call.local(outcome.error)
-  }
-  call.learned(attempt, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
-}
 
 /** The caller's own input; of a URL object that was changed meanwhile, what it said at the call. */
 function inputOf({ caller: { input, address } }: FetchCall): FetchInput {

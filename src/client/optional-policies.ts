@@ -27,7 +27,7 @@ async function ifLoadable(): Promise<Extras | undefined> {
 export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
   const settings = withDefaults<Required<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   return lazyPolicy(
-    { name: 'bulkhead', settings: { ...settings } },
+    { name: 'bulkhead', settings },
     ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys }),
     // A limit that is not kept is none.
     () => EXTRAS.load(),
@@ -36,9 +36,7 @@ export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Poli
 
 export function hedgePolicy(options: HedgeSettings, maxKeys: number, clock: Clock): Policy<Response> {
   const settings = withDefaults<Required<HedgeSettings>>(CLIENT_DEFAULTS.hedge, options)
-  return lazyPolicy({ name: 'hedge', settings: { ...settings } }, ({ hedgeCalls }) =>
-    hedgeCalls(settings, maxKeys, clock),
-  )
+  return lazyPolicy({ name: 'hedge', settings }, ({ hedgeCalls }) => hedgeCalls(settings, maxKeys, clock))
 }
 
 /** @param limit the total timeout, which stands inside it: the time in which the code comes counts, too */

@@ -99,9 +99,21 @@ describe('verdictOf a response', () => {
     expect(short(verdictOf({ ok: true, value }, plain))).toBe(expected)
   })
 
-  test('a status that is not tried again is a success', () => {
-    const only503 = { keyed: false, isTransient: statusMatcher([503]), url }
-    expect(short(verdictOf(response(500), only503))).toBe('accept, success, answered')
+  test.each([
+    [404, 'accept, success, answered'],
+    [408, 'accept, ignored, unknown'],
+    [425, 'accept, ignored, untouched'],
+    [429, 'accept, ignored, untouched'],
+    [500, 'accept, success, unknown'],
+  ])(
+    'a %d that is not to be tried again is no failure, and tells of the operation what it always does: %s',
+    (status, expected) => {
+      const only503 = { keyed: false, isTransient: statusMatcher([503]), url }
+      expect(short(verdictOf(response(status), only503))).toBe(expected)
+    },
+  )
+
+  test('other statuses can be tried again', () => {
     const also404 = { keyed: false, isTransient: statusMatcher(['5xx', 404]), url }
     expect(short(verdictOf(response(404), also404))).toBe('retry, failure, unknown')
     const also202 = { keyed: false, isTransient: statusMatcher([202]), url }

@@ -45,7 +45,7 @@ export function verdictOf(outcome: Outcome<Response>, rules: VerdictRules): Verd
 
 function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
   const { status } = response
-  const { keyed, isRacing = false, isTransient } = rules
+  const { keyed, isRacing, isTransient } = rules
   // An opaque response has status 0: it is no failure, and nothing can be read of it.
   const isFine = status < 400 && !isTransient(status)
   if (isFine && !keyed) return ANSWERED
@@ -59,19 +59,27 @@ function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
   if (isFine) return ANSWERED
   if (status === 409 && keyed && (isRacing || state === 'in-flight' || headers.has('retry-after')))
     return IN_FLIGHT
-  const verdict = isTransient(status) ? transient(status) : ANSWERED
+  const verdict = isTransient(status) ? byClass(status) : untried(status)
   return advised(headers, redirected ? afterRedirect(verdict) : verdict)
 }
 
-function transient(status: number): Verdict {
+function byClass(status: number): Verdict {
   if (isRefused(status)) return REFUSED
   return isNeutral(status) ? SLOW_CLIENT : FAILED
 }
 
-/** Who was asked first has answered: only the last of the chain refused. */
-function afterRedirect(verdict: Verdict): Verdict {
-  return verdict.effect === 'untouched' ? { ...verdict, effect: 'unknown' } : verdict
+/** That the caller does not want it tried again changes nothing of what it tells of the operation. */
+function untried(status: number): Verdict {
+  if (isRefused(status)) return REJECTED_HERE
+  if (isNeutral(status)) return ABANDONED
+  return status < 500 ? ANSWERED : doubtful(ANSWERED)
 }
+
+/** Who was asked first has answered: only the last of the chain refused. */
+const afterRedirect = (verdict: Verdict): Verdict =>
+  verdict.effect === 'untouched' ? doubtful(verdict) : verdict
+
+const doubtful = (verdict: Verdict): Verdict => ({ ...verdict, effect: 'unknown' })
 
 /** Stripe's, OpenAI's and Anthropic's servers say themselves whether trying again makes sense. */
 export const adviceOf = (headers: Headers): string | null =>

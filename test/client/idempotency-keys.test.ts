@@ -392,6 +392,24 @@ test.each(['PUT', 'DELETE', 'GET', 'HEAD', 'OPTIONS'])('%s needs no key to be se
   expect(keys(server)).toEqual([undefined, undefined, undefined])
 })
 
+describe('statuses that are not tried again, by the caller’s wish', () => {
+  test.each([
+    [[500], true],
+    [[503, 500], true],
+    [[503, 429], true],
+    [[503, 404], false],
+    [[429], false],
+  ])('after %j a write is uncertain: %s', async (codes, uncertain) => {
+    const clock = testClock()
+    const answers = [...codes]
+    const transport: Transport = async () => new Response(null, { status: answers.shift() ?? 200 })
+    const fetch = createFetch({ clock, fetch: transport, retry: { statuses: [503] } })
+    const response = await finish(clock, fetch('http://x.test/', { method: 'POST' }))
+    expect(response.status).toBe(codes.at(-1))
+    expect(outcomeOf(response)).toMatchObject({ attempts: codes.length, uncertain })
+  })
+})
+
 describe('the key’s 23 hours', () => {
   const WINDOW_MS = 23 * 3_600_000
 
