@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { emit } from '../emit.ts'
 import type { CacheHit } from '../events.ts'
+import { ROUTE } from '../http/route.ts'
 import { isNoCors, type CacheableCall } from '../http/response-cache.ts'
 import type { Context, Outcome } from '../policy.ts'
 
@@ -15,6 +16,8 @@ export interface CacheRequest {
   readonly credentials: RequestCredentials
   /** Whether a stored response could stand for the answer: not where redirects or integrity are to be checked. */
   readonly replaceable: boolean
+  /** Whether its answer comes as it was over the wire, in its coding, and not as fetch hands it out. */
+  readonly coded: boolean
 }
 
 /** What a client lends to its cache. */
@@ -69,6 +72,7 @@ function cacheRequest(call: CacheableCall): CacheRequest | undefined {
     mode: init.cache ?? request?.cache ?? 'default',
     credentials: init.credentials ?? request?.credentials ?? 'same-origin',
     replaceable: isReplaceable(call),
+    coded: ROUTE in init,
   }
 }
 

@@ -9,6 +9,8 @@ export interface Asked {
   readonly credentials: RequestCredentials
   /** What `identity()` says; it then stands for all headers that tell users apart. */
   readonly identity: string | undefined
+  /** A fetch and an interceptor may share a cache: neither can read what the other has stored. */
+  readonly coded: boolean
 }
 
 const PREFIX = 'holdfast:cache:'
@@ -33,11 +35,11 @@ export class Keys {
   /** `undefined` where there is an identity that can't be hashed. */
   async ofResponse(asked: Asked, generation: string, vary: readonly string[]): Promise<string | undefined> {
     if (!hasDigest() && this.#showsIdentity(asked)) return undefined
-    const { url, credentials, headers, identity } = asked
+    const { url, credentials, headers, identity, coded } = asked
     const names = this.#identityHeaders
     const who = identity === undefined ? names.map((name) => [name, headers.get(name)]) : identity
     const how = this.#selecting(asked, vary).map((name) => [name, headers.get(name)])
-    return keyOf('response', [url, generation, credentials, who, how])
+    return keyOf('response', [url, generation, credentials, who, how, ...(coded ? ['coded'] : [])])
   }
 
   #showsIdentity({ headers, identity }: Asked): boolean {

@@ -1,9 +1,11 @@
 type Lines = [name: string, value: string][]
 
-/** Of one connection, of one recipient, or of a coding that fetch has undone (RFC 9111, 3.1). */
+/** Of a coding that fetch has undone. */
+const CODING = 'content-encoding'
+
+/** Of one connection, or of one recipient (RFC 9111, 3.1). */
 const NEVER_STORED = [
   'connection',
-  'content-encoding',
   'content-length',
   'keep-alive',
   'proxy-authenticate',
@@ -18,9 +20,9 @@ const NEVER_STORED = [
 ]
 
 /** What of an answer's headers is stored. A missing `Date` is when it arrived (RFC 9110, 6.6.1). */
-export function storedHeaders(headers: Headers, wallMs: number): Lines {
+export function storedHeaders(headers: Headers, wallMs: number, coded = false): Lines {
   const named = (headers.get('connection') ?? '').toLowerCase().split(/\s*,\s*/)
-  const left = new Set([...NEVER_STORED, ...named])
+  const left = new Set([...NEVER_STORED, ...named, ...(coded ? [] : [CODING])])
   const kept = [...headers].filter(([name]) => !left.has(name))
   if (!headers.has('date')) kept.push(['date', new Date(wallMs).toUTCString()])
   return kept

@@ -174,7 +174,7 @@ class Read {
     if (sent === undefined || !this.#isSameUser() || !isStorable(sent, response)) return response
     const { status, statusText, url, redirected, type } = response
     const arrival = arrivalNow(client.clock)
-    const headers = storedHeaders(response.headers, arrival.wallMs)
+    const headers = storedHeaders(response.headers, arrival.wallMs, this.#request.coded)
     const meta = { status, statusText, headers, arrival, provenance: { url, redirected, type } }
     return recorded(response, maxEntryBytes, (body) => this.#save(opened, sent, { meta, body }))
   }
@@ -224,8 +224,8 @@ class Read {
   }
 
   #asked(headers: Headers): Asked {
-    const { credentials } = this.#request
-    return { url: this.#url, headers, credentials, identity: this.#identity }
+    const { credentials, coded } = this.#request
+    return { url: this.#url, headers, credentials, identity: this.#identity, coded }
   }
 
   /** Somebody else may have signed in while the call was under way. */

@@ -5,6 +5,7 @@ import type { Context, Outcome, Policy } from '../policy.ts'
 import { Scope } from '../signal.ts'
 import { callOf, type FetchCall } from './call.ts'
 import { initOf } from './request.ts'
+import { routeOf } from './transport.ts'
 
 /** Calls of the same pipeline that ask for exactly the same at the same time share one request. */
 export function coalesceCalls(): Policy<Response> {
@@ -29,7 +30,8 @@ function identityOf(call: FetchCall): string | undefined {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => [name, identityOfValue(value)])
   const added = Object.entries(call.extraHeaders ?? {})
-  return JSON.stringify([method, url.href, call.circuitKey, call.key, headers, added, others])
+  const way = identityOfValue(routeOf(init)?.owner)
+  return JSON.stringify([method, url.href, call.circuitKey, call.key, headers, added, others, way])
 }
 
 /** `undefined` for malformed ones: those can't be sent, and the transport will say so. */

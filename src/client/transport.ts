@@ -1,5 +1,6 @@
 import type { Fetch, FetchInput } from '../http/fetch-types.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
+import { ROUTE } from '../http/route.ts'
 import type { Context } from '../policy.ts'
 import type { Scope } from '../signal.ts'
 import { createStamp } from '../stamp.ts'
@@ -16,10 +17,9 @@ export interface Route {
   send(init: RoutedInit): Promise<Response>
   /** The call's. Whoever ends it tells his caller so at once. */
   readonly scope: Scope
+  /** Whose way it is: only who comes the same way gets the same answer. */
+  readonly owner: object
 }
-
-/** Under this an init carries it. */
-export const ROUTE: unique symbol = Symbol('route')
 
 export interface RoutedInit extends HoldfastInit {
   [ROUTE]: Route
@@ -129,7 +129,7 @@ export class Sender {
     if (this.#transport) return flat(this.#transport, input, init, request)
     const fetch = this.#before
     if (!fetch) {
-      throw new TypeError('there is no global fetch: pass a transport as the option `fetch`')
+      throw new TypeError('there is no global fetch: pass one as `fetch`')
     }
     const sender = underlying.get(fetch)
     return sender === undefined ? fetch(input, init) : sender.sendPastReplacement(input, init, request)

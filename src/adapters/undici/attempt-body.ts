@@ -19,6 +19,8 @@ export class AttemptBody implements ByteSource, Receiver {
   #isRead = false
   #resolve: (result: ReadResult) => void = nobody
   #reject: (error: unknown) => void = nobody
+  /** It may break between two reads. */
+  #failure: { readonly error: unknown } | undefined
 
   constructor(attempt: Readable) {
     this.#attempt = attempt
@@ -26,6 +28,7 @@ export class AttemptBody implements ByteSource, Receiver {
 
   read(): Promise<ReadResult> {
     return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure.error)
       this.#resolve = resolve
       this.#reject = reject
       if (this.#isRead) return this.#attempt.resume()
@@ -50,6 +53,7 @@ export class AttemptBody implements ByteSource, Receiver {
   }
 
   onError(error: unknown): void {
+    this.#failure = { error }
     this.#reject(error)
   }
 }

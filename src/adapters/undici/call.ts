@@ -1,6 +1,7 @@
 import type { HoldfastFetch } from '../../client/options.ts'
 import { outcomeOf, setOutcome } from '../../client/outcome.ts'
-import { ROUTE, type Route, type RoutedInit } from '../../client/transport.ts'
+import type { Route, RoutedInit } from '../../client/transport.ts'
+import { ROUTE } from '../../http/route.ts'
 import { Attempt, Unconnected } from './attempt.ts'
 import { Delivery } from './delivery.ts'
 import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
@@ -25,7 +26,7 @@ export async function run(parts: CallParts, options: DispatchOptions, handler: A
   }
   try {
     delivery.start()
-    const response = await callThrough(parts, options, { send, scope })
+    const response = await callThrough(parts, options, { send, scope, owner: parts })
     if (delivery.aborted) return
     let attempt = newest
     while (attempt?.isWholeIn(response) === false) attempt = attempt.before

@@ -1,0 +1,67 @@
+/** Bodies that an interceptor reads itself, before its caller does: for a cache, to go on where they broke. */
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { AttemptBody } from '../../../src/adapters/undici/attempt-body.ts'
+import { interceptor } from '../../../src/adapters/undici/index.ts'
+import { httpCache } from '../../../src/cache/index.ts'
+import { createFetch } from '../../../src/index.ts'
+import { faultServer, noBackoff } from '../../../src/testing/index.ts'
+import { until } from '../../client/support/wait.ts'
+import { versions } from './versions.ts'
+
+describe.each(versions)('with $name', ({ undici }) => {
+  function newAgent() {
+    const agent = new undici.Agent()
+    onTestFinished(() => agent.destroy())
+    return agent
+  }
+
+  test('one that is shared is shared by those who come the same way', async () => {
+    const text = 'hello '.repeat(20)
+    let arrived = 0
+    const handler = async () => {
+      arrived++
+      await until(() => arrived === 3)
+      return new Response(gzipSync(text), { headers: { 'content-encoding': 'gzip' } })
+    }
+    const api = await faultServer({ handler })
+    onTestFinished(() => api.close())
+    const fetch = createFetch({ retry: false, coalesce: true })
+    const headers = { accept: '*/*', 'accept-language': '*', 'accept-encoding': 'gzip', 'user-agent': 'own' }
+    await createFetch({ coalesce: true })('data:,')
+    const ways = [1, 2].map(() => newAgent().compose(interceptor(fetch)))
+    const texts = [
+      fetch(api.url, { headers }).then((response) => response.text()),
+      ...[...ways, ...ways].map(async (dispatcher) => {
+        const { body } = await undici.request(api.url, { dispatcher, headers })
+        return gunzipSync(await body.bytes()).toString()
+      }),
+    ]
+    expect(await Promise.all(texts)).toEqual(Array(5).fill(text))
+    expect(arrived).toBe(3)
+  })
+
+  test('a stored one has the coding that it came with, and who asks by fetch has one of his own', async () => {
+    const text = 'hello '.repeat(20)
+    const headers = { 'content-encoding': 'gzip', 'cache-control': 'max-age=60' }
+    const api = await faultServer({ handler: () => new Response(gzipSync(text), { headers }) })
+    onTestFinished(() => api.close())
+    const fetch = createFetch({ ...noBackoff, retry: false, cache: httpCache() })
+    const dispatcher = newAgent().compose(interceptor(fetch))
+    const byUndici = async () => (await undici.fetch(api.url, { dispatcher })).text()
+    const byFetch = async () => (await fetch(api.url)).text()
+    expect(await byFetch()).toBe(text)
+    expect(await byUndici()).toBe(text)
+    await api.outage()
+    expect(await byUndici()).toBe(text)
+    expect(await byFetch()).toBe(text)
+  })
+})
+
+test('one that breaks between two reads breaks the second', async () => {
+  const attempt = { passTo: () => body.onData(new Uint8Array(1)), pause() {}, resume() {}, discard() {} }
+  const body = new AttemptBody(attempt)
+  expect((await body.read()).done).toBe(false)
+  body.onError(new Error('reset'))
+  await expect(body.read()).rejects.toThrow('reset')
+})
