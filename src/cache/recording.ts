@@ -1,4 +1,4 @@
-import { relay } from '../http/relay.ts'
+import { relay, type BodyReader, type ReadResult } from '../http/relay.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 
@@ -17,12 +17,13 @@ export function recorded(
     return response
   }
   const copy = new Copy(maxBytes)
-  return relay(response, async (reader) => {
+  const read = async (reader: BodyReader): Promise<ReadResult> => {
     const result = await reader.read()
     if (!result.done) copy.add(result.value)
     else if (copy.isWhole) await onComplete(copy.take())
     return result
-  })
+  }
+  return relay(response, read, () => copy.giveUp())
 }
 
 class Copy {
@@ -38,10 +39,16 @@ class Copy {
     return this.#bytes <= this.#maxBytes
   }
 
-  /** The chunk is the reader's to change or to hand on, so it is copied at once. */
+  /** The rest will never come. */
+  giveUp(): void {
+    this.#bytes = Infinity
+    this.#chunks = []
+  }
+
+  /** The chunk is the reader's to change or to hand on, so it is copied at once, which `slice` of a Buffer does not. */
   add(chunk: Bytes): void {
     this.#bytes += chunk.byteLength
-    if (this.isWhole) this.#chunks.push(chunk.slice())
+    if (this.isWhole) this.#chunks.push(new Uint8Array(chunk))
     else this.#chunks = []
   }
 

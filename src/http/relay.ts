@@ -35,15 +35,20 @@ export interface ByteSource {
  * The same response, its body read through `read`. Nothing is read ahead, so the pace stays the consumer's; until the
  * first read the original body is left unlocked, so that the platform still frees the socket of a response that is
  * forgotten unread.
+ *
+ * @param onCancel told before the body is cancelled, which ends a read that waits as the end of the body does
  */
-export function relay(response: Response, read: Read): Response {
+export function relay(response: Response, read: Read, onCancel?: () => void): Response {
   const { body } = response
   if (isNoStream(body) || !canRebuild(response)) return response
   // The original response is held: platforms cancel the body of one that has been collected.
   const holder: { readonly response: Response; reader?: BodyReader } = { response }
   return rebuild(response, body, {
     read: () => read((holder.reader ??= body.getReader())),
-    cancel: (reason) => (holder.reader === undefined ? body.cancel(reason) : holder.reader.cancel(reason)),
+    cancel(reason) {
+      onCancel?.()
+      return holder.reader === undefined ? body.cancel(reason) : holder.reader.cancel(reason)
+    },
   })
 }
 

@@ -183,6 +183,18 @@ describe('never stored', () => {
     expect(await afterwards(b)).toBe(0)
   })
 
+  test('one that is cancelled while its next piece is waited for', async () => {
+    const b = await streamed()
+    const reader = (await b.fetch(b.url('/a'))).body?.getReader()
+    b.body.push('half')
+    await reader?.read()
+    const waiting = reader?.read()
+    await b.passed()
+    await reader?.cancel()
+    expect((await waiting)?.done).toBe(true)
+    expect(await afterwards(b)).toBe(0)
+  })
+
   test('one that is cancelled unread', async () => {
     const b = await streamed()
     await (await b.fetch(b.url('/a'))).body?.cancel()
