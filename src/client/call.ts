@@ -234,7 +234,8 @@ export class FetchCall implements CacheableCall, VerdictRules {
   standingOf(outcome: Outcome<Response>): Standing {
     if (this.isLocal(outcome)) return 'nothing'
     const { next, health, effect } = this.verdictOf(outcome)
-    if (next === 'retry' || health === 'failure' || effect === 'untouched') return 'failed'
+    if (next === 'retry' || health === 'failure' || (effect === 'untouched' && health !== 'success'))
+      return 'failed'
     return outcome.ok ? 'served' : 'nothing'
   }
 

@@ -33,7 +33,7 @@ function keyOf(caller: CallerRequest, settings: Settings, given: string | undefi
   if (isNoCors(caller)) return undefined
   const own = ownKey(caller, idempotency.header)
   if (given !== undefined && own !== undefined && given !== own) {
-    const message = `the header ${idempotency.header} is "${own}" but holdfast.idempotencyKey is "${given}": give one of them`
+    const message = `the header ${idempotency.header} is "${own}" but holdfast.idempotencyKey is "${given}": give one`
     throw new HoldfastError('ERR_INVALID_OPTION', message)
   }
   // An empty header is the caller's way of saying: no key.

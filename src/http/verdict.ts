@@ -17,6 +17,8 @@ export interface Verdict {
 }
 
 const ANSWERED: Verdict = { next: 'accept', health: 'success', effect: 'answered' }
+/** RFC 9110, 15.5.2: not applied, since nobody knows who asks. An earlier attempt may have been. */
+const UNAUTHORIZED: Verdict = { next: 'accept', health: 'success', effect: 'untouched' }
 const RECORDED: Verdict = { next: 'accept', health: 'ignored', effect: 'answered' }
 const IN_FLIGHT: Verdict = { next: 'wait', health: 'success', effect: 'unknown' }
 const REFUSED: Verdict = { next: 'retry', health: 'ignored', effect: 'untouched' }
@@ -72,6 +74,7 @@ function byClass(status: number): Verdict {
 function untried(status: number): Verdict {
   if (isRefused(status)) return REJECTED_HERE
   if (isNeutral(status)) return ABANDONED
+  if (status === 401) return UNAUTHORIZED
   return status < 500 ? ANSWERED : doubtful(ANSWERED)
 }
 

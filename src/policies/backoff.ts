@@ -65,7 +65,7 @@ function strategyOf(jitter: Jitter): JitterStrategy {
 
 /** A custom jitter is foreign code: a NaN from it must not become an instant retry. */
 function checkedDelay(delayMs: number): number {
-  checkNumber('the delay that jitter() returned', delayMs)
+  checkNumber('what jitter() returns', delayMs)
   return delayMs
 }
 

@@ -398,6 +398,8 @@ describe('statuses that are not tried again, by the caller’s wish', () => {
     [[503, 500], true],
     [[503, 429], true],
     [[503, 404], false],
+    [[503, 401], true],
+    [[401], false],
     [[429], false],
   ])('after %j a write is uncertain: %s', async (codes, uncertain) => {
     const clock = testClock()

@@ -52,6 +52,7 @@ describe('a throttle in createFetch', () => {
   const serving: [string, Fault, string?][] = [
     ['200', ok()],
     ['404', status(404)],
+    ['401', status(401)],
     ['a 500 on record', status(500, { headers: { 'idempotent-replayed': 'true' } }), 'POST'],
     ['a 409 in flight', status(409, { headers: { 'idempotency-status': 'in-flight' } }), 'POST'],
   ]
