@@ -1,7 +1,7 @@
 import { Scope } from '../../signal.ts'
 import type { Attempt } from './attempt.ts'
 import type { AnyHandler, Bytes, Controller, End, Head, RawHeaders, Receiver } from './dispatch.ts'
-import { recordFrom } from './headers.ts'
+import { rawOf, recordFrom } from './headers.ts'
 import { listenerOf, type Listener } from './old-handler.ts'
 import { Pace } from './pace.ts'
 
@@ -90,7 +90,9 @@ export class Delivery implements Controller, Receiver {
     }
     const { status, statusText } = response
     try {
-      this.onHead({ status, headers: recordFrom(response.headers), message: statusText, raw: null })
+      const headers = recordFrom(response.headers)
+      // undici 8 reads them as they came over the wire, and takes none for none.
+      this.onHead({ status, headers, message: statusText, raw: rawOf(null, headers) })
       for (;;) {
         await pace.ready()
         const read = await reader?.read()

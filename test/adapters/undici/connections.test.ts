@@ -48,7 +48,8 @@ describe.each(versions)('with $name', ({ undici }) => {
       socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
     })
     await once(proxy.listen(0, '127.0.0.1'), 'listening')
-    const agent = new undici.ProxyAgent(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
+    const uri = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+    const agent = new undici.ProxyAgent({ uri, proxyTunnel: true })
     onTestFinished(async () => {
       await agent.destroy()
       proxy.close()
