@@ -53,6 +53,29 @@ function slowStore(clock: ReturnType<typeof virtualClock>): {
 /** In a promise, however soon the store answers. */
 const acquire = async (claim: Claim): Promise<AcquireResult> => claim.acquire()
 
+const never = (): Promise<never> => new Promise(() => {})
+
+/** A claim by its second attempt: the first one arrives when it is let in, and is `answered`. */
+async function acquiredAtSecond(
+  clock: ReturnType<typeof virtualClock>,
+  inner: IdempotencyStore,
+  answered = (result: AcquireResult): AcquireResult | Promise<AcquireResult> => result,
+): Promise<{ readonly claim: Claim; readonly store: IdempotencyStore; readonly letIn: () => void }> {
+  const { opened, open: letIn } = gate()
+  let attempts = 0
+  const store: IdempotencyStore = {
+    ...delegating(inner),
+    acquire: (request) =>
+      attempts++ === 0 ? opened.then(() => inner.acquire(request)).then(answered) : inner.acquire(request),
+  }
+  const claim = new Claim(resolveOptions({ store, clock }), info, record)
+  const acquiring = claim.acquire()
+  await clock.advance(1100)
+  expect(await acquiring).toEqual({ type: 'acquired', fence: 1 })
+  expect(attempts).toBe(2)
+  return { claim, store, letIn }
+}
+
 describe('a claim', () => {
   test('that arrives after everybody gave up is undone', async () => {
     const clock = virtualClock()
@@ -69,7 +92,6 @@ describe('a claim', () => {
   test('whose answer never comes is undone as soon as the store can be asked again', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    const never = (): Promise<never> => new Promise(() => {})
     let isAway = true
     let releases = 0
     const store: IdempotencyStore = {
@@ -98,7 +120,6 @@ describe('a claim', () => {
   test('is undone once more where a second attempt arrives after that, and neither is answered', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    const never = (): Promise<never> => new Promise(() => {})
     const { opened, open: letIn } = gate()
     let attempts = 0
     const store: IdempotencyStore = {
@@ -151,19 +172,7 @@ describe('a claim', () => {
   test('that was given back is given back once more where an earlier attempt arrives after that, unanswered', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    const { opened, open: letIn } = gate()
-    let attempts = 0
-    const store: IdempotencyStore = {
-      ...delegating(inner),
-      acquire: (request) =>
-        attempts++ === 0
-          ? opened.then(() => inner.acquire(request)).then(() => new Promise<never>(() => {}))
-          : inner.acquire(request),
-    }
-    const claim = new Claim(resolveOptions({ store, clock }), info, record)
-    const acquiring = claim.acquire()
-    await clock.advance(1100)
-    expect(await acquiring).toEqual({ type: 'acquired', fence: 1 })
+    const { claim, letIn, store } = await acquiredAtSecond(clock, inner, never)
     expect(await claim.release()).toBe('released')
     letIn()
     await clock.advance(100)
@@ -200,18 +209,7 @@ describe('a claim', () => {
   test('whose own earlier attempt arrives when all is over gives that one back, too', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    const { opened, open: letIn } = gate()
-    let attempts = 0
-    const store: IdempotencyStore = {
-      ...delegating(inner),
-      acquire: (request) =>
-        attempts++ === 0 ? opened.then(() => inner.acquire(request)) : inner.acquire(request),
-    }
-    const claim = new Claim(resolveOptions({ store, clock }), info, record)
-    const acquiring = claim.acquire()
-    await clock.advance(1100)
-    expect(await acquiring).toEqual({ type: 'acquired', fence: 1 })
-    expect(attempts).toBe(2)
+    const { claim, letIn } = await acquiredAtSecond(clock, inner)
     await claim.release()
     letIn()
     await clock.settle()
@@ -276,7 +274,6 @@ describe('a claim', () => {
   test('looks for a thousand at a time: a store that comes back has other things to do', async () => {
     const clock = virtualClock()
     const owners = new Set<string>()
-    const never = (): Promise<never> => new Promise(() => {})
     const store: IdempotencyStore = {
       ...delegating(memoryStore({ clock })),
       acquire: never,
