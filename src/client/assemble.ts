@@ -100,7 +100,7 @@ function breakerPolicy(
   const { whenOpen = circuits.settings.whenOpen, isFailure, key } = options
   const rules: Parameters<typeof guard<Response>>[1] = {
     whenOpen,
-    // Those of a derived fetch may take longer than the client's.
+    // A test request that outlives its attempt timeout has failed; without one, its open time is the bound.
     leaseMs,
     key: (context) => callOf(context).circuitKey,
     isFailure(outcome, context) {

@@ -39,8 +39,6 @@ export class ClientState implements SharedParts, CallParts {
       maxCircuits,
       clock: this.clock,
       random: this.random,
-      // A test request that outlives its attempt timeout has failed; without one, its open time is the bound.
-      leaseMs: settings.attemptMs,
       onEvent: (event) => emit(this.circuitListeners.current, event),
     })
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)

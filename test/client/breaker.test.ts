@@ -527,6 +527,11 @@ describe('a half-open circuit', () => {
     expect(await failureOf(fetch(server))).toMatchObject({ retryAfterMs: 10_000 })
   })
 
+  test('a derived fetch without an attempt timeout has a lease of openMs, whatever its client has', () => {
+    const derived = createFetch({ timeout: { attemptMs: 20_000 } }).with({ timeout: { attemptMs: false } })
+    expect(derived.describe()).toContain('leaseMs 5000')
+  })
+
   test.each(['reject', 'wait'] as const)(
     'a derived fetch has a lease as long as its own: %s',
     async (whenOpen) => {
