@@ -79,6 +79,10 @@ const answers: Readonly<Record<string, Handler>> = {
     reply.raw.statusMessage = 'Done'
     return reply.send('x')
   },
+  'a status that is a text': (_, reply) => {
+    Reflect.set(reply.raw, 'statusCode', '201')
+    return reply.send('x')
+  },
   'what a handler writes by itself': (_, reply) => {
     reply.hijack()
     reply.raw.writeHead(201, { 'content-type': 'text/plain' })
@@ -153,6 +157,16 @@ describe.each(Object.entries(throwing))('%s gives the key back', (_, handle) => 
     const port = await kept((app) => app.post('/', { errorHandler: handled }, handle))
     expect((await expectReleased(port, {})).text).toBe('handled: broken')
   })
+})
+
+test('a status that can not be sent is an error of the handler', async () => {
+  const build = answering((_, reply) => {
+    Reflect.set(reply.raw, 'statusCode', 42)
+    return reply.send('x')
+  })
+  const answer = await expectReleased(await kept(build), {})
+  expect([answer.status, answer.text]).toEqual([500, (await ask(await started(build))).text])
+  expect(events.map(({ type }) => type)).toEqual(['acquired', 'released', 'acquired', 'released'])
 })
 
 test('an error of a hook, a body that is refused and a route that nobody has give the key back', async () => {

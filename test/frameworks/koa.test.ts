@@ -66,6 +66,9 @@ const answers: Readonly<Record<string, Handler>> = {
     context.status = 304
     context.set('etag', '"1"')
   },
+  'a status that is a text': (context) => {
+    Reflect.set(context.res, 'statusCode', '204')
+  },
   'a file': (context) => {
     context.type = 'json'
     context.body = createReadStream(FILE)

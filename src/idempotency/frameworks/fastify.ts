@@ -14,6 +14,7 @@ import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:h
 import type { Answer } from '../answer.ts'
 import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
+import { sentStatus } from '../node-http/as-node.ts'
 import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
@@ -177,10 +178,10 @@ async function leave(request: object, reply: FastifyReply, payload: unknown): Pr
   if (found === undefined) await committed(contextOf(request))
   if (found === undefined || foreign) return payload
   const { run, holder, entry } = found
-  const { statusCode: status, raw } = reply
+  const status = sentStatus(reply.statusCode)
   const { body, unread } = await readPayload(payload, status, run.maxResponseBytes)
   const headers = linesSince(holder, entry)
-  const verdict = await run.settle({ status, statusText: raw.statusMessage ?? '', headers, body })
+  const verdict = await run.settle({ status, statusText: reply.raw.statusMessage ?? '', headers, body })
   if (verdict.type === 'void') throw verdict.error
   if (verdict.type === 'own') {
     if (verdict.status !== undefined) reply.header('idempotency-status', verdict.status)

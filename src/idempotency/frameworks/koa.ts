@@ -14,6 +14,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { contextOf } from '../context.ts'
 import { hasNoBody, type Answer } from '../answer.ts'
 import { Engine } from '../engine.ts'
+import { sentStatus } from '../node-http/as-node.ts'
 import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
@@ -85,8 +86,9 @@ export function idempotency<Context extends KoaContext = KoaContext>(
 
 /** What leaves through the socket may have been changed by middleware outside; the record is of what is here. */
 async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntry): Promise<void> {
-  const { res, status, message } = context
+  const { res, message } = context
   if (context.respond === false || context.headerSent || isEventStream(res.getHeader('content-type'))) return
+  const status = sentStatus(context.status)
   if (context.body === undefined && !hasNoBody(status)) {
     // Nobody answered: that is for middleware outside to see.
     if (status === 404) return

@@ -23,8 +23,10 @@ export function headersSent(): Error {
   })
 }
 
-export function checkStatus(code: number, given: unknown): void {
-  if (code >= 100 && code <= 999) return
+/** The status that Node sends for what code without types may have set: a text, or a fraction. @throws as Node does */
+export function sentStatus(given: unknown): number {
+  const code = Math.trunc(Number(given))
+  if (code >= 100 && code <= 999) return code
   throw Object.assign(new RangeError(`Invalid status code: ${String(given)}`), {
     code: 'ERR_HTTP_INVALID_STATUS_CODE',
   })

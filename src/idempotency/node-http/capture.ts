@@ -2,7 +2,7 @@ import { validateHeaderValue, type ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import type { HeldResponse } from '../unprotected.ts'
-import { bytesOf, checkStatus, failLater, headersSent, isCallback, type Callback } from './as-node.ts'
+import { bytesOf, failLater, headersSent, isCallback, sentStatus, type Callback } from './as-node.ts'
 import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
 import { joined } from '../web-body.ts'
@@ -221,8 +221,7 @@ export class ResponseCapture implements StandIn {
 
   #writeHead([status, ...rest]: unknown[]): ServerResponse {
     if (this.#head !== undefined) throw headersSent()
-    const code = Number(status)
-    checkStatus(code, status)
+    const code = sentStatus(status)
     const [message, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]]
     this.#response.statusCode = code
     if (typeof message === 'string') this.#response.statusMessage = message
@@ -235,7 +234,7 @@ export class ResponseCapture implements StandIn {
   #checkHead(): void {
     if (this.#head !== undefined) return
     const { statusCode, statusMessage } = this.#response
-    checkStatus(statusCode, statusCode)
+    sentStatus(statusCode)
     if (statusMessage !== undefined) validateHeaderValue('statusMessage', statusMessage)
   }
 
@@ -298,8 +297,7 @@ export class ResponseCapture implements StandIn {
   #closeHead(): void {
     if (this.#head !== undefined) return
     const { statusCode, statusMessage } = this.#response
-    // As Node: code without types may have set a text, or a fraction.
-    this.#head = { status: Math.trunc(statusCode), message: statusMessage ?? '' }
+    this.#head = { status: sentStatus(statusCode), message: statusMessage ?? '' }
     if (EVENT_STREAM.test(String(this.#response.getHeader('content-type') ?? ''))) this.#decide(undefined)
   }
 
