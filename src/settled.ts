@@ -20,3 +20,13 @@ export function after<T, U>(value: T | Promise<T>, next: (value: T) => U | Promi
   // oxlint-disable-next-line promise/no-callback-in-promise -- that is what it is for
   return value instanceof Promise ? value.then(next) : next(value)
 }
+
+/** What `work` makes, or else what `failed` makes of its error: at once where that is there, without a promise. */
+export function caught<T>(work: () => T | Promise<T>, failed: (error: unknown) => T): T | Promise<T> {
+  try {
+    const working = work()
+    return working instanceof Promise ? working.catch(failed) : working
+  } catch (error) {
+    return failed(error)
+  }
+}

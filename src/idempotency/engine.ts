@@ -11,7 +11,7 @@ import { resolveOptions, type IdempotencyOptions, type Settings } from './option
 import { preferredWaitSeconds } from './prefer.ts'
 import { problem, problemStatus, type ProblemCode, type ProblemOptions } from './problem.ts'
 import { replay } from './replay.ts'
-import { after } from '../settled.ts'
+import { after, caught } from '../settled.ts'
 import type { AcquireResult } from './store.ts'
 import { Unprotected } from './unprotected.ts'
 import { WaitingRooms, type Waited, type WhenGone } from './waiting.ts'
@@ -180,12 +180,7 @@ export class Engine<Req> {
       claim.failed('decode', error)
       return this.#refuse('outcome-unknown', claim.info)
     }
-    try {
-      const replaying = after(claim.open(recorded), (plain) => this.#replayed(plain, claim))
-      return replaying instanceof Promise ? replaying.catch(failed) : replaying
-    } catch (error) {
-      return failed(error)
-    }
+    return caught(() => after(claim.open(recorded), (plain) => this.#replayed(plain, claim)), failed)
   }
 
   /** @throws {CorruptRecordError} */

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import type { HandlerResponse } from './answer.ts'
@@ -186,6 +186,22 @@ describe('an execution', () => {
     expect(events).not.toContain('completed')
     expect(clock.pending).toBe(0)
   })
+
+  test.each([
+    ['', false, { type: 'own', status: 'unsaved' }, ['store-error', 'unsaved']],
+    [', in a transaction too', true, { type: 'other', answer: { status: 503 } }, ['store-error']],
+  ])(
+    'whose response can not be encrypted tells it as one that can not be saved%s',
+    async (_, transactional, verdict, told) => {
+      const begin = transactions({})
+      const encrypt = { keys: [{ id: 'a', key: new Uint8Array(32) }] }
+      const { events, execution } = await run({ begin }, { transactional, encrypt })
+      if (transactional) await execution.transaction(() => undefined)
+      vi.spyOn(crypto.subtle, 'encrypt').mockRejectedValueOnce(new Error('no'))
+      expect(await execution.respond(made)).toMatchObject(verdict)
+      expect(events).toEqual(told)
+    },
+  )
 
   test.each<[string, Partial<IdempotencyStore>, Partial<IdempotencyOptions>, number, string]>([
     ['is saved as failed', {}, {}, 500, 'done'],

@@ -1,4 +1,4 @@
-import { after } from '../settled.ts'
+import { after, caught } from '../settled.ts'
 import { Scope } from '../signal.ts'
 import type { Answer, HandlerResponse } from './answer.ts'
 import type { Claim } from './claim.ts'
@@ -219,12 +219,7 @@ export class Execution implements Idempotency {
       this.#unsaved(response)
       return { type: 'own', status: 'unsaved' }
     }
-    try {
-      const saving = isReleasing ? this.#giveBack(response, threw) : this.#complete(response)
-      return saving instanceof Promise ? saving.catch(failed) : saving
-    } catch {
-      return failed()
-    }
+    return caught(() => (isReleasing ? this.#giveBack(response, threw) : this.#complete(response)), failed)
   }
 
   #giveBack(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
@@ -254,8 +249,8 @@ export class Execution implements Idempotency {
       record = await this.#record(response)
       const result = await run.complete(record)
       return result === 'stale' ? await this.#stale() : this.#completed(response, record)
-    } catch (error) {
-      this.#claim.failed('complete', error)
+    } catch {
+      // Whoever failed has told it.
     }
     await run.rollback()
     // The answer may have got lost on its way back from a commit that succeeded, or a successor has committed since.
@@ -293,12 +288,16 @@ export class Execution implements Idempotency {
     }
   }
 
+  /** @throws where it can't be made or encrypted, which is told as what can't be saved */
   #record(response: HandlerResponse): Uint8Array | Promise<Uint8Array> {
-    const record = encodeRecord({
-      ...response,
-      headers: storableHeaders(response.headers, this.#settings.deny),
-    })
-    return this.#claim.seal(record)
+    const headers = storableHeaders(response.headers, this.#settings.deny)
+    return caught(
+      () => this.#claim.seal(encodeRecord({ ...response, headers })),
+      (error) => {
+        this.#claim.failed('complete', error)
+        throw error
+      },
+    )
   }
 
   async #recorded(): Promise<Uint8Array | undefined> {

@@ -78,14 +78,19 @@ export class TransactionRun {
     }
   }
 
-  /** @throws when the commit failed; whether it did all the same only the store can tell. */
+  /** @throws when the commit failed, which is told; whether it did all the same only the store can tell. */
   async complete(record: Uint8Array): Promise<'completed' | 'stale'> {
     const transaction = this.#transaction
     if (transaction === undefined) throw new TransactionLostError()
     this.#expiry?.cancel()
-    const result = await this.#claim.once(() => transaction.complete(record))
-    this.state = result === 'completed' ? 'committed' : 'rolled-back'
-    return result
+    try {
+      const result = await this.#claim.once(() => transaction.complete(record))
+      this.state = result === 'completed' ? 'committed' : 'rolled-back'
+      return result
+    } catch (error) {
+      this.#claim.failed('complete', error)
+      throw error
+    }
   }
 
   async rollback(): Promise<void> {
