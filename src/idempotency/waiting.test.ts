@@ -128,9 +128,8 @@ describe('a duplicate that waits', () => {
     void first(ask())
     await clock.settle()
     const waiting = second(ask())
-    await clock.advance(1100)
-    expect((await waiting).status).toBe(409)
-    expect(await (await second(ask())).text()).toBe('second')
+    await clock.advance(1000)
+    expect(await (await waiting).text()).toBe('second')
   })
 
   test('learns that the store went away', async () => {
@@ -164,6 +163,35 @@ describe('a duplicate that waits', () => {
     await clock.advance(1999)
     expect(endings(events)).toEqual([])
     await clock.advance(1)
+    expect((await waiting).status).toBe(409)
+    expect(endings(events)).toEqual(['timed-out'])
+  })
+
+  test('looks once more when its time is over', async () => {
+    const { clock, first, second, ask, events, end } = setup()
+    const running = first(ask())
+    await clock.settle()
+    // The last turns of the one that asks are at 1550 and 2550 ms.
+    const waiting = [second(ask()), second(ask({ prefer: 'wait=2' }))]
+    await clock.advance(1600)
+    end(new Response('first', { status: 201 }))
+    await running
+    await clock.advance(399)
+    expect(endings(events)).toEqual([])
+    await clock.advance(1)
+    for (const reply of await Promise.all(waiting)) expect(await reply.text()).toBe('first')
+    expect(endings(events)).toEqual(['answered', 'answered'])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('is told that the first one runs still where that look fails', async () => {
+    const { clock, first, second, ask, store, events } = setup()
+    void first(ask())
+    await clock.settle()
+    const waiting = second(ask({ prefer: 'wait=2' }))
+    await clock.advance(1600)
+    Object.assign(store, { acquire: () => Promise.reject(new Error('away')) })
+    await clock.advance(400 + 2000)
     expect((await waiting).status).toBe(409)
     expect(endings(events)).toEqual(['timed-out'])
   })
@@ -240,6 +268,19 @@ describe('a duplicate that waits', () => {
       await clock.settle()
       expect(await (await waiting).text()).toBe('first')
       expect(clock.pending).toBe(0)
+    })
+
+    test('hears of the response at the last moment, too', async () => {
+      const { clock, end, running, waiting, answer, store } = await asking()
+      answer()
+      const { promise: answered, resolve: answerAgain } = withResolvers()
+      await clock.advance(900)
+      Object.assign(store, { acquire: () => answered.then(() => ({ type: 'busy', retryAfterMs: 1 })) })
+      await clock.advance(50)
+      end(new Response('first', { status: 201 }))
+      await running
+      answerAgain()
+      expect(await (await waiting).text()).toBe('first')
     })
 
     test('hears that its client has left, which counts although its time has passed since', async () => {

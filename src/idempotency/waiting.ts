@@ -74,12 +74,15 @@ export class WaitingRooms {
   }
 
   async #attend(claim: Claim, waiter: Waiter): Promise<Waited> {
-    for (;;) {
+    for (let isOver = false; ;) {
       const wake = await waiter.next()
-      if (wake === 'gone' || wake === 'timed-out') return { type: wake }
-      if (wake !== 'ask') return { type: 'told', result: wake }
+      if (wake === 'gone' || (wake === 'timed-out' && isOver)) return { type: wake }
+      if (typeof wake === 'object') return { type: 'told', result: wake }
+      // Much may have happened elsewhere since the last look.
+      isOver ||= wake === 'timed-out'
       const result = await acquired(claim)
-      if (result === undefined) return { type: 'failed' }
+      // What was known before is an answer, too.
+      if (result === undefined) return { type: isOver ? 'timed-out' : 'failed' }
       if (result.type !== 'busy') {
         // One of the others may be the next owner, or they all get the same.
         if (result.type !== 'acquired') waiter.tellOthers()
