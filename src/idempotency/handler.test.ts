@@ -178,6 +178,15 @@ describe('a web handler', () => {
     expect(ran).toBe(false)
   })
 
+  test('of a request whose body somebody has locked does not run either', async () => {
+    const { protect } = protector()
+    const request = ask()
+    request.body?.getReader()
+    const response = await protect(() => new Response())(request)
+    expect(response.status).toBe(500)
+    expect(await response.text()).toMatch(/body-unavailable/)
+  })
+
   test('needs a client from its scope', async () => {
     const { protect } = protector({ scope: async () => '' })
     await expect(protect(() => new Response())(ask())).rejects.toThrow(
@@ -226,6 +235,23 @@ describe('a web response', () => {
       expect(events.map(({ type }) => type)).toEqual(['acquired', 'released'])
     },
   )
+
+  test('that is an error fails, since no server can send it, and gives the key back', async () => {
+    const { protect, events } = protector()
+    await expect(protect(() => Response.error())(ask())).rejects.toThrow(/Response\.error\(\)/)
+    expect(events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+  })
+
+  test('that is an error after the handler had begun is saved as its failure', async () => {
+    const { protect } = protector()
+    const handler = protect((request: Request) => {
+      idempotencyOf(request).began()
+      return Response.error()
+    })
+    await expect(handler(ask())).rejects.toThrow(TypeError)
+    const again = await handler(ask())
+    expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([500, 'true'])
+  })
 
   test('with fixed headers gets its mark all the same', async () => {
     const { protect } = protector()

@@ -107,8 +107,10 @@ class WebRequestView<Req> implements RequestView<Req> {
   }
 
   async body(maxBytes: number): Promise<Uint8Array | 'too-large' | 'unavailable'> {
-    if (this.#request.bodyUsed) return 'unavailable'
-    if (this.#request.body === null) return new Uint8Array()
+    const { body, bodyUsed } = this.#request
+    // One that is locked can't be cloned: somebody is about to read it.
+    if (bodyUsed || body?.locked === true) return 'unavailable'
+    if (body === null) return new Uint8Array()
     if (Number(this.header('content-length')) > maxBytes) return 'too-large'
     return limitedBytes(this.#request.clone(), maxBytes)
   }

@@ -12,8 +12,13 @@ export interface Captured {
 
 const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
-/** Reads a response. One that is a stream, or that has more than `maxBytes`, is only begun: it is sent as it comes. */
+/**
+ * Reads a response. One that is a stream, or that has more than `maxBytes`, is only begun: it is sent as it comes.
+ *
+ * @throws for one that no server can send
+ */
 export async function capture(source: Response, maxBytes: number): Promise<Captured> {
+  if (source.type === 'error') throw new TypeError('the handler responded with an error: Response.error()')
   const headers = [...source.headers]
   const head = { status: source.status, statusText: source.statusText, headers }
   const streams = EVENT_STREAM.test(source.headers.get('content-type') ?? '') || !canBeMade(source.status)
