@@ -93,11 +93,14 @@ describe('provablyNeverLeft', () => {
 })
 
 describe('what undici itself refuses or ends', () => {
-  test.each(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])('%s was never sent', (code) => {
-    for (const error of [coded(code), fetchFailed(coded(code))]) {
-      expect([isRefusedHere(error), isEndedHere(error)]).toEqual([true, false])
-    }
-  })
+  test.each(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_MOCK_ERR_MOCK_NOT_MATCHED'])(
+    '%s was never sent',
+    (code) => {
+      for (const error of [coded(code), fetchFailed(coded(code))]) {
+        expect([isRefusedHere(error), isEndedHere(error)]).toEqual([true, false])
+      }
+    },
+  )
 
   test.each(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])(
     '%s ended on this side',

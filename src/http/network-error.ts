@@ -14,11 +14,11 @@ const NEVER_LEFT = new Set([
   'FailedToOpenSocket',
 ])
 
-/** Codes of undici for what it refuses to send. */
-const REFUSED_HERE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
+/** Codes of undici for what it refuses to send, and of its mocks for a request that no test has told them of. */
+const REFUSED_HERE = /^UND_(ERR_(INVALID_ARG|NOT_SUPPORTED)|MOCK_)/
 
 /** Codes of undici for what ended on this side: the dispatcher was closed, the body was not as long as it said. */
-const ENDED_HERE = new Set(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])
+const ENDED_HERE = /^UND_ERR_(CLOSED|DESTROYED|REQ_CONTENT)/
 
 interface Coded {
   readonly name?: unknown
@@ -57,9 +57,9 @@ export const isEndedHere = (error: unknown): boolean => hasCode(error, ENDED_HER
 export const isAbort = (error: unknown): boolean => isObject(error) && error.name === 'AbortError'
 
 /** undici's fetch wraps its errors once. */
-function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
+function hasCode(error: unknown, codes: RegExp): boolean {
   if (!isObject(error)) return false
-  return codes.has(error.code) || (isObject(error.cause) && codes.has(error.cause.code))
+  return codes.test(String(error.code)) || (isObject(error.cause) && codes.test(String(error.cause.code)))
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }

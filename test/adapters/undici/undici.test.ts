@@ -5,9 +5,10 @@ import { text } from 'node:stream/consumers'
 import { pipeline as join } from 'node:stream/promises'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { interceptor } from '../../../src/adapters/undici/index.ts'
+import type { Dispatcher } from 'undici'
+import { interceptor, transport } from '../../../src/adapters/undici/index.ts'
 import { systemClock } from '../../../src/clock.ts'
-import { createFetch, outcomeOf } from '../../../src/index.ts'
+import { createFetch, outcomeOf, type HoldfastEvent, type Transport } from '../../../src/index.ts'
 import { hang, noBackoff, ok, reset, status, times, truncate } from '../../../src/testing/index.ts'
 import { testClock } from '../../client/support/clock.ts'
 import { resource } from '../../client/support/resource.ts'
@@ -15,14 +16,55 @@ import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf, until } from '../../client/support/wait.ts'
 import { listening } from '../../support/listening.ts'
 import { bench, listMade, typesOf } from './support.ts'
-import { versions } from './versions.ts'
+import { versions, type UndiciModule } from './versions.ts'
 
 expectNoUnhandledRejections()
 
 const echo = async (request: Request): Promise<Response> =>
   Response.json({ body: await request.text(), type: request.headers.get('content-type') })
 
+/** A mock that knows one request, of another path than the tests ask for. */
+function mocked({ MockAgent }: UndiciModule) {
+  const agent = new MockAgent()
+  onTestFinished(() => agent.close())
+  agent.disableNetConnect()
+  agent.get('http://mocked.test').intercept({ path: '/' }).reply(200)
+  const events: HoldfastEvent[] = []
+  return { agent, events, onEvent: (event: HoldfastEvent): void => void events.push(event) }
+}
+
+const fetchBy =
+  ({ fetch }: UndiciModule, dispatcher: Dispatcher): Transport =>
+  (url, init) =>
+    fetch(url, { ...init, dispatcher } as never) as unknown as Promise<Response>
+
+function expectNotMatched(error: unknown): void {
+  const { code, cause } = error as { code?: string; cause?: { code?: string } }
+  expect([code, cause?.code]).toContain('UND_MOCK_ERR_MOCK_NOT_MATCHED')
+}
+
+/** What is told of a call that is not tried again. */
+const ONCE = ['call-start', 'attempt-start', 'attempt-end', 'give-up', 'call-end']
+
 describe.each(versions)('$name', ({ undici }) => {
+  describe('a request that no mock matches', () => {
+    test.each(['request', 'fetch'] as const)('fails at once: %s', async (name) => {
+      const { agent, events, onEvent } = mocked(undici)
+      const dispatcher = agent.compose(interceptor({ onEvent })) as typeof agent
+      const work = failureOf(undici[name]('http://mocked.test/other', { dispatcher }))
+      expectNotMatched(await work)
+      expect(typesOf(events)).toEqual(ONCE)
+    })
+
+    test.each(['fetch', 'transport'] as const)('fails at once under createFetch: %s', async (name) => {
+      const { agent, events, onEvent } = mocked(undici)
+      const send = name === 'fetch' ? fetchBy(undici, agent) : transport({ dispatcher: agent })
+      const fetch = createFetch({ fetch: send, onEvent, circuitBreaker: { minimumCalls: 1 } })
+      expectNotMatched(await failureOf(fetch('http://mocked.test/other')))
+      expect(typesOf(events)).toEqual(ONCE)
+    })
+  })
+
   describe('undici.request', () => {
     test('gets its answer in spite of failures, and sees nothing of them', async () => {
       const { api, dispatcher, events } = await bench(undici, { faults: [status(503), reset()] })
