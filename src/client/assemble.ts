@@ -123,7 +123,9 @@ function askCaller(
   try {
     return isFailure?.({ request: call.request, ...resultFields(outcome) })
   } catch (error) {
-    throw call.localOf(error, outcome)
+    // Nobody will read the response.
+    if (outcome.ok) discard(outcome.value)
+    throw call.local(error)
   }
 }
 

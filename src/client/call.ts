@@ -3,7 +3,6 @@ import { emit } from '../emit.ts'
 import { isHoldfastError } from '../errors.ts'
 import type { CallInfo, EventResult, HoldfastEvent } from '../events.ts'
 import type { RequestBody } from '../http/body.ts'
-import { discard } from '../http/discard.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
 import { verdictOf, type Verdict, type VerdictRules } from '../http/verdict.ts'
@@ -210,12 +209,6 @@ export class FetchCall implements CacheableCall, VerdictRules {
   local(error: unknown): unknown {
     this.#localError = { error }
     return error
-  }
-
-  /** The same of what a rule for outcomes has thrown: nobody will read the response. */
-  localOf(error: unknown, outcome: Outcome<Response>): unknown {
-    if (outcome.ok) discard(outcome.value)
-    return this.local(error)
   }
 
   isLocal(outcome: Outcome): boolean {

@@ -44,11 +44,8 @@ function isPermitted(
   { methods }: RetrySettings,
 ): boolean {
   if (!methods.has(call.method)) return false
-  return call.repeatable || effect === 'untouched' || isAdvised(outcome)
-}
-
-/** The server itself said that trying again is right. */
-function isAdvised(outcome: Outcome<Response>): boolean {
+  if (call.repeatable || effect === 'untouched') return true
+  // The server itself said that trying again is right.
   return outcome.ok && adviceOf(outcome.value.headers) === 'true'
 }
 
@@ -62,7 +59,7 @@ async function askCaller(
   try {
     return await shouldRetry({ request: call.request, attempt, ...resultFields(outcome) })
   } catch (error) {
-    throw call.localOf(error, outcome)
+    throw call.local(error)
   }
 }
 

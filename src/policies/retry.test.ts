@@ -11,6 +11,10 @@ import { timeout } from './timeout.ts'
 
 const random = (): number => 0.5
 
+function fails(): never {
+  throw new Error('a bug')
+}
+
 describe('retry', () => {
   test('tries again after 1 s, 2 s, 4 s and 8 s, then succeeds', async () => {
     const clock = virtualClock()
@@ -146,6 +150,30 @@ describe('retry', () => {
     await clock.runAll()
     expect(await result).toBe(5)
     expect(discard.mock.calls).toEqual([[1], [2], [3], [4]])
+  })
+
+  test.each<[string, RetryOptions<string>]>([
+    ['a rule', { shouldRetry: fails }],
+    ['a rule that takes its time', { shouldRetry: async () => fails() }],
+    ['a jitter', { jitter: fails, shouldRetry: () => true }],
+  ])('a result that %s throws at is let go, since nobody will read it', async (_, options) => {
+    const discard = vi.fn<(value: string) => void>()
+    const result = pipeline(retry<string>({ ...options, discard })).execute(async () => 'result')
+    await expect(result).rejects.toThrow('a bug')
+    expect(discard.mock.calls).toEqual([['result']])
+  })
+
+  test('a result that was let go is let go once, though the wait after it is called off', async () => {
+    const clock = virtualClock()
+    const discard = vi.fn<(value: string) => void>()
+    const controller = new AbortController()
+    const policy = retry<string>({ clock, discard, shouldRetry: () => true })
+    const result = watch(pipeline(policy).execute(async () => 'result', controller))
+    await clock.advance(10)
+    controller.abort('called off')
+    await clock.settle()
+    expect(result.error).toBe('called off')
+    expect(discard).toHaveBeenCalledOnce()
   })
 
   test('where an attempt threw there is nothing to discard', async () => {

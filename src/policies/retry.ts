@@ -198,11 +198,21 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     try {
       const decision = this.#decide(outcome)
       if ('kind' in decision && decision.kind === 'accept') this.#accept(outcome)
-      else this.#goOn(decision, outcome).catch((error: unknown) => this.#receiver.reject(error))
+      else this.#goOn(decision, outcome).catch((error: unknown) => this.#fail(outcome, error))
     } catch (error) {
       // A rule of the caller's may throw before it returns a promise.
-      this.#receiver.reject(error)
+      this.#fail(outcome, error)
     }
+  }
+
+  /** By what a rule or a jitter of the caller's has thrown: nobody will read what came. */
+  #fail(outcome: Outcome<T>, error: unknown): void {
+    this.#discard(outcome)
+    this.#receiver.reject(error)
+  }
+
+  #discard(outcome: Outcome<T>): void {
+    if (outcome.ok) this.#settings.options.discard?.(outcome.value)
   }
 
   async #goOn(decided: RetryDecision | Promise<RetryDecision>, outcome: Outcome<T>): Promise<void> {
@@ -217,8 +227,14 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
       return tell(this.#receiver, outcome)
     }
     this.#tell(outcome, { type: 'retry', delayMs: plan })
-    await this.#wait(outcome, plan)
-    this.begin()
+    this.#previousDelayMs = plan
+    const { clock, options } = this.#settings
+    options.onDelay?.(plan, this.#current)
+    this.#discard(outcome)
+    delay(clock, plan, this.#current.scope).then(
+      () => this.begin(),
+      (error: unknown) => this.#receiver.reject(error),
+    )
   }
 
   #accept(outcome: Outcome<T>): void {
@@ -257,14 +273,6 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     if (free) this.#waits++
     else this.#retries++
     return delayMs
-  }
-
-  async #wait(outcome: Outcome<T>, delayMs: number): Promise<void> {
-    const { discard, onDelay } = this.#settings.options
-    this.#previousDelayMs = delayMs
-    if (outcome.ok) discard?.(outcome.value)
-    onDelay?.(delayMs, this.#current)
-    await delay(this.#settings.clock, delayMs, this.#current.scope)
   }
 
   #tell(outcome: Outcome<T>, event: RetryEvent): void {

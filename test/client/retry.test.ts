@@ -551,6 +551,20 @@ test('a shouldRetry that throws is no case for a fallback, and lets go of the re
   expect(cancel).toHaveBeenCalledOnce()
 })
 
+test('a jitter that throws lets go of the response', async () => {
+  const bug = new Error('bug')
+  const cancel = vi.fn<() => void>()
+  const jitter = (): number => {
+    throw bug
+  }
+  const fetch = createFetch({
+    retry: { jitter },
+    fetch: answers(new Response(new ReadableStream({ cancel }), { status: 503 })),
+  })
+  expect(await failureOf(fetch('http://x.test/'))).toBe(bug)
+  expect(cancel).toHaveBeenCalledOnce()
+})
+
 describe('a request that cannot be built', () => {
   const spent = async (): Promise<RequestInit> => {
     const body = new Blob(['x']).stream()
