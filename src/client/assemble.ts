@@ -105,7 +105,8 @@ function breakerPolicy(
     key: (context) => callOf(context).circuitKey,
     isFailure(outcome, context) {
       const call = callOf(context)
-      if (call.isLocal(outcome)) return 'ignored'
+      // While the caller's own body was still being read, nothing was sent.
+      if (call.isLocal(outcome) || call.bodySource) return 'ignored'
       const { health } = call.verdictOf(outcome)
       return askCaller(call, outcome, isFailure) ?? (health === 'ignored' ? health : health === 'failure')
     },

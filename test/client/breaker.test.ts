@@ -108,6 +108,19 @@ describe('when a circuit opens', () => {
     expect(circuit.state).toBe('open')
   })
 
+  test('those do not that strike while the body of the caller’s own Request is read', async () => {
+    const { circuit, fetch, server, clock } = await bench({ retry: {}, circuitBreaker: { minimumCalls: 1 } })
+    const init: RequestInit & { duplex: 'half' } = {
+      method: 'POST',
+      body: new ReadableStream(),
+      duplex: 'half',
+    }
+    const work = failureOf(fetch(new Request(server.url, init)))
+    await clock.advance(30_000)
+    expect(await work).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
+    expect([server.requests.length, circuit.state]).toEqual([0, 'closed'])
+  })
+
   test('every attempt of a call counts, not the call', async () => {
     const { circuit, call, clock } = await bench({ retry: {}, circuitBreaker: { minimumCalls: 5 } })
     expect(await finish(clock, call(status(503)))).toBe(503)
