@@ -35,3 +35,6 @@ export function decide(record: KeyRecord | undefined, request: AcquireRequest, n
 export function expiryMs(windowEndMs: number, sinceMs: number, leaseMs: number): number {
   return Math.max(windowEndMs, sinceMs + leaseMs)
 }
+
+/** How long a scope that was found full is taken for full, in ms: another process may have made room meanwhile. */
+export const FULL_FOR_MS = 60_000

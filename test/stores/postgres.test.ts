@@ -239,6 +239,18 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     expect((await store.acquire(limit(100))).type).toBe('acquired')
   })
 
+  test('looks at a full scope again after a minute: another process may have made room', async () => {
+    const subject = await bench(connect)
+    const limit = (key: string): AcquireRequest => ask({ key, maxKeysPerScope: 1 })
+    await subject.store.acquire(limit('1'))
+    expect((await subject.store.acquire(limit('2'))).type).toBe('full')
+    await columnOf(subject, 'DELETE FROM KEYS')
+    await subject.clock.advance(59_999)
+    expect((await subject.store.acquire(limit('2'))).type).toBe('full')
+    await subject.clock.advance(1)
+    expect((await subject.store.acquire(limit('2'))).type).toBe('acquired')
+  })
+
   test('tells who was overtaken in a transaction what its successor has recorded', async () => {
     const { pool, schema } = await bench(connect)
     const store = postgresStore({ pool, schema })

@@ -26,7 +26,7 @@ export interface PostgresStoreParts {
   readonly migration: string
   /** The time, in ms since the epoch, for tests; the server's own without it. */
   readonly nowMs?: () => number
-  /** What tells when to purge. Default: the platform's time. */
+  /** What tells when to purge, and to count anew. Default: the platform's time. */
   readonly clock?: Clock
 }
 
@@ -63,12 +63,14 @@ const unknownAnswer = (answer: unknown): Error =>
 export class SqlStore implements PostgresStore {
   readonly name = 'postgres'
   readonly #parts: PostgresStoreParts
-  readonly #room = new Room()
+  readonly #room: Room
   readonly #purging: Purging
 
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts
-    this.#purging = new Purging(parts.clock ?? systemClock)
+    const { clock = systemClock } = parts
+    this.#room = new Room(clock)
+    this.#purging = new Purging(clock)
   }
 
   migrate(): Promise<void> {

@@ -1,3 +1,6 @@
+import type { Clock } from '../../clock.ts'
+import { FULL_FOR_MS } from '../record.ts'
+
 /** A part of the room that was found: so many processes may share it before their sum exceeds the limit. */
 const SHARE = 16
 
@@ -9,6 +12,8 @@ interface ScopeRoom {
   left: number
   /** On the database's clock, in ms since the epoch; until then nobody has to look. */
   readonly fullUntilMs: number | null
+  /** On this process's clock: from then on nothing is known any more. */
+  readonly forgottenMs: number
 }
 
 /**
@@ -16,22 +21,39 @@ interface ScopeRoom {
  * less room there is, the more often; every time where the limit is near.
  */
 export class Room {
+  readonly #clock: Clock
   readonly #scopes = new Map<string, ScopeRoom>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** What has to be looked at for one more key. */
   ask(scope: string, maxKeys: number): { readonly counting: boolean; readonly fullUntilMs: number | null } {
     const known = this.#scopes.get(scope)
-    if (known === undefined || known.maxKeys !== maxKeys) return { counting: true, fullUntilMs: null }
+    if (known?.maxKeys !== maxKeys || this.#clock.now() >= known.forgottenMs) {
+      this.#scopes.delete(scope)
+      return { counting: true, fullUntilMs: null }
+    }
     known.left--
     return { counting: known.left < 0, fullUntilMs: known.fullUntilMs }
   }
 
   counted(scope: string, maxKeys: number, room: number): void {
-    this.#remember(scope, { maxKeys, left: Math.floor(room / SHARE), fullUntilMs: null })
+    this.#remember(scope, {
+      maxKeys,
+      left: Math.floor(room / SHARE),
+      fullUntilMs: null,
+      forgottenMs: Infinity,
+    })
   }
 
-  full(scope: string, maxKeys: number, fullUntilMs: number): void {
-    this.#remember(scope, { maxKeys, left: 0, fullUntilMs })
+  full(scope: string, maxKeys: number, untilMs: number): void {
+    // Whole, so that it comes back the same however the server writes fractions.
+    const fullUntilMs = Math.floor(untilMs)
+    // The server has believed it, and not looked.
+    if (this.#scopes.get(scope)?.fullUntilMs === fullUntilMs) return
+    this.#remember(scope, { maxKeys, left: 0, fullUntilMs, forgottenMs: this.#clock.now() + FULL_FOR_MS })
   }
 
   /** A key was taken anew or completed, and may expire sooner than it would have: a full scope is looked at again. */

@@ -7,7 +7,7 @@ import type {
   StoreTransaction,
 } from '../../idempotency/store.ts'
 import { Purging } from '../purging.ts'
-import { decide, expiryMs } from '../record.ts'
+import { decide, expiryMs, FULL_FOR_MS } from '../record.ts'
 import type { Connection, OpenTransaction, Query } from './connection.ts'
 import type { SqliteStatement, SqliteValue } from './driver.ts'
 import { bytesOf, numberIn, recordOf } from './row.ts'
@@ -39,6 +39,14 @@ const PURGE = `DELETE FROM holdfast_keys
 const PURGE_SCOPE = `DELETE FROM holdfast_keys
   WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE scope = ? AND expires_ms <= ? LIMIT 128)`
 
+interface FullScope {
+  readonly keys: number
+  /** On the wall clock. */
+  readonly untilMs: number
+  /** On this process's own. */
+  readonly forgottenMs: number
+}
+
 export class SqliteStore implements IdempotencyStore {
   readonly name = 'sqlite'
   readonly #connection: Connection
@@ -46,9 +54,10 @@ export class SqliteStore implements IdempotencyStore {
   readonly #purging: Purging
   /**
    * Full scopes, and when the first of their keys expires: until then nobody has to look again, unless one of them is
-   * taken anew or completed, which then may expire sooner than it would have.
+   * taken anew or completed, which then may expire sooner than it would have. Other processes do that, too: what was
+   * found is forgotten after a while.
    */
-  readonly #fullScopes = new Map<string, { readonly keys: number; readonly untilMs: number }>()
+  readonly #fullScopes = new Map<string, FullScope>()
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection
@@ -145,7 +154,8 @@ export class SqliteStore implements IdempotencyStore {
     const left = query(COUNT).get(scope)
     if (left === undefined || numberIn(left, 'keys') < maxKeysPerScope) return undefined
     const untilMs = numberIn(query(EARLIEST).get(scope), 'earliest')
-    this.#fullScopes.set(scope, { keys: maxKeysPerScope, untilMs })
+    const forgottenMs = this.#clock.now() + FULL_FOR_MS
+    this.#fullScopes.set(scope, { keys: maxKeysPerScope, untilMs, forgottenMs })
     return { type: 'full', limit: 'scope', retryAfterMs: untilMs - nowMs }
   }
 
@@ -153,7 +163,8 @@ export class SqliteStore implements IdempotencyStore {
     const full = this.#fullScopes.get(scope)
     if (full === undefined || full.keys < maxKeysPerScope) return undefined
     const retryAfterMs = full.untilMs - this.#nowMs()
-    if (retryAfterMs > 0) return { type: 'full', limit: 'scope', retryAfterMs }
+    if (retryAfterMs > 0 && this.#clock.now() < full.forgottenMs)
+      return { type: 'full', limit: 'scope', retryAfterMs }
     this.#fullScopes.delete(scope)
     return undefined
   }

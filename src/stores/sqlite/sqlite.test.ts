@@ -300,6 +300,20 @@ describe('a SQLite store', () => {
     expect((await store.acquire(limited('4', 3))).type).toBe('acquired')
   })
 
+  test('looks at a full scope again after a minute: another process may have made room', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    const other = await openOther()
+    const limited = (key: string): AcquireRequest => ask(key, { maxKeysPerScope: 1, ttlMs: 1e6 })
+    await store.acquire(limited('1'))
+    expect((await store.acquire(limited('2'))).type).toBe('full')
+    other.exec('DELETE FROM holdfast_keys')
+    await clock.advance(59_999)
+    expect((await store.acquire(limited('2'))).type).toBe('full')
+    await clock.advance(1)
+    expect((await store.acquire(limited('2'))).type).toBe('acquired')
+  })
+
   test('forgets scopes that have no keys', async () => {
     const clock = virtualClock()
     const store = open({ clock })
