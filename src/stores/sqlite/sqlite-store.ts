@@ -33,7 +33,8 @@ const RELEASE = `UPDATE holdfast_keys SET state = 'released'
 const READ = `SELECT response FROM holdfast_keys WHERE scope = ? AND key = ? AND fingerprint = ?`
 const OWNED = `SELECT fence FROM holdfast_keys WHERE scope = ? AND key = ? AND owner = ? AND state = 'active'`
 const COUNT = 'SELECT keys FROM holdfast_scopes WHERE scope = ?'
-const EARLIEST = 'SELECT min(expires_ms) AS earliest FROM holdfast_keys WHERE scope = ?'
+const KEPT = `SELECT count(*) AS keys, min(expires_ms) AS earliest FROM holdfast_keys
+  WHERE scope = ? AND expires_ms > ?`
 const PURGE = `DELETE FROM holdfast_keys
   WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE expires_ms <= ? LIMIT 128)`
 const PURGE_SCOPE = `DELETE FROM holdfast_keys
@@ -153,7 +154,10 @@ export class SqliteStore implements IdempotencyStore {
     query(PURGE_SCOPE).run(scope, nowMs)
     const left = query(COUNT).get(scope)
     if (left === undefined || numberIn(left, 'keys') < maxKeysPerScope) return undefined
-    const untilMs = numberIn(query(EARLIEST).get(scope), 'earliest')
+    // Who has a larger limit may have let in more than are deleted at a time.
+    const kept = query(KEPT).get(scope, nowMs)
+    if (numberIn(kept, 'keys') < maxKeysPerScope) return undefined
+    const untilMs = numberIn(kept, 'earliest')
     const forgottenMs = this.#clock.now() + FULL_FOR_MS
     this.#fullScopes.set(scope, { keys: maxKeysPerScope, untilMs, forgottenMs })
     return { type: 'full', limit: 'scope', retryAfterMs: untilMs - nowMs }

@@ -300,6 +300,16 @@ describe('a SQLite store', () => {
     expect((await store.acquire(limited('4', 3))).type).toBe('acquired')
   })
 
+  test('has room for a key of a smaller limit though more have expired than go at a time', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    for (let key = 0; key < 300; key++) await store.acquire(ask(`old ${key}`))
+    await clock.advance(100_000)
+    for (const key of ['1', '2'])
+      expect((await store.acquire(ask(key, { maxKeysPerScope: 2 }))).type).toBe('acquired')
+    expect(await store.acquire(ask('3', { maxKeysPerScope: 2 }))).toMatchObject({ type: 'full' })
+  })
+
   test('looks at a full scope again after a minute: another process may have made room', async () => {
     const clock = virtualClock()
     const store = open({ clock })
