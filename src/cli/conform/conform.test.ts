@@ -178,6 +178,15 @@ describe('secrets are never printed', { timeout }, () => {
     expect(stdout + stderr).not.toContain(secret)
   })
 
+  test.each(['\u20AC', '\u0001'])('not by a header that can not be sent: %j', async (character) => {
+    const line = `authorization: ${secret}${character}`
+    const { code, stdout, stderr } = await holdfast('conform', NOBODY, '--header', line)
+    expect(stderr).toBe(
+      'holdfast: headers should be an object of header names and values that can be sent, got an object with authorization\n',
+    )
+    expect([code, stdout]).toEqual([2, ''])
+  })
+
   test('not with a URL', async () => {
     const { code, stdout, stderr } = await holdfast('conform', `http://me:${secret}@127.0.0.1:1`)
     expect(stderr).toContain('url should be without a user and password, which go into headers')
@@ -192,6 +201,17 @@ describe('secrets are never printed', { timeout }, () => {
     const { code, stderr } = await holdfast('conform', api.url, '--header', `authorization: Bearer ${secret}`)
     expect(stderr).toContain('got 401 "who is [hidden]?"')
     expect(code).toBe(2)
+  })
+
+  test.each([
+    ['is long', `sk_live_${'abcdefghij'.repeat(9)}`],
+    ['has to be escaped where it is quoted', String.raw`sk_live_"abc\def"`],
+  ])('nor what is left of one in a message, where it %s', async (_, long) => {
+    await using api = await serve((request, response) => {
+      response.writeHead(401).end(`who is ${request.headers.authorization?.slice(7)}?`)
+    })
+    const { stderr } = await holdfast('conform', api.url, '--header', `authorization: Bearer ${long}`)
+    expect(stderr).toContain('got 401 "who is [hidden]?"')
   })
 
   test.concurrent.each([[[]], [['--json']]])('not in a report, %j', async (flags) => {

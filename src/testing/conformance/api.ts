@@ -1,10 +1,11 @@
 import { delay } from '../../delay.ts'
 import { systemClock } from '../../clock.ts'
 import { Scope } from '../../signal.ts'
-import { textOf, type Reply, type StartGate } from './exchange.ts'
+import { textOf, type Exchange, type Reply, type StartGate } from './exchange.ts'
 import type { FixtureRequest } from './fixture.ts'
 import type { HeaderFields, Settings } from './options.ts'
 import { Failed } from './failure.ts'
+import { withoutSecrets } from './secrets.ts'
 
 /** A request to the fixture's effects. */
 export interface Ask {
@@ -51,8 +52,7 @@ export class Api {
 
   async send(ask: Ask = {}): Promise<Reply> {
     const { method = 'POST', key, body, signal, gate } = ask
-    const { exchange } = await import('./transport.ts')
-    return exchange({
+    return this.#exchange({
       method,
       url: this.#url(ask),
       headers: {
@@ -86,9 +86,9 @@ export class Api {
   }
 
   async askForCount(): Promise<Reply> {
-    const { exchange } = await import('./transport.ts')
     const url = new URL(`${this.settings.url}/__count`)
-    return exchange({ method: 'GET', url, headers: this.#headers({}), body: undefined, signal: this.signal })
+    const headers = this.#headers({})
+    return this.#exchange({ method: 'GET', url, headers, body: undefined, signal: this.signal })
   }
 
   /** What `work` resolves to, and how often the handler ran meanwhile. */
@@ -106,6 +106,19 @@ export class Api {
       await delay(systemClock, Math.min(waitMs, POLL.maxMs), new Scope())
     }
     return true
+  }
+
+  async #exchange(request: Exchange): Promise<Reply> {
+    const { exchange } = await import('./transport.ts')
+    const reply = await exchange(request)
+    const { settings } = this
+    return {
+      ...reply,
+      // Before a message cuts or quotes it: what that leaves of a secret is not known for one any more.
+      get shown() {
+        return withoutSecrets(textOf(reply), settings)
+      },
+    }
   }
 
   #url({ target = '' }: Ask): URL {

@@ -34,6 +34,8 @@ export interface Reply {
   readonly headers: ReadonlyMap<string, readonly string[]>
   readonly body: Uint8Array
   readonly error?: string
+  /** The body as a text for people, where that is not all of it. */
+  readonly shown?: string
 }
 
 export function header(reply: Reply, name: string): string | undefined {
@@ -65,7 +67,7 @@ export function describe(reply: Reply): string {
 function describeBody(reply: Reply): string {
   const { length } = reply.body
   if (length === 0) return 'without a body'
-  const text = textOf(reply)
+  const { shown: text = textOf(reply) } = reply
   if (length > SHOWN_CHARACTERS * 4 || !/^[\P{C}\s]*$/u.test(text)) return `with ${length} bytes`
   return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text)
 }

@@ -103,10 +103,17 @@ function checkUrl(url: string | URL): string {
   return parsed.href.replace(/\/+$/, '')
 }
 
+const NAME = /^[!#$%&'*+.^_`|~\w-]+$/
+/** In which Node sends them: Latin-1, without control characters. */
+const VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/
+
 function checkFields(name: string, fields: unknown): void {
   const isFields =
     typeof fields === 'object' &&
     fields !== null &&
-    Object.entries(fields).every(([field, value]) => field !== '' && typeof value === 'string')
-  if (!isFields) throw invalidOption(name, 'an object of header names and values', fields)
+    Object.entries(fields).every(
+      ([field, value]) => NAME.test(field) && typeof value === 'string' && VALUE.test(value),
+    )
+  // Never the values: they may be secrets.
+  if (!isFields) throw invalidOption(name, 'an object of header names and values that can be sent', fields)
 }
