@@ -5,15 +5,15 @@ export const benches: readonly Bench[] = [
   {
     name: 'policies',
     what: 'What each policy and whole pipelines cost around a ready async function, and a refused call.',
-    takes: 'about a minute and a half',
-    rounds: { full: 15, quick: 3 },
+    takes: 'about five minutes',
+    rounds: { full: 9, quick: 1 },
     load: () => import('./benches/policies.ts'),
   },
   {
     name: 'fetch',
     what: 'What createFetch and other clients cost over a transport that answers at once.',
-    takes: 'about a minute and a half',
-    rounds: { full: 15, quick: 3 },
+    takes: 'about five minutes',
+    rounds: { full: 9, quick: 1 },
     load: () => import('./benches/fetch.ts'),
   },
   {

@@ -63,7 +63,7 @@ const withCommonOptions = (command: Command): Command =>
     .option('--seed <n>', 'Draws the order within each round.', positive, 1)
 
 const program = new Command('npm run bench --')
-  .description('What Holdfast costs, beside its peers: in the same process, in interleaved rounds.')
+  .description('What Holdfast costs, beside its peers, in interleaved rounds.')
   .helpCommand(false)
   .showHelpAfterError('(npm run bench -- --help tells more)')
   .action(() => program.outputHelp())

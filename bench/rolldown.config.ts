@@ -25,6 +25,7 @@ const config: RolldownOptions = defineConfig({
   input: {
     main: './bench/main.ts',
     'import-probe': './bench/import-probe.ts',
+    'call-probe': './bench/call-probe.ts',
     'loopback-probe': './bench/loopback-probe.ts',
     'server-probe': './bench/server-probe.ts',
     'circuits-probe': './bench/circuits-probe.ts',

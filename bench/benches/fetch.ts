@@ -1,6 +1,5 @@
 import type { RunBench } from '../harness/bench.ts'
-import { compare, type Plan } from './compare.ts'
-import { partOf } from '../harness/progress.ts'
+import { bound, comparing, type Plan } from './compare.ts'
 import type { Exchange } from '../harness/subject.ts'
 import { fetchByHand } from '../limit/by-hand.ts'
 import { defaultClient, offClient, parts } from '../ours/clients.ts'
@@ -29,21 +28,24 @@ const note =
   'Over a transport that answers at once with `new Response("ok")`. Ratios are to that transport alone. ' +
   '`By hand` is the limit: what a good call has to do, in one piece.'
 
-/** What clients cost around a transport whose response is ready. */
-export const run: RunBench = async (settings, progress) => {
-  const get = { title: 'GET', note, subjects }
-  const partly: Plan<Exchange> = {
+const tables: readonly Plan<Exchange>[] = [
+  { title: 'GET', note, subjects },
+  {
     title: 'GET, part by part',
     note: `${note} Where the time of Holdfast goes.`,
     subjects: [bareTransport, fetchByHand, offClient, ...parts, defaultClient],
-  }
-  const json = {
-    title: 'POST with a JSON body',
-    note: `${note} Holdfast adds an idempotency key.`,
-    subjects,
-  }
-  return [
-    ...(await compare([get, partly], { transport, url, init: undefined }, settings, partOf(progress, 0, 2))),
-    ...(await compare([json], { transport, url, init: post }, settings, partOf(progress, 1, 2))),
-  ]
+  },
+]
+const withKeys: Plan<Exchange> = {
+  title: 'POST with a JSON body',
+  note: `${note} Holdfast adds an idempotency key.`,
+  subjects,
 }
+
+export const plans: readonly Plan<void>[] = [
+  ...bound({ transport, url, init: undefined }, tables),
+  ...bound({ transport, url, init: post }, [withKeys]),
+]
+
+/** What clients cost around a transport whose response is ready. */
+export const run: RunBench = comparing('fetch', plans)

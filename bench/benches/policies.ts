@@ -1,5 +1,5 @@
 import type { RunBench } from '../harness/bench.ts'
-import { compare } from './compare.ts'
+import { bound, comparing, type Plan } from './compare.ts'
 import type { Peer, Ready, Subject } from '../harness/subject.ts'
 import { pipelineByHand } from '../limit/by-hand.ts'
 import { alone, openBreaker, openPipeline, smallerPipelines, wholePipeline } from '../ours/policies.ts'
@@ -16,29 +16,25 @@ const policiesOfPeers = subjectsOfPeers(({ policies }) => policies)
 
 const ready: Ready = async () => 'ready'
 
+export const plans: readonly Plan<void>[] = bound(ready, [
+  {
+    title: 'One policy',
+    note: 'Around an async function whose result is ready. Ratios are to the bare call.',
+    subjects: [bareCall, oneWrapper, ...alone, ...policiesOfPeers.filter(ofOnePolicy)],
+  },
+  {
+    title: 'Several policies',
+    note:
+      'Around the same function. Ratios are to the whole default pipeline of Holdfast: what is above 1 is ' +
+      'slower, whether it does as much or less. `By hand` is the limit: what a good call has to do, in one piece.',
+    subjects: [wholePipeline, pipelineByHand, ...smallerPipelines, ...policiesOfPeers.filter(ofSeveral)],
+  },
+  {
+    title: 'A refused call',
+    note: 'The circuit is open: how long until the caller has the error. Ratios are to the breaker of Holdfast.',
+    subjects: [openBreaker, openPipeline, ...subjectsOfPeers(({ refusals }) => refusals)],
+  },
+])
+
 /** What policies cost around an async function whose result is ready. */
-export const run: RunBench = (settings, progress) =>
-  compare(
-    [
-      {
-        title: 'One policy',
-        note: 'Around an async function whose result is ready. Ratios are to the bare call.',
-        subjects: [bareCall, oneWrapper, ...alone, ...policiesOfPeers.filter(ofOnePolicy)],
-      },
-      {
-        title: 'Several policies',
-        note:
-          'Around the same function. Ratios are to the whole default pipeline of Holdfast: what is above 1 is ' +
-          'slower, whether it does as much or less. `By hand` is the limit: what a good call has to do, in one piece.',
-        subjects: [wholePipeline, pipelineByHand, ...smallerPipelines, ...policiesOfPeers.filter(ofSeveral)],
-      },
-      {
-        title: 'A refused call',
-        note: 'The circuit is open: how long until the caller has the error. Ratios are to the breaker of Holdfast.',
-        subjects: [openBreaker, openPipeline, ...subjectsOfPeers(({ refusals }) => refusals)],
-      },
-    ],
-    ready,
-    settings,
-    progress,
-  )
+export const run: RunBench = comparing('policies', plans)

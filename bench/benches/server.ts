@@ -2,7 +2,6 @@ import type { RunBench, Settings } from '../harness/bench.ts'
 import { shuffled } from '../harness/order.ts'
 import type { Progress } from '../harness/progress.ts'
 import { comparison, idOf, type Comparison } from '../harness/result.ts'
-import { serverByHand } from '../limit/server.ts'
 import { expressServers, nodeServers, serverSubjects } from '../servers/all.ts'
 import type { Keys } from '../servers/load.ts'
 import { ServerProcess, type Sample } from '../servers/process.ts'
@@ -81,7 +80,8 @@ const TITLES: Readonly<Record<Keys, string>> = {
 function tables(group: typeof nodeServers, keys: Keys, cases: readonly Case[]): Comparison[] {
   const [baseline] = group
   const title = `${baseline.name.replace('bare ', '')}, ${TITLES[keys]}`
-  const limit = group.includes(serverByHand) ? ' `By hand` is the limit: a body, two digests, a `Map`.' : ''
+  const limit =
+    group === nodeServers ? ' `By hand` is the limit: a body, two digests, a `Map` or two commands.' : ''
   const note = `POST with a JSON body over ${CONNECTIONS} connections to a server in a process of its own.${limit}`
   const table = (suffix: string, what: string, pick: (sample: Sample) => number): Comparison =>
     comparison({

@@ -6,9 +6,7 @@ import type { Run } from './subject.ts'
 
 /**
  * Why not a library: those for Node (mitata, tinybench, benchmark) measure one case to its end before the next, so a
- * machine that gets busy half-way shifts some cases and not others. mitata's `measure()` could be called once a round,
- * but compiles a fresh loop each time, so every round begins in the interpreter. All cases here run in one loop, which
- * no case can be inlined into: the same call costs the same for each, whatever came before.
+ * machine that gets busy half-way shifts some cases and not others. All cases here run in the same loop.
  */
 async function repeat(run: Run, times: number): Promise<number> {
   const startMs = performance.now()
@@ -16,17 +14,26 @@ async function repeat(run: Run, times: number): Promise<number> {
   return performance.now() - startMs
 }
 
-/** How many calls a sample has: for its time, and for its memory. */
-export interface Times {
-  readonly timed: number
-  readonly weighed: number
+/** How long a sample takes, and how long it runs before. */
+export interface Lengths {
+  readonly sampleMs: number
+  readonly warmMs: number
 }
 
-/** Runs it until it is compiled, and finds out how many calls fill `sampleMs` and a quarter of the young generation. */
-export async function calibrate(run: Run, warmMs: number, sampleMs: number): Promise<Times> {
-  const timed = await timesFor(run, warmMs, sampleMs)
+/** What one call takes. */
+export interface Sample {
+  readonly ns: number
+  readonly bytes: number
+}
+
+/** Runs it until it is compiled, then measures it. */
+export async function sampleOf(run: Run, { sampleMs, warmMs }: Lengths): Promise<Sample> {
+  const times = await timesFor(run, warmMs, sampleMs)
+  const ns = await timeOf(run, times)
   const bytes = Math.max(1, await bytesOf(run, PROBED))
-  return { timed, weighed: Math.min(MOST_WEIGHED, Math.max(PROBED, Math.floor(YOUNG_BYTES / bytes))) }
+  // As many as fill a quarter of the young generation.
+  const weighed = Math.min(MOST_WEIGHED, Math.max(PROBED, Math.floor(YOUNG_BYTES / bytes)))
+  return { ns, bytes: await bytesOf(run, weighed) }
 }
 
 async function timesFor(run: Run, warmMs: number, sampleMs: number): Promise<number> {
@@ -43,10 +50,10 @@ async function timesFor(run: Run, warmMs: number, sampleMs: number): Promise<num
 }
 
 /**
- * Nanoseconds a call. Garbage of the case before is gone when it begins, its own is part of its price. The median of
+ * Nanoseconds a call. Garbage of before is gone when it begins, its own is part of its price. The median of
  * some slices, since other processes take the processor away for milliseconds at a time.
  */
-export async function timeOf(run: Run, times: number): Promise<number> {
+async function timeOf(run: Run, times: number): Promise<number> {
   await settle()
   const calls = Math.max(1, Math.round(times / SLICES))
   const slices: number[] = []
@@ -67,7 +74,7 @@ const ATTEMPTS = 5
  * Bytes a call allocates on the heap, garbage included: the growth of the heap over so few calls that nothing is
  * collected meanwhile, which is checked. The young generation is almost empty after `settle()`.
  */
-export async function bytesOf(run: Run, times: number): Promise<number> {
+async function bytesOf(run: Run, times: number): Promise<number> {
   let largest = 0
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const calls = Math.ceil(times / 2 ** attempt)

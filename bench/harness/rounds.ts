@@ -1,63 +1,40 @@
-import { bytesOf, calibrate, timeOf, type Times } from './measure.ts'
+import { Child } from './child.ts'
+import type { Lengths, Sample } from './measure.ts'
 import { shuffled } from './order.ts'
 import type { Progress } from './progress.ts'
 import { idOf } from './result.ts'
-import type { Prepared, Subject } from './subject.ts'
+import type { Subject } from './subject.ts'
 
-/** How long, and in which order. */
-export interface RoundSettings {
+/** How often and how long, and in which order. */
+export interface RoundSettings extends Lengths {
   readonly rounds: number
-  readonly sampleMs: number
-  readonly warmMs: number
   readonly random: () => number
 }
 
-/** What came out for one subject, a value for each round. */
-export interface Samples {
-  readonly ns: number[]
-  readonly bytes: number[]
-}
-
-interface Case extends Prepared, Samples {
-  readonly title: string
-  times: Times
-}
-
-/** Measures all subjects in this process, each once a round, in an order that is drawn anew for every round. */
-export async function measureInterleaved<Target>(
-  subjects: readonly Subject<Target>[],
-  target: Target,
-  { rounds, sampleMs, warmMs, random }: RoundSettings,
+/**
+ * Measures the subjects of a benchmark, each once a round, in an order that is drawn anew for every round. Every sample
+ * has a process of its own, as JMH's forks have: what V8 learns of one subject makes code that it shares with others
+ * slower for all of them. In one process with all others the whole default pipeline took 680 ns, by itself 445.
+ *
+ * @param bench the one that `call-probe.ts` finds them by
+ * @returns what came out for each subject, a sample for each round
+ */
+export async function measureInterleaved(
+  bench: string,
+  subjects: readonly Subject<void>[],
+  { rounds, random, sampleMs, warmMs }: RoundSettings,
   progress: Progress,
-): Promise<Map<Subject<Target>, Samples>> {
-  const cases = new Map<Subject<Target>, Case>()
-  for (const subject of subjects) cases.set(subject, await prepare(subject, target))
-  const all = [...cases.values()]
-  try {
-    for (const [index, one] of all.entries()) {
-      progress.step(index / all.length / (rounds + 1), `warming up ${one.title}`)
-      one.times = await calibrate(one.run, warmMs, sampleMs)
+): Promise<Map<Subject<void>, Sample[]>> {
+  const samples = new Map<Subject<void>, Sample[]>(subjects.map((subject) => [subject, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, subject] of shuffled(subjects, random).entries()) {
+      const name = idOf(subject)
+      progress.step((round + index / subjects.length) / rounds, `round ${round + 1} of ${rounds}: ${name}`)
+      const place = subjects.indexOf(subject)
+      const child = new Child<Sample>(name, 'call-probe.js', [bench, place, sampleMs, warmMs].map(String))
+      samples.get(subject)?.push(await child.told())
+      await child[Symbol.asyncDispose]()
     }
-    for (let round = 1; round <= rounds; round++) {
-      for (const [index, one] of shuffled(all, random).entries()) {
-        const done = (round + index / all.length) / (rounds + 1)
-        progress.step(done, `round ${round} of ${rounds}: ${one.title}`)
-        one.ns.push(await timeOf(one.run, one.times.timed))
-        one.bytes.push(await bytesOf(one.run, one.times.weighed))
-      }
-    }
-  } finally {
-    for (const one of all) one.close?.()
   }
-  return cases
-}
-
-async function prepare<Target>(subject: Subject<Target>, target: Target): Promise<Case> {
-  return {
-    ...(await subject.setup(target)),
-    title: idOf(subject),
-    times: { timed: 1, weighed: 1 },
-    ns: [],
-    bytes: [],
-  }
+  return samples
 }

@@ -8,7 +8,7 @@ const HEAD = `# Benchmarks
 
 <!-- Made by \`npm run bench -- report\` from bench/results. Changes by hand are lost. -->
 
-What Holdfast costs, beside what else there is, measured in the same process in the same rounds. Run it yourself:
+What Holdfast costs, beside what else there is, measured in the same rounds. Run it yourself:
 
 \`\`\`sh
 npm run bench               # lists the benchmarks
@@ -22,8 +22,9 @@ How to read the tables:
   by round, so that a machine that gets busy for a while slows both sides of it.
 - A figure is the median of the rounds; half of the rounds lie within the **spread**.
 - **B** is what one call allocates on the heap, garbage included.
-- In each round everything is measured once, in an order drawn anew. Peers have the settings that Holdfast has by
-  default, as far as they know them.
+- In each round everything is measured once, in an order drawn anew, and in a process of its own, or, as servers, in one
+  that stays: what V8 has learned of one library does not slow down another. Peers have the settings that Holdfast has
+  by default, as far as they know them.
 `
 
 /** The documentation's page, from everything that was kept: a part for each line of Node. */

@@ -1,4 +1,4 @@
-import { serverByHand } from '../limit/server.ts'
+import { serversByHand } from '../limit/server.ts'
 import { bareExpress, bareNode } from './bare.ts'
 import { ourExpressServers, ourNodeServers } from './ours.ts'
 import { publishedServers } from './published.ts'
@@ -7,7 +7,7 @@ import type { ServerSubject } from './subject.ts'
 type Group = readonly [baseline: ServerSubject, ...others: ServerSubject[]]
 
 /** On `node:http`, beside the bare handler. */
-export const nodeServers: Group = [bareNode, serverByHand, ...ourNodeServers]
+export const nodeServers: Group = [bareNode, ...serversByHand, ...ourNodeServers]
 
 /** In Express, where most of the published middleware is at home. */
 export const expressServers: Group = [bareExpress, ...ourExpressServers, ...publishedServers]

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
 import pg from 'pg'
 import { idempotency } from '../../src/idempotency/frameworks/node.ts'
 import { idempotency as forExpress } from '../../src/idempotency/frameworks/express.ts'
@@ -13,6 +12,7 @@ import { redisStore } from '../../src/stores/redis/index.ts'
 import { sqliteStore } from '../../src/stores/sqlite/index.ts'
 import type { Ability } from '../harness/subject.ts'
 import { expressApp } from './express.ts'
+import { REDIS_PORT, redisForKeys } from './redis.ts'
 import { handler, started, type ServerSubject, type Started } from './subject.ts'
 
 interface Kept {
@@ -26,7 +26,6 @@ interface StoreKind {
   readonly open: () => Promise<Kept>
 }
 
-export const REDIS_PORT = 6379
 export const POSTGRES_PORT = 5432
 
 export const storeKinds: readonly StoreKind[] = [
@@ -49,17 +48,8 @@ async function openSqlite(): Promise<Kept> {
 }
 
 async function openRedis(): Promise<Kept> {
-  const client = new Redis({ port: REDIS_PORT, lazyConnect: true })
-  await client.connect()
-  const prefix = `holdfast-bench:${randomUUID()}:`
-  return {
-    store: redisStore({ client, prefix }),
-    async close() {
-      const keys = await client.keys(`${prefix}*`)
-      while (keys.length > 0) await client.del(keys.splice(0, 1000))
-      await client.quit()
-    },
-  }
+  const { client, prefix, close } = await redisForKeys()
+  return { store: redisStore({ client, prefix }), close }
 }
 
 async function openPostgres(): Promise<Kept> {

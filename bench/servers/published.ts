@@ -13,7 +13,7 @@ import redisAdapter from 'express-idempotency-redis-adapter'
 import { createClient } from 'redis'
 import type { Ability } from '../harness/subject.ts'
 import { expressApp } from './express.ts'
-import { REDIS_PORT } from './ours.ts'
+import { REDIS_PORT } from './redis.ts'
 import { started, type ServerSubject } from './subject.ts'
 
 /** A CommonJS module, whose default export Node does not unwrap. */
