@@ -178,6 +178,35 @@ describe('a SQLite store', () => {
     other.exec('ROLLBACK')
   })
 
+  test('answers them at once, too, where others wait for that lock', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    await store.acquire(ask('done'))
+    await store.complete(ask('done'), Uint8Array.of(1))
+    const transaction = await begun(open())
+    const waiting = ['1', '2', '3'].map((key) => store.acquire(ask(key)))
+    const saving = store.complete(ask('other'), Uint8Array.of(1))
+    await clock.advance(1)
+    expect((await store.acquire(ask('done'))).type).toBe('done')
+    await transaction.rollback()
+    await clock.advance(1000)
+    for (const { type } of await Promise.all(waiting)) expect(type).toBe('acquired')
+    expect(await saving).toBe('stale')
+  })
+
+  test('that is closed while somebody waits for the write lock says so', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    await store.acquire(ask('k'))
+    const transaction = await begun(open())
+    const waiting = expect(store.complete(ask('k'), Uint8Array.of(1))).rejects.toThrow('the store was closed')
+    await clock.advance(1)
+    await store.close?.()
+    await clock.advance(100)
+    await waiting
+    await transaction.rollback()
+  })
+
   test('waits for the write lock without blocking the event loop, and not for ever', async () => {
     const clock = virtualClock()
     const store = open({ clock })
