@@ -1,9 +1,12 @@
 import type { Clock } from '../clock.ts'
 import { emit } from '../emit.ts'
+import { TimeoutError } from '../errors.ts'
 import type { CacheHit } from '../events.ts'
 import { ROUTE } from '../http/route.ts'
 import { isNoCors, type CacheableCall } from '../http/response-cache.ts'
-import type { Context, Outcome } from '../policy.ts'
+import { causeOf, type Context, type Next, type Outcome } from '../policy.ts'
+import { Scope } from '../signal.ts'
+import { raceAbort } from '../work.ts'
 
 /** A request as a cache sees it. */
 export interface CacheRequest {
@@ -31,6 +34,8 @@ export interface CacheClient {
   readonly sentHeaders: (context: Context) => Headers | undefined
   /** Adds headers to all attempts of the call that are still to come: validators. They replace those added before. */
   readonly addHeaders: (context: Context, headers: Readonly<Record<string, string>>) => void
+  /** What follows, once more, within the time that the call has left: its total timeout would begin anew. */
+  readonly again: (next: Next<Response>) => Next<Response>
   /** Whether a call has failed for good: a stored response is better than that. */
   readonly hasFailed: (outcome: Outcome<Response>, context: Context) => boolean
   /** The call is answered with a stored response. */
@@ -51,6 +56,7 @@ export function cacheClient(clock: Clock): CacheClient {
     addHeaders(context, headers) {
       callOf(context).extraHeaders = headers
     },
+    again: (next) => withinTotal(clock, next),
     hasFailed: (outcome, context) => callOf(context).hasFailed(outcome),
     onHit(context, { kind, ageMs }) {
       // A response that the origin has just confirmed is the network's.
@@ -59,6 +65,28 @@ export function cacheClient(clock: Clock): CacheClient {
     },
   }
 }
+
+/** A total timeout inside stands back, since this one ends no later. */
+const withinTotal =
+  (clock: Clock, next: Next<Response>): Next<Response> =>
+  async (context) => {
+    const { startedMs, settings } = callOf(context)
+    const { totalMs } = settings
+    if (totalMs === undefined) return next(context)
+    const scope = new Scope(context.scope)
+    const endMs = startedMs + totalMs
+    const timer = clock.schedule(() => {
+      emit(undefined, { type: 'timeout', kind: 'total', timeoutMs: totalMs }, context)
+      const message = `the call, its retries included, took longer than ${totalMs} ms`
+      const cause = causeOf(context.execution)
+      scope.abort(new TimeoutError('ERR_TOTAL_TIMEOUT', message, totalMs, cause), 'timeout')
+    }, endMs - clock.now())
+    try {
+      return await raceAbort(scope, next(context.within(scope, endMs)))
+    } finally {
+      timer.cancel()
+    }
+  }
 
 function cacheRequest(call: CacheableCall): CacheRequest | undefined {
   const { url, caller } = call

@@ -130,12 +130,12 @@ class Read {
     return isServed && satisfies(appraisal, this.#wishes)
   }
 
-  async #ask(opened: Opened | undefined, found: Found | undefined): Promise<Response> {
+  async #ask(opened: Opened | undefined, found: Found | undefined, next = this.#next): Promise<Response> {
     const { client } = this.#parts
     const validators = found === undefined ? {} : validatorsOf(found.meta.headers)
     const isAsking = Object.keys(validators).length > 0
     if (isAsking) client.addHeaders(this.#context, validators)
-    const outcome = await settled(this.#next(this.#context))
+    const outcome = await settled(next(this.#context))
     if (this.#context.scope.aborted) return unwrap(outcome)
     if (client.hasFailed(outcome, this.#context)) return this.#rescue(outcome)
     const response = unwrap(outcome)
@@ -198,7 +198,7 @@ class Read {
     // It speaks of another response, or to somebody else: only a whole one will do.
     if (!isOurs) {
       client.addHeaders(this.#context, {})
-      return this.#ask(opened, undefined)
+      return this.#ask(opened, undefined, client.again(this.#next))
     }
     const { scope } = this.#context
     if (scope.aborted) throw scope.reason

@@ -18,6 +18,8 @@ export interface CacheableCall {
     readonly init: RequestInit
     readonly request: Request | undefined
   }
+  readonly startedMs: number
+  readonly settings: { readonly totalMs: number | undefined }
   /** Attempts that were handed to the transport. */
   readonly attempts: number
   /** The headers of the attempt that was answered last, else of the newest one. */

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createFetch, outcomeOf } from '../../src/index.ts'
+import { createFetch, outcomeOf, type Transport } from '../../src/index.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
-import { finish } from '../client/support/wait.ts'
+import { finish, until } from '../client/support/wait.ts'
+import { watch } from '../support/operations.ts'
 import { bench, type Bench, type BenchOptions, type Handler } from './support.ts'
 
 expectNoUnhandledRejections()
@@ -163,6 +164,63 @@ describe('a 304 that can’t be for the stored response', () => {
   test('one without any validator confirms the only one that was asked for', async () => {
     const b = await trusting({})
     expect(await (await b.fetch(b.url('/a'))).text()).toBe('body')
+  })
+
+  describe('is asked again within the time that the call has left', () => {
+    const HEADERS = { etag: '"v1"', 'cache-control': 'no-cache' }
+    /** The first answer is stored; the next one is a 304 of another tag, 9 s later; then come these. */
+    const slow = async (...answers: (() => Promise<Response>)[]) => {
+      let calls = 0
+      const requests: (string | null)[] = []
+      const fetch: Transport = async (_, init) => {
+        requests.push(new Headers(init?.headers).get('if-none-match'))
+        calls++
+        if (calls === 1) return new Response('body', { headers: HEADERS })
+        if (calls > 2) return answers.shift()?.() ?? new Promise(() => {})
+        await new Promise<void>((resolve) => void b.clock.schedule(resolve, 9000))
+        return new Response(null, { status: 304, headers: { etag: '"v2"' } })
+      }
+      const b = await bench({
+        client: { fetch, retry: { maxRetries: 3, jitter: 'none' }, timeout: { totalMs: 10_000 } },
+      })
+      await b.warm('/a')
+      return { ...b, requests }
+    }
+    const timeouts = (b: Bench) => b.events.filter(({ type }) => type === 'timeout')
+
+    test('which ends it', async () => {
+      const b = await slow()
+      const call = watch(b.fetch(b.url('/a')))
+      await until(() => b.clock.pendingDelaysMs.includes(9000))
+      await b.clock.advance(9000)
+      await until(() => b.requests.length === 3)
+      await b.clock.advance(999)
+      expect(call.error).toBeUndefined()
+      await b.clock.advance(1)
+      await until(() => call.settled)
+      expect(call.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT', timeoutMs: 10_000 })
+      expect(timeouts(b)).toMatchObject([{ kind: 'total', timeoutMs: 10_000 }])
+      expect([b.requests, b.clock.pending]).toEqual([[null, '"v1"', null], 0])
+    })
+
+    test('and no wait is begun that would outlast it', async () => {
+      const b = await slow(async () => new Response('busy', { status: 503 }))
+      const call = watch(b.fetch(b.url('/a')))
+      await until(() => b.clock.pendingDelaysMs.includes(9000))
+      await b.clock.advance(9000)
+      await until(() => call.settled)
+      expect(call.value?.status).toBe(503)
+      expect([b.clock.sleeps, b.clock.pending]).toEqual([[], 0])
+    })
+
+    test('of which nothing is left of its timers once it is answered', async () => {
+      const b = await slow(async () => new Response('whole', { headers: HEADERS }))
+      const call = watch(b.fetch(b.url('/a')))
+      await until(() => b.clock.pendingDelaysMs.includes(9000))
+      await b.clock.advance(9000)
+      await until(() => call.settled)
+      expect([await call.value?.text(), b.clock.pending]).toEqual(['whole', 0])
+    })
   })
 
   test('beforeAttempt has made it somebody else’s request', async () => {
