@@ -47,6 +47,8 @@ async function bench(server: FaultServerOptions, options: BenchOptions = {}): Pr
 const echo: FaultServerOptions['handler'] = async (request) =>
   Response.json({ body: await request.text(), type: request.headers.get('content-type') })
 
+const sizeOf = (value: string | File): number => (typeof value === 'string' ? value.length : value.size)
+
 describe('a request through axios', () => {
   test('gets its answer in spite of failures, parsed as axios does', async () => {
     const { api, client } = await bench({ faults: [status(503), reset()] })
@@ -125,6 +127,40 @@ describe('a request through axios', () => {
       expect((await client.post('/', 'name=rope', typed)).data).toEqual([['name', 'rope']])
     },
   )
+
+  test.each([{}, { onUploadProgress() {} }, { maxBodyLength: 1e6 }])(
+    'sends the forms that axios itself makes, with the same bytes each time, %o',
+    async (options) => {
+      const bodies: string[] = []
+      const { client } = await bench({
+        handler: async (request) => {
+          bodies.push(await request.clone().text())
+          const form = [...(await request.formData())].map(([name, value]) => [name, sizeOf(value)])
+          return Response.json(form, { status: bodies.length < 3 ? 503 : 200 })
+        },
+      })
+      const file = Readable.from([Buffer.alloc(100_000, 'a'), Buffer.alloc(100_000, 'b')])
+      const form = { name: 'anchor', of: ['hemp', 'öl'], bytes: Buffer.from('bytes'), file }
+      const { data } = await client.postForm('/', form, options)
+      expect(data).toEqual([
+        ['name', 6],
+        ['of[]', 4],
+        ['of[]', 2],
+        ['bytes', 5],
+        ['file', 200_000],
+      ])
+      expect(bodies).toHaveLength(3)
+      expect(new Set(bodies).size).toBe(1)
+    },
+  )
+
+  test('a form whose file breaks is no request', async () => {
+    const { api, client } = await bench({})
+    const bug = new Error('bug')
+    const file = new Readable({ read: () => void file.destroy(bug) })
+    expect(await failureOf(client.postForm('/', { file }))).toMatchObject({ cause: bug })
+    expect(api.requests).toEqual([])
+  })
 
   test('tells the progress of a download', async () => {
     const { client } = await bench({

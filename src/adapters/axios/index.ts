@@ -11,6 +11,7 @@ import { outcomeOf, setOutcome } from '../../client/outcome.ts'
 import { RULES } from '../../client/settings/rules.ts'
 import type { Fetch } from '../../http/fetch-types.ts'
 import { checkKeys } from '../../validate.ts'
+import { withForm } from './form.ts'
 import { loadAxios } from './load-axios.ts'
 
 /** What axios calls an `AxiosResponse`, as far as an adapter has to know. */
@@ -47,8 +48,7 @@ export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAda
     loading ??= loadAxios()
     const axios = await loading
     // Only axios calls adapters.
-    const wanted = config as InternalAxiosRequestConfig
-    typeForm(wanted)
+    const wanted = withForm(config as InternalAxiosRequestConfig)
     const send = axios.getAdapter('fetch', { ...wanted, env: { ...wanted.env, fetch } })
     return send(wanted).then(withOutcome, (error: unknown) => {
       throw withOutcome(error)
@@ -77,12 +77,6 @@ function withOutcome<T>(result: T): T {
 function copyOutcome(from: unknown, to: unknown): void {
   const outcome = outcomeOf(from)
   if (outcome !== undefined) setOutcome(to, outcome)
-}
-
-/** axios calls a form of the platform's URL-encoded here, and in Node sends it so; asked for this, the platform types it. */
-function typeForm({ data, headers }: InternalAxiosRequestConfig): void {
-  const isUrlEncoded = /^application\/x-www-form-urlencoded/i.test(String(headers.getContentType()))
-  if (data instanceof FormData && isUrlEncoded) headers.setContentType('multipart/form-data')
 }
 
 function given(fetch: HoldfastFetch): HoldfastFetch {
