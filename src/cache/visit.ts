@@ -125,7 +125,10 @@ class Read {
   /** Whether the origin need not be asked. What a redirect said of its own lifetime is not known. */
   #isEnough({ appraisal, meta }: Found): boolean {
     const { mode } = this.#wishes
-    if (mode === 'force-cache' || mode === 'only-if-cached') return true
+    if (mode === 'force-cache') return true
+    // Asked for by a header it is meant within what the response and the request allow (RFC 9111, 5.2.1.7).
+    if (mode === 'only-if-cached')
+      return this.#request.mode === mode || satisfiesDisconnected(appraisal, this.#wishes)
     const isServed = this.#parts.serveFresh && mode === 'default' && !meta.provenance.redirected
     return isServed && satisfies(appraisal, this.#wishes)
   }

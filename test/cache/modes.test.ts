@@ -70,6 +70,24 @@ describe('init.cache', () => {
     expect(server.requests).toHaveLength(1)
   })
 
+  test.each([
+    ['max-age=60', 'only-if-cached', 200],
+    ['max-age=60', 'only-if-cached, max-age=5', 504],
+    ['max-age=5', 'only-if-cached', 200],
+    ['max-age=5', 'only-if-cached, max-stale=5', 504],
+    ['max-age=5, stale-if-error=1', 'only-if-cached', 504],
+    ['max-age=5, must-revalidate', 'only-if-cached', 504],
+    ['no-cache', 'only-if-cached, max-stale', 504],
+  ])('%s, asked for by a header 20 s later: %s: %d', async (stored, asked, expected) => {
+    const { fetch, url, warm, origin, clock, server } = await bench()
+    origin.answer = answer('stored', { etag: '"1"', 'cache-control': stored })
+    await warm('/a')
+    await clock.advance(20_000)
+    expect((await fetch(url('/a'), { headers: { 'cache-control': asked } })).status).toBe(expected)
+    expect((await fetch(url('/a'), { cache: 'only-if-cached', mode: 'same-origin' })).status).toBe(200)
+    expect(server.requests).toHaveLength(1)
+  })
+
   test('of a Request counts, too', async () => {
     const { fetch, url, down, warm } = await bench()
     await warm('/a')
