@@ -9,17 +9,23 @@ type PlainHeaders = Record<string, string>
 /** Statuses of answers that are no whole representation, or that lead elsewhere. */
 const isWhole = (status: number): boolean => status !== 206 && (status < 300 || status >= 400)
 
-/** Names of directives are case-insensitive (RFC 9111, 5.2); the library looks for small letters only. */
+/**
+ * Names of directives are case-insensitive (RFC 9111, 5.2), and of one that is given twice the first counts (4.2.1); the
+ * library looks for small letters only, and takes the last.
+ */
 function plain(headers: Headers): PlainHeaders {
   const all: PlainHeaders = Object.fromEntries(headers)
   const directives = headers.get('cache-control')
-  if (directives !== null) all['cache-control'] = directives.toLowerCase()
+  if (directives !== null) all['cache-control'] = directives.toLowerCase().split(',').toReversed().join(',')
   return all
 }
 
+/** `immutable` lengthens no lifetime (RFC 8246, 2); by default the library makes it 1000 days. */
+const OPTIONS = { shared: false, immutableMinTimeToLive: 0 }
+
 function policyOf(request: Headers, status: number, headers: Headers): CachePolicy {
   const response = { status, headers: plain(headers) }
-  return new CachePolicy({ method: 'GET', headers: plain(request) }, response, { shared: false })
+  return new CachePolicy({ method: 'GET', headers: plain(request) }, response, OPTIONS)
 }
 
 const NO_HEADERS = new Headers()
@@ -47,8 +53,13 @@ function msOf(directives: Directives, name: string): number | undefined {
   return secondsToMs(String(value))
 }
 
+/** What is longer counts as this long (RFC 9111, 1.2.2): stores take no number of any size. */
+const MAX_SECONDS = 2 ** 31
+
 /** What is malformed or negative counts as none. */
-const secondsToMs = (text: string | null): number => Math.max(0, Number.parseInt(text ?? '', 10) || 0) * 1000
+const secondsToMs = (text: string | null): number => boundedMs(Number.parseInt(text ?? '', 10) || 0)
+
+const boundedMs = (seconds: number): number => Math.min(Math.max(0, seconds), MAX_SECONDS) * 1000
 
 /** What a request says of the stored responses that it would accept (RFC 9111, 5.2.1, and RFC 5861, 4). */
 export interface Wishes {
@@ -104,7 +115,7 @@ export function appraise(meta: ResponseMeta, clock: Clock, staleIfErrorMs: numbe
   return {
     ageMs: secondsToMs(headers.get('age')) + residenceMs,
     // Not `timeToLive()`: that adds the stale windows.
-    lifetimeMs: policyOf(NO_HEADERS, meta.status, headers).maxAge() * 1000,
+    lifetimeMs: boundedMs(policyOf(NO_HEADERS, meta.status, headers).maxAge()),
     staleMs: isForbidden ? 0 : Math.min(staleIfErrorMs, ownMs),
     hasValidator: headers.has('etag') || headers.has('last-modified'),
   }

@@ -338,6 +338,16 @@ describe('how long', () => {
     const [key] = store.responses[0] ?? []
     expect(store.ttls.get(key ?? '')).toBe(65_000)
   })
+
+  test.each(['max-age=99999999999999999999', 'max-age=2147483648'])(
+    '%s is 2^31 s, a number that any store can take',
+    async (cacheControl) => {
+      const { store, warm, origin } = await bench({ cache: { staleIfErrorMs: 0 } })
+      origin.answer = answer('x', { 'cache-control': cacheControl })
+      await warm('/a')
+      expect([...store.ttls.values()]).toEqual([2 ** 32 * 1000, 2 ** 31 * 1000])
+    },
+  )
 })
 
 describe('what is served', () => {

@@ -345,6 +345,23 @@ describe('serveFresh', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  const DATED = { date: 'Thu, 01 Jan 2026 00:00:00 GMT', expires: 'Thu, 01 Jan 2026 00:00:30 GMT' }
+
+  test.each([
+    ['of two of a kind, the first', { 'cache-control': 'max-age=30, max-age=600' }],
+    ['immutable, which lengthens nothing', { ...DATED, 'cache-control': 'immutable' }],
+  ])('what the response says counts: %s', async (_, headers) => {
+    const { warm, fetch, url, server, clock, origin } = await bench(fresh)
+    origin.answer = () => new Response('body', { headers })
+    await warm('/a')
+    await clock.advance(29_999)
+    await fetch(url('/a'))
+    expect(server.requests).toHaveLength(1)
+    await clock.advance(1)
+    await fetch(url('/a'))
+    expect(server.requests).toHaveLength(2)
+  })
+
   test('must-revalidate forbids the stale only', async () => {
     const { warm, fetch, url, server, origin } = await bench(fresh)
     origin.answer = () =>
