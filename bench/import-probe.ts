@@ -2,4 +2,6 @@
 const modules = process.argv.slice(2)
 const startMs = performance.now()
 for (const module of modules) await import(module)
-process.stdout.write(String(performance.now() - startMs))
+// Before `process.stdout` is looked up, which takes 3 ms the first time.
+const tookMs = performance.now() - startMs
+process.stdout.write(String(tookMs))
