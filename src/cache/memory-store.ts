@@ -11,6 +11,9 @@ interface Kept extends CacheEntry {
   readonly isResponse: boolean
 }
 
+/** What an entry takes besides, of which a write leaves one for each URL: its key, and the objects that hold it. */
+const OVERHEAD_BYTES = 250
+
 /**
  * Keeps what was used last. It answers at once, never by a promise, so no call waits for it. Lifetimes are not its
  * business: what is past use is found so, and deleted, when it is asked for.
@@ -36,7 +39,8 @@ export class MemoryCacheStore implements CacheStore {
 
   set(key: string, { meta, body }: CacheEntry): void {
     this.delete(key)
-    const kept = { meta, body, bytes: meta.length + body.byteLength, isResponse: !isUrlMeta(meta) }
+    const bytes = meta.length + body.byteLength + OVERHEAD_BYTES
+    const kept = { meta, body, bytes, isResponse: !isUrlMeta(meta) }
     if (kept.bytes > this.#limits.maxBytes) return
     this.#entries.set(key, kept)
     this.#count(kept, 1)

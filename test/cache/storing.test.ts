@@ -642,6 +642,18 @@ describe('in memory', () => {
     expect([await isKept('/b'), await isKept('/c')]).toEqual([true, false])
   })
 
+  test('maxBytes: also what writes leave behind, with all that it takes', async () => {
+    const { warm, isKept, fetch, url } = await inMemory({ maxBytes: 5000 })
+    const write = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) await fetch(url(`/orders/${n}`), { method: 'PUT' })
+    }
+    await warm('/a')
+    await write(6)
+    expect(await isKept('/a')).toBe(true)
+    await write(12)
+    expect(await isKept('/a')).toBe(false)
+  })
+
   test('clear()', async () => {
     const cache = httpCache()
     const b = await bench()
