@@ -225,7 +225,7 @@ export class FetchCall implements CacheableCall, VerdictRules {
 
   /** For policies that know nothing of HTTP. A 429 is no failure of the service's, but it has not served either. */
   standingOf(outcome: Outcome<Response>): Standing {
-    if (this.isLocal(outcome)) return 'nothing'
+    if (this.isLocal(outcome) || this.bodySource) return 'nothing'
     const { next, health, effect } = this.verdictOf(outcome)
     if (next === 'retry' || health === 'failure' || (effect === 'untouched' && health !== 'success'))
       return 'failed'

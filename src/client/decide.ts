@@ -66,7 +66,7 @@ async function askCaller(
 /** What nobody's wish can overcome. */
 function isBodyGone({ body, caller }: FetchCall): boolean {
   if (body !== undefined) return body.sentOnce !== undefined
-  return caller.request !== undefined && caller.request.body !== null && caller.request.bodyUsed
+  return caller.request?.bodyUsed === true
 }
 
 function resend(

@@ -65,6 +65,21 @@ describe('a throttle in createFetch', () => {
     expect(await call()).toBeInstanceOf(ThrottledError)
   })
 
+  test('counts a timeout that strikes while the body of the caller’s own Request is read as nothing', async () => {
+    const { call, fetch, clock, server } = await bench({ retry: {} })
+    const calls = Array.from({ length: 10 }, () => {
+      const init: RequestInit & { duplex: 'half' } = {
+        method: 'PUT',
+        body: new ReadableStream(),
+        duplex: 'half',
+      }
+      return failureOf(fetch(new Request(server.url, init)))
+    })
+    await clock.advance(30_000)
+    for (const work of calls) expect(await work).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
+    expect(await call()).toBeInstanceOf(Response)
+  })
+
   test('counts what a hook throws, and what an open circuit refuses, as nothing', async () => {
     let isBroken = true
     const { call, tenTimes, fetch, server } = await bench({
