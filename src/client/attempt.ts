@@ -8,7 +8,6 @@ import { cannotBeBuilt } from '../http/usage-error.ts'
 import { causeOf, rejected, type Context, type Outcome } from '../policy.ts'
 import type { AbortListener, Scope } from '../signal.ts'
 import { Returned } from '../stamp.ts'
-import { invalidOption } from '../validate.ts'
 import {
   callOf,
   eventResult,
@@ -276,10 +275,7 @@ function beforeAttemptInput(headers: Headers, context: Context): BeforeAttemptIn
   }
 }
 
-/**
- * What has come of an attempt, and is known after it. What is no response, as of a mock that was told nothing, is no
- * failure of the network.
- */
+/** What has come of an attempt, and is known after it. */
 function concluded(
   call: FetchCall,
   attempt: SentAttempt,
@@ -288,8 +284,6 @@ function concluded(
 ): Outcome<Response> {
   try {
     if (outcome.ok) {
-      if (!isResponse(outcome.value))
-        throw call.local(invalidOption('what fetch resolves with', 'a Response', outcome.value))
       call.answered(outcome.value, attempt.scope)
       // Attempts may run side by side.
       call.sentHeaders = init.headers
@@ -305,8 +299,6 @@ function concluded(
     return { ok: false, error }
   }
 }
-
-const isResponse = (value: Partial<Response> | null | undefined): boolean => typeof value?.status === 'number'
 
 /** The caller's own input; of a URL object that was changed meanwhile, what it said at the call. */
 function inputOf({ caller: { input, address } }: FetchCall): FetchInput {

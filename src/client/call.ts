@@ -175,7 +175,10 @@ export class FetchCall implements CacheableCall, VerdictRules {
     }
   }
 
+  /** What is no response, as of a mock or a policy that was told nothing, is no failure of the network. */
   verdictOf(outcome: Outcome<Response>): Verdict {
+    if (outcome.ok && !isResponse(outcome.value))
+      throw this.local(invalidOption('what fetch or a policy resolves with', 'a Response', outcome.value))
     // What a race decides may be decided otherwise after it.
     if (this.isRacing) return verdictOf(outcome, this)
     const result = resultOf(outcome)
@@ -247,6 +250,8 @@ export class FetchCall implements CacheableCall, VerdictRules {
     return made
   }
 }
+
+const isResponse = (value: Partial<Response> | null | undefined): boolean => typeof value?.status === 'number'
 
 /** How many origins are remembered to know keys. */
 const MAX_ORIGINS = 1000

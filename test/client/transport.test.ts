@@ -9,6 +9,7 @@ import {
   isHoldfastError,
   outcomeOf,
   type BeforeAttemptInput,
+  type Context,
   type FetchOptions,
   type HoldfastEvent,
   type Policy,
@@ -209,14 +210,28 @@ describe('how a transport is called', () => {
   })
 })
 
+const NO_RESPONSE = 'what fetch or a policy resolves with should be a Response, got undefined'
+
 test('a transport that resolves with no Response is told so at once, and no circuit counts it', async () => {
   const transport = vi.fn<() => Promise<Response>>(async () => undefined as unknown as Response)
   const fetch = createFetch({ fetch: transport, random })
-  await expect(fetch('https://a.test/')).rejects.toThrow(
-    'what fetch resolves with should be a Response, got undefined',
-  )
+  await expect(fetch('https://a.test/')).rejects.toThrow(NO_RESPONSE)
   expect(transport).toHaveBeenCalledOnce()
   expect(fetch.circuits.get('https://a.test').snapshot().buckets).toEqual([])
+})
+
+test.each<[string, FetchOptions]>([
+  ['a retry', {}],
+  ['a fallback', { retry: false, fallback: () => new Response('instead') }],
+])('so is a policy that forgets to return, by %s around it', async (_, options) => {
+  const transport = vi.fn<() => Promise<Response>>(async () => new Response())
+  const forgetful: Policy<Response> = {
+    name: 'forgetful',
+    wrap: (next) => (async (context: Context) => void (await next(context))) as unknown as typeof next,
+  }
+  const fetch = createFetch({ fetch: transport, policies: [forgetful], ...options })
+  await expect(fetch('https://a.test/')).rejects.toThrow(NO_RESPONSE)
+  expect(transport).toHaveBeenCalledOnce()
 })
 
 describe('what is none of the pipeline’s business', () => {
