@@ -1,7 +1,13 @@
 /** `holdfast/axios` under a real axios, against a loopback server that fails first. */
 import { Readable } from 'node:stream'
-import axios, { isAxiosError, isCancel, type AxiosInstance, type CreateAxiosDefaults } from 'axios'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import axios, {
+  isAxiosError,
+  isCancel,
+  type AxiosAdapter,
+  type AxiosInstance,
+  type CreateAxiosDefaults,
+} from 'axios'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { adapter } from '../../src/adapters/axios/index.ts'
 import { loadAxios } from '../../src/adapters/axios/load-axios.ts'
 import { createFetch, outcomeOf, type FetchOptions, type HoldfastEvent } from '../../src/index.ts'
@@ -125,6 +131,25 @@ describe('a request through axios', () => {
       expect((await client.put('/', form, options)).data).toEqual([['name', 'anchor']])
       const typed = { headers: { 'content-type': 'application/x-www-form-urlencoded' } }
       expect((await client.post('/', 'name=rope', typed)).data).toEqual([['name', 'rope']])
+    },
+  )
+
+  test.each([
+    [undefined, undefined],
+    ['multipart/form-data', undefined],
+    ['multipart/form-data; boundary=own', 'multipart/form-data; boundary=own'],
+  ])(
+    'tells axios 1.12, which sends what it is told, no type of a form but a whole one: %s',
+    async (type, told) => {
+      const { client } = await bench({})
+      const send: AxiosAdapter = async (config) => {
+        const data: unknown = config.headers.getContentType()
+        return { data, status: 200, statusText: '', headers: {}, config }
+      }
+      const spy = vi.spyOn(axios, 'getAdapter').mockImplementation(() => send)
+      onTestFinished(() => spy.mockRestore())
+      const headers = type === undefined ? {} : { 'content-type': type }
+      expect((await client.post('/', new FormData(), { headers })).data ?? undefined).toBe(told)
     },
   )
 

@@ -10,15 +10,16 @@ interface StreamedForm {
   resume(): void
 }
 
+/** Types that are not those of the bytes of a form, which come with their boundary. */
+const UNTRUE = /^(application\/x-www-form-urlencoded|multipart\/form-data(?!.*boundary=))/i
+
 /** The same request with a form that a fetch sends as the form it is, typed as one. */
 export function withForm(config: InternalAxiosRequestConfig): InternalAxiosRequestConfig {
   const { headers } = config
   const data: unknown = config.data
-  if (data instanceof FormData) {
-    // axios calls it URL-encoded here, and in Node sends it so; asked for this, the platform types it.
-    const isUrlEncoded = /^application\/x-www-form-urlencoded/i.test(String(headers.getContentType()))
-    if (isUrlEncoded) headers.setContentType('multipart/form-data')
-  }
+  // axios calls it URL-encoded here, and in Node sends it so, or multipart without a boundary: the platform types it.
+  if (data instanceof FormData && UNTRUE.test(String(headers.getContentType())))
+    headers.delete('content-type')
   if (!isStreamedForm(data)) return config
   headers.set(data.getHeaders())
   return { ...config, data: streamOf(data) }
