@@ -141,6 +141,26 @@ describe('spans', () => {
     expect(new Set(ids).size).toBe(2)
   })
 
+  test('of an attempt that others wait for, after the call that began it has been aborted', async () => {
+    const { fetch, clock, spans, sent, tracer } = bench([503, 200], { coalesce: true })
+    const parent = tracer.startSpan('checkout')
+    const { traceId, spanId } = parent.spanContext()
+    const controller = new AbortController()
+    const aborted = context.with(trace.setSpan(context.active(), parent), () =>
+      failureOf(fetch(TARGET, controller)),
+    )
+    const shared = fetch(TARGET)
+    await clock.advance(250)
+    expect(clock.sleeps).toContain(1000)
+    controller.abort()
+    await aborted
+    await finish(clock, shared)
+    const last = spans().at(-2)
+    expect(last).toMatchObject({ name: 'GET', attributes: { 'http.request.resend_count': 1 } })
+    expect(last?.parentSpanContext).toMatchObject({ traceId, spanId })
+    expect(sent.at(-1)?.get('traceparent')).toContain(last?.spanContext().spanId)
+  })
+
   test('of a hedge: both attempts are children, the second one a resend', async () => {
     const { fetch, clock, spans } = bench([200], { hedge: { delayMs: 100 } })
     const work = fetch(TARGET)

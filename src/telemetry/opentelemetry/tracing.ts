@@ -14,7 +14,8 @@ import { definedOf } from './meter.ts'
 
 /** The spans of one call. */
 interface Trace {
-  readonly span: Span
+  /** `undefined` where it has ended, and others still wait for what it began. */
+  readonly span: Span | undefined
   /** What the spans of its attempts have as their parent. */
   readonly context: unknown
   readonly attempts: Map<string, Span>
@@ -40,13 +41,15 @@ export class Tracing implements Required<Observer> {
     const { call } = event
     if (call === undefined) return
     if (event.type === 'call-start') this.#traces.set(call.id, this.#begin(call))
+    else if (event.type === 'attempt-start' && !this.#traces.has(call.id))
+      this.#traces.set(call.id, this.#goOn(event))
     const trace = this.#traces.get(call.id)
     if (trace === undefined) return
     if (event.type === 'attempt-start')
       trace.attempts.set(nameOf(event), this.#beginAttempt(trace, event, call))
     else if (event.type === 'attempt-end') this.#endAttempt(trace, event)
     else if (event.type === 'call-end') endCall(trace, event)
-    else if (event.type !== 'call-start') trace.span.addEvent(`holdfast.${event.type}`, detailsOf(event))
+    else if (event.type !== 'call-start') trace.span?.addEvent(`holdfast.${event.type}`, detailsOf(event))
     // An attempt that others share may outlive the call that it is told for.
     if (trace.ended && trace.attempts.size === 0) this.#traces.delete(call.id)
   }
@@ -68,6 +71,12 @@ export class Tracing implements Required<Observer> {
     return { span, context, attempts: new Map(), sent: 0, ended: false }
   }
 
+  /** Others that share its request wait for an attempt of a call that has ended: it belongs to whoever made that. */
+  #goOn({ attempt }: Which): Trace {
+    const context = this.#api.context.active()
+    return { span: undefined, context, attempts: new Map(), sent: attempt - 1, ended: true }
+  }
+
   #beginAttempt(trace: Trace, { hedge }: Which, call: CallInfo): Span {
     const resends = trace.sent++
     const { name, attributes: ofCall } = described(call)
@@ -83,7 +92,6 @@ export class Tracing implements Required<Observer> {
   #endAttempt(trace: Trace, event: Which & EventResult & { readonly replayed?: true }): void {
     const span = trace.attempts.get(nameOf(event))
     trace.attempts.delete(nameOf(event))
-    if (span === undefined) return
     endSpan(span, event, event.replayed ? { 'holdfast.replayed': true } : {})
   }
 }
@@ -113,7 +121,8 @@ function endCall(trace: Trace, event: Extract<HoldfastEvent, { type: 'call-end' 
   trace.ended = true
 }
 
-function endSpan(span: Span, result: EventResult, attributes: AttributeValues): void {
+function endSpan(span: Span | undefined, result: EventResult, attributes: AttributeValues): void {
+  if (span === undefined) return
   const own = resultAttributes(result)
   span.setAttributes({ ...attributes, ...definedOf(own) })
   if (own['error.type'] !== undefined) span.setStatus({ code: ERROR })
