@@ -161,6 +161,51 @@ describe.skipIf(url === undefined)('where the connection breaks', () => {
     },
   )
 
+  test.each(ways)('nothing crashes as the transaction begins, either: $client, $how', async (way) => {
+    const server = await cuttable()
+    const subject = await bench(connectPg)
+    const connection = connectTo(server.url, way.client)
+    onTestFinished(connection.end)
+    const store = postgresStore({ pool: connection.pool, schema: subject.schema })
+    const request = ask()
+    await store.acquire(request)
+    // Keeps it waiting for its row.
+    const other = await opened(subject.store, request)
+    const beginning = store.begin(request).catch(String)
+    const waiting = `SELECT pid FROM pg_stat_activity
+      WHERE wait_event_type = 'Lock' AND query LIKE '%${subject.schema}%holdfast_lock%'`
+    await expect.poll(() => administrate(waiting)).toHaveLength(1)
+    server.cut(way.how)
+    expect(await beginning).toMatch(/connection|ECONNRESET/i)
+    // What it would still send would be sent by then.
+    await once(connectSocket(Number(new URL(server.url).port), '127.0.0.1').end(), 'close')
+    await other.rollback()
+    expect((await store.acquire(ask())).type).toBe('busy')
+  })
+
+  test('nor where its last word comes along with the news that it is ready', async () => {
+    const fields = ['SFATAL', 'VFATAL', 'C57P01', 'Mterminating connection', '', ''].join('\0')
+    const farewell = Buffer.from(`E    ${fields}`)
+    farewell.writeInt32BE(farewell.length - 1, 1)
+    const { hostname, port } = new URL(url ?? '')
+    const server = createServer((near) => {
+      const far = connectSocket(Number(port), hostname)
+      near.pipe(far)
+      far.on('data', (bytes) => {
+        const isReady = bytes.subarray(-6).equals(Buffer.from('Z\0\0\0\u0005I'))
+        if (isReady) near.end(Buffer.concat([bytes, farewell]))
+        else near.write(bytes)
+      })
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const way = new URL(url ?? '')
+    way.port = String((server.address() as AddressInfo).port)
+    const connection = connectTo(way.href, 'pg')
+    onTestFinished(connection.end)
+    await expect(postgresStore({ pool: connection.pool }).begin(ask())).rejects.toThrow(/connection/i)
+  })
+
   test('nothing later in a savepoint runs, either', async () => {
     const server = await cuttable()
     const { schema } = await bench(connectPg)

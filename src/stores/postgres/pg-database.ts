@@ -55,7 +55,7 @@ export class PgDatabase implements Database {
   }
 
   async begin(first: Call): Promise<DatabaseTransaction> {
-    const connection = new Connection(await this.#pool.connect())
+    const connection = await taken(this.#pool)
     try {
       const [, result] = await connection.send('BEGIN', literalStatementOf(this.#schema, first))
       return new PgTransaction(connection, this.#schema, rowOf(result))
@@ -71,6 +71,23 @@ export class PgDatabase implements Database {
     const named = this.#prepare && name.length <= LONGEST_NAME
     return { ...(named ? { name } : {}), text, values: [...call.values], rowMode: 'array' }
   }
+}
+
+/** As pg's pool takes it; one of somebody else's may know promises only. */
+interface Lender {
+  connect(callback: (error: unknown, client: PgClient | undefined) => void): PromiseLike<PgClient> | undefined
+}
+
+/**
+ * Takes a client, by a callback: one that breaks between a promise and who awaits it ends the process, since nobody
+ * listens to it then.
+ */
+function taken(pool: Lender): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const take = (client: PgClient): void => resolve(new Connection(client))
+    const promised = pool.connect((error, client) => (client === undefined ? reject(error) : take(client)))
+    promised?.then(take, reject)
+  })
 }
 
 class PgTransaction implements DatabaseTransaction {

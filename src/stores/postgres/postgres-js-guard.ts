@@ -68,7 +68,7 @@ function watched(query: unknown, loss: Loss): unknown {
 }
 
 /** An error of the client's own about its connection, or of the socket. */
-function isBroken(error: unknown): boolean {
+export function isBroken(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false
   return 'syscall' in error || ('code' in error && String(error.code).startsWith('CONNECTION_'))
 }

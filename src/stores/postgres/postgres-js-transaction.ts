@@ -6,7 +6,7 @@ import {
   type DatabaseTransaction,
   type Row,
 } from './database.ts'
-import { guarded, type Loss } from './postgres-js-guard.ts'
+import { guarded, isBroken, type Loss } from './postgres-js-guard.ts'
 import {
   firstRow,
   type PostgresJsQuery,
@@ -37,10 +37,16 @@ export async function beginPostgresJs(
   const opened = deferred<Opened>()
   const lost = deferred<unknown>()
   const loss: Loss = { error: undefined }
-  const ended = sql.begin(async (client) => {
+  const begin = async (client: PostgresJsTransaction): Promise<void> => {
     opened.resolve({ client, first: firstRow(await query(client, first)) })
     return end.promise
-  })
+  }
+  const ended = sql.begin((client) =>
+    begin(client).catch((error: unknown) => {
+      if (!isBroken(error)) throw error
+      return new Promise(() => {})
+    }),
+  )
   ended.catch((error: unknown) => {
     loss.error = error
     opened.reject(error)
