@@ -1,4 +1,5 @@
 /** `holdfast/axios` under a real axios, against a loopback server that fails first. */
+import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import axios, {
   isAxiosError,
@@ -52,6 +53,13 @@ async function bench(server: FaultServerOptions, options: BenchOptions = {}): Pr
 
 const echo: FaultServerOptions['handler'] = async (request) =>
   Response.json({ body: await request.text(), type: request.headers.get('content-type') })
+
+/** Has no use for the whole body. */
+async function endOf(init: RequestInit | undefined): Promise<Response> {
+  const { body } = init as { body: ReadableStream }
+  await body.cancel()
+  throw new Error('enough')
+}
 
 const sizeOf = (value: string | File): number => (typeof value === 'string' ? value.length : value.size)
 
@@ -178,6 +186,19 @@ describe('a request through axios', () => {
       expect(new Set(bodies).size).toBe(1)
     },
   )
+
+  test('a form whose request is called off may go on', async () => {
+    const { client } = await bench({}, { fetch: { fetch: (_, init) => endOf(init), retry: false } })
+    const form = Object.assign(new EventEmitter(), {
+      getHeaders: () => ({ 'content-type': 'multipart/form-data; boundary=x' }),
+      pipe() {},
+      pause() {},
+      resume: () => form.emit('data', 'more'),
+    })
+    expect(await failureOf(client.post('/', form))).toMatchObject({ cause: { message: 'enough' } })
+    form.emit('data', 'and more')
+    form.emit('end')
+  })
 
   test('a form whose file breaks is no request', async () => {
     const { api, client } = await bench({})

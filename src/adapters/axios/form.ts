@@ -36,17 +36,25 @@ function isStreamedForm(data: unknown): data is StreamedForm {
 }
 
 function streamOf(form: StreamedForm): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  // Not every stream of its files heeds a pause.
+  let isWanted = true
   return new ReadableStream({
     start(controller) {
-      const encoder = new TextEncoder()
       form.on('data', (chunk) => {
+        if (!isWanted) return
         controller.enqueue(typeof chunk === 'string' ? encoder.encode(chunk) : chunk)
         if ((controller.desiredSize ?? 0) <= 0) form.pause()
       })
-      form.on('end', () => controller.close())
+      form.on('end', () => {
+        if (isWanted) controller.close()
+      })
       form.on('error', (error) => controller.error(error))
     },
     pull: () => form.resume(),
-    cancel: () => form.pause(),
+    cancel() {
+      isWanted = false
+      form.pause()
+    },
   })
 }
