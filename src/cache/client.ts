@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { emit } from '../emit.ts'
 import { TimeoutError } from '../errors.ts'
 import type { CacheHit } from '../events.ts'
+import { discard } from '../http/discard.ts'
 import { ROUTE } from '../http/route.ts'
 import { isNoCors, type CacheableCall } from '../http/response-cache.ts'
 import { causeOf, type Context, type Next, type Outcome } from '../policy.ts'
@@ -81,8 +82,13 @@ const withinTotal =
       const cause = causeOf(context.execution)
       scope.abort(new TimeoutError('ERR_TOTAL_TIMEOUT', message, totalMs, cause), 'timeout')
     }, endMs - clock.now())
+    const work = next(context.within(scope, endMs))
     try {
-      return await raceAbort(scope, next(context.within(scope, endMs)))
+      return await raceAbort(scope, work)
+    } catch (error) {
+      // A policy of the user's may hold what came: it is too late for anybody to read it.
+      if (scope.aborted) work.then(discard, () => {})
+      throw error
     } finally {
       timer.cancel()
     }

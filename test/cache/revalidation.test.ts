@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createFetch, outcomeOf, type Transport } from '../../src/index.ts'
+import { createFetch, outcomeOf, type Policy, type Transport } from '../../src/index.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
 import { finish, until } from '../client/support/wait.ts'
-import { watch } from '../support/operations.ts'
+import { deferred, watch } from '../support/operations.ts'
 import { bench, type Bench, type BenchOptions, type Handler } from './support.ts'
 
 expectNoUnhandledRejections()
@@ -211,6 +211,30 @@ describe('a 304 that can’t be for the stored response', () => {
       await until(() => call.settled)
       expect(call.value?.status).toBe(503)
       expect([b.clock.sleeps, b.clock.pending]).toEqual([[], 0])
+    })
+
+    test('and what comes too late, since a policy has held it, is let go', async () => {
+      const gate = deferred()
+      const cancel = vi.fn<() => void>()
+      const holding: Policy<Response> = {
+        name: 'holding',
+        wrap: (next) => async (context) => {
+          const response = await next(context)
+          if (response.status === 201) await gate.promise
+          return response
+        },
+      }
+      const b = await slow(async () => new Response(new ReadableStream({ cancel }), { status: 201 }))
+      const call = watch(b.fetch.with({ policies: [holding] })(b.url('/a')))
+      await until(() => b.clock.pendingDelaysMs.includes(9000))
+      await b.clock.advance(9000)
+      await until(() => b.requests.length === 3)
+      await b.clock.advance(1000)
+      await until(() => call.settled)
+      expect(call.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+      gate.resolve()
+      await b.clock.settle()
+      expect(cancel).toHaveBeenCalledOnce()
     })
 
     test('of which nothing is left of its timers once it is answered', async () => {
