@@ -206,6 +206,31 @@ describe.skipIf(url === undefined)('where the connection breaks', () => {
     await expect(postgresStore({ pool: connection.pool }).begin(ask())).rejects.toThrow(/connection/i)
   })
 
+  test.each(['complete', 'rollback'] as const)(
+    'what waits for a query of the handler is told so: %s of postgres.js',
+    async (end) => {
+      const server = await cuttable()
+      const subject = await bench(connectPg)
+      const connection = connectTo(server.url, 'postgres.js')
+      onTestFinished(connection.end)
+      const store = postgresStore({ pool: connection.pool, schema: subject.schema })
+      const request = ask()
+      await store.acquire(request)
+      const { client, ...transaction } = bound(await opened(store, request))
+      const pid = await backend(client)
+      // One with values holds up what comes after it.
+      const asleep = Promise.resolve((client as postgres.TransactionSql)`SELECT pg_sleep(${60})`).catch(
+        String,
+      )
+      await until(pid, "wait_event = 'PgSleep'")
+      const ending = transaction[end](Uint8Array.of(1)).catch(String)
+      server.cut('destroy')
+      expect(await asleep).toMatch(/connection|ECONNRESET/i)
+      expect(String(await ending)).toMatch(end === 'complete' ? /connection|ECONNRESET/i : 'undefined')
+      await terminate(pid)
+    },
+  )
+
   test('nothing later in a savepoint runs, either', async () => {
     const server = await cuttable()
     const { schema } = await bench(connectPg)

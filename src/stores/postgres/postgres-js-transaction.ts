@@ -90,7 +90,7 @@ class OpenTransaction implements DatabaseTransaction {
     const call = this.#query(this.#sql, last).execute()
     // Its COMMIT follows at once. If the call fails, that COMMIT is a rollback.
     this.#end.resolve()
-    const [called] = await Promise.allSettled([call])
+    const called = await this.#settled(call)
     if (called.status === 'rejected' && isEndedElsewhere(called.reason)) {
       // The connection went back to the pool then, and nothing more is heard from this transaction.
       throw new CommitError('unknown', called.reason)
@@ -104,13 +104,19 @@ class OpenTransaction implements DatabaseTransaction {
 
   async rollback(last: Call): Promise<void> {
     if (this.#loss.error !== undefined) throw this.#loss.error
-    const [called] = await Promise.allSettled([this.#query(this.#sql, last)])
+    const called = await this.#settled(this.#query(this.#sql, last))
     if (called.status === 'rejected') {
       const { reason } = called
       if (isEndedElsewhere(reason) || !isRefused(reason)) throw reason
     }
     this.#end.reject(ROLLBACK)
     await this.#ended.catch(() => {})
+  }
+
+  /** What postgres.js keeps back until a query of the handler's was answered it forgets where the connection breaks. */
+  async #settled(call: PromiseLike<unknown>): Promise<PromiseSettledResult<unknown>> {
+    const [settled] = await Promise.allSettled([Promise.race([call, this.#ended])])
+    return settled
   }
 }
 
