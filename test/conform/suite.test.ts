@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { conformanceReport } from '../../src/testing/index.ts'
 import { settle } from '../../src/testing/conformance/options.ts'
 import type { Row } from '../../src/testing/conformance/row.ts'
 import { Suite } from '../../src/testing/conformance/suite.ts'
@@ -20,4 +21,18 @@ test('a row whose time is over sends nothing more, and the next one waits for it
   const next = suite.check(row('next', async () => void seen.push('next')))
   expect([(await late).result, (await next).result]).toEqual(['fail', 'pass'])
   expect(seen).toEqual([[0, 0], 'next'])
+})
+
+test('a row that breaks is no failure of the rows after it', async () => {
+  await using served = await serveFlawed('none')
+  const suite = new Suite(settle({ url: served.url }))
+  const row = (id: string, run: Row['run']): Row => ({ id, level: 'MUST', title: id, run })
+  await expect(suite.check(row('broken', () => Promise.reject(new RangeError('no'))))).rejects.toThrow('no')
+  expect((await suite.check(row('next', async () => {}))).result).toBe('pass')
+})
+
+test('a body that is too large to be sent is not tried', async () => {
+  await using served = await serveFlawed('none')
+  const { rows } = await conformanceReport({ url: served.url, maxBodyBytes: 999_999_999, only: ['P20'] })
+  expect(rows).toMatchObject([{ result: 'skipped', detail: expect.stringContaining('256 MiB') as string }])
 })

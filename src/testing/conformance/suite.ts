@@ -63,7 +63,7 @@ export class Suite {
         return blockedBy === undefined ? { result, detail: `${id} was skipped` } : blocked(blockedBy)
     }
     const running = this.#last.then(() => this.#run(row))
-    this.#last = running
+    this.#last = running.catch(() => {})
     return running
   }
 
