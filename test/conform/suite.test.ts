@@ -1,8 +1,11 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { conformanceReport } from '../../src/testing/index.ts'
 import { settle } from '../../src/testing/conformance/options.ts'
 import type { Row } from '../../src/testing/conformance/row.ts'
 import { Suite } from '../../src/testing/conformance/suite.ts'
+import { exchangeBytes } from '../../src/testing/conformance/transport.ts'
+import { refusingPort } from '../support/refusing.ts'
 import { serveFlawed } from './flawed.ts'
 
 test('a row whose time is over sends nothing more, and the next one waits for its end', async () => {
@@ -35,4 +38,15 @@ test('a body that is too large to be sent is not tried', async () => {
   await using served = await serveFlawed('none')
   const { rows } = await conformanceReport({ url: served.url, maxBodyBytes: 999_999_999, only: ['P20'] })
   expect(rows).toMatchObject([{ result: 'skipped', detail: expect.stringContaining('256 MiB') as string }])
+})
+
+test('an address is no name for TLS, of which Node would warn', async () => {
+  const heard: string[] = []
+  const hear = ({ message }: Error): void => void heard.push(message)
+  process.on('warning', hear)
+  const { signal } = new AbortController()
+  const reply = await exchangeBytes(new URL(`https://127.0.0.1:${await refusingPort()}`), [], signal)
+  await setImmediate()
+  process.off('warning', hear)
+  expect([reply.error, heard]).toEqual(['ECONNREFUSED', []])
 })

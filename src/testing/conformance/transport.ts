@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Exchange, Reply } from './exchange.ts'
 
@@ -56,7 +56,9 @@ export function exchangeBytes(url: URL, lines: readonly string[], signal: AbortS
     const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
     const host = url.hostname.replaceAll(/[[\]]/g, '')
     const socket: Socket =
-      url.protocol === 'https:' ? connectTls({ host, port, servername: host }) : connect({ host, port })
+      url.protocol === 'https:'
+        ? connectTls({ host, port, servername: isIP(host) === 0 ? host : '' })
+        : connect({ host, port })
     const chunks: Uint8Array[] = []
     const stop = (): void => void socket.destroy()
     const settle = (error: Error): void => {
