@@ -149,6 +149,16 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     expect((await store.acquire(ask())).type).toBe('busy')
   })
 
+  test('lives in one whose name has backslashes where they stand for something in texts', async () => {
+    const name = `a\\' \\\\ ${randomUUID().slice(0, 8)}\\`
+    const settings = { standard_conforming_strings: 'off', escape_string_warning: 'off' }
+    const { store } = await bench(connect, { name, settings })
+    await store.migrate()
+    const request = ask({ key: String.raw`k\'` })
+    expect((await store.acquire(request)).type).toBe('acquired')
+    expect(await (await opened(store, request)).complete(Uint8Array.of(1))).toBe('completed')
+  })
+
   test('refuses tables of a later version, and of somebody else', async () => {
     const subject = await bench(connect, { ownSchema: true })
     const schema = quoteName(subject.schema)

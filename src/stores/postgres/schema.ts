@@ -85,8 +85,10 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+/** A text, whether or not the server takes backslashes for something (`standard_conforming_strings`). */
 function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
+  const quoted = `'${text.replaceAll("'", "''")}'`
+  return text.includes('\\') ? `E${quoted.replaceAll('\\', String.raw`\\`)}` : quoted
 }
 
 function dollarQuoted(body: string): string {
