@@ -194,6 +194,24 @@ describe('a SQLite store', () => {
     expect(await saving).toBe('stale')
   })
 
+  test('keeps a lease as long as the latest heartbeat says, also where an earlier one comes after it', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    await store.acquire(ask('k'))
+    const transaction = await begun(open())
+    const earlier = store.heartbeat(ask('k'))
+    await clock.advance(63)
+    const later = store.heartbeat(ask('k'))
+    await clock.advance(1)
+    await transaction.rollback()
+    await clock.advance(1)
+    expect(await later).toBe('extended')
+    await clock.advance(50)
+    expect(await earlier).toBe('extended')
+    const busy = await store.acquire(ask('k', { owner: 'another' }))
+    expect(busy).toEqual({ type: 'busy', retryAfterMs: 63 + 100 - 115 })
+  })
+
   test('that is closed while somebody waits for the write lock says so', async () => {
     const clock = virtualClock()
     const store = open({ clock })
