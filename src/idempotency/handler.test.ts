@@ -253,6 +253,12 @@ describe('a web response', () => {
     expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([500, 'true'])
   })
 
+  test('that can not be copied goes on without its mark', async () => {
+    const { protect } = protector()
+    const failed = Response.error()
+    expect(await protect(() => failed)(ask({ method: 'GET', body: null }))).toBe(failed)
+  })
+
   test('with fixed headers gets its mark all the same', async () => {
     const { protect } = protector()
     const redirect = protect(() => Response.redirect('https://service.test/orders/1', 303))

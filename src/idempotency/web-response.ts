@@ -62,6 +62,7 @@ export function withStatus(response: Response, status: IdempotencyStatus | undef
     response.headers.set('idempotency-status', status)
     return response
   } catch {
+    if (!canBeMade(response.status)) return response
     const copy = new Response(response.body, response)
     copy.headers.set('idempotency-status', status)
     return copy
