@@ -18,7 +18,8 @@ interface Lengths {
   readonly sample: number
 }
 
-const FULL: Lengths = { warm: 1000, back: 100, sample: 300 }
+/** At some thousand requests a second V8 takes seconds to compile what a client is made of. */
+const FULL: Lengths = { warm: 3000, back: 100, sample: 300 }
 const QUICK: Lengths = { warm: 150, back: 20, sample: 60 }
 
 /** A client, with what it took, a sample for each round. */
