@@ -19,12 +19,6 @@ const LONGEST_WAIT_MS = 50
 /** Runs a prepared statement. */
 export type Query = (sql: string) => SqliteStatement
 
-interface Turn<T> {
-  readonly database: SqliteDatabase
-  readonly result: T
-  readonly unlock: () => void
-}
-
 /** Tries again while another process holds the lock. */
 type Patiently = (attempt: () => void) => Promise<void>
 
@@ -46,35 +40,44 @@ export class Connection {
   }
 
   /** A single statement, which SQLite makes atomic by itself. */
-  async single<T>(work: (query: Query) => T): Promise<T> {
-    const { result, unlock } = await this.#inTurn((database) => {
-      refuseTransaction(database)
-      return work(this.#queryOn(database))
+  single<T>(work: (query: Query) => T): Promise<T> {
+    return this.#mutex.run(async () => {
+      const database = await this.#open()
+      return this.#patiently(() => {
+        refuseTransaction(database)
+        return work(this.#queryOn(database))
+      })
     })
-    unlock()
-    return result
   }
 
   /** Several statements in one write transaction. */
-  async write<T>(work: (query: Query) => T): Promise<T> {
-    const { database, unlock } = await this.#inTurn(begin)
-    try {
-      const result = work(this.#queryOn(database))
-      await this.#patiently(() => database.exec('COMMIT'))
-      return result
-    } catch (error) {
-      rollBack(database)
-      throw error
-    } finally {
-      unlock()
-    }
+  write<T>(work: (query: Query) => T): Promise<T> {
+    return this.#mutex.run(async () => {
+      const database = await this.#open()
+      await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
+      try {
+        const result = work(this.#queryOn(database))
+        await this.#patiently(() => database.exec('COMMIT'))
+        return result
+      } catch (error) {
+        rollBack(database)
+        throw error
+      }
+    })
   }
 
   /** A write transaction that stays open, and keeps everybody else waiting, until it is ended. */
   async begin(): Promise<OpenTransaction> {
-    const { database, unlock } = await this.#inTurn(begin)
-    const patiently: Patiently = (attempt) => this.#patiently(attempt)
-    return new OpenTransaction(database, this.#queryOn(database), patiently, unlock)
+    const unlock = await this.#mutex.lock()
+    try {
+      const database = await this.#open()
+      await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
+      const patiently: Patiently = (attempt) => this.#patiently(attempt)
+      return new OpenTransaction(database, this.#queryOn(database), patiently, unlock)
+    } catch (error) {
+      unlock()
+      throw error
+    }
   }
 
   close(): Promise<void> {
@@ -84,31 +87,6 @@ export class Connection {
       if (this.#options.owned) this.#database?.close()
       this.#database = undefined
     })
-  }
-
-  /**
-   * Does `work` when it is its turn, which the caller then ends. While another process holds the lock, the turn is given
-   * away between two attempts: who only reads need not wait for that.
-   */
-  async #inTurn<T>(work: (database: SqliteDatabase) => T): Promise<Turn<T>> {
-    let unlock = await this.#mutex.lock()
-    try {
-      const database = await this.#open()
-      const result = await this.#patiently(
-        () => work(database),
-        async (pause) => {
-          unlock()
-          await pause
-          unlock = await this.#mutex.lock()
-          // It may have been closed meanwhile.
-          await this.#open()
-        },
-      )
-      return { database, result, unlock }
-    } catch (error) {
-      unlock()
-      throw error
-    }
   }
 
   async #open(): Promise<SqliteDatabase> {
@@ -125,11 +103,8 @@ export class Connection {
     }
   }
 
-  /** Tries again while another process holds the lock; `wait` is how it waits for the end of a pause. */
-  async #patiently<T>(
-    attempt: () => T | Promise<T>,
-    wait: (pause: Promise<void>) => Promise<void> = (pause) => pause,
-  ): Promise<T> {
+  /** Tries again while another process holds the lock. */
+  async #patiently<T>(attempt: () => T | Promise<T>): Promise<T> {
     const { clock, busyTimeoutMs } = this.#options
     const deadline = clock.now() + busyTimeoutMs
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
@@ -138,16 +113,12 @@ export class Connection {
       } catch (error) {
         if (!isBusy(error) || clock.now() + waitMs > deadline) throw error
       }
-      await wait(
-        new Promise<void>((resolve) => {
-          clock.schedule(resolve, waitMs, { keepAlive: true })
-        }),
-      )
+      await new Promise<void>((resolve) => {
+        clock.schedule(resolve, waitMs, { keepAlive: true })
+      })
     }
   }
 }
-
-const begin = (database: SqliteDatabase): unknown => database.exec('BEGIN IMMEDIATE')
 
 /** After some errors SQLite has rolled back by itself, and says so when it is told to. */
 function rollBack(database: SqliteDatabase): void {

@@ -21,9 +21,7 @@ const TAKE = `INSERT INTO holdfast_keys
     owner = excluded.owner, fence = excluded.fence, lease_until_ms = excluded.lease_until_ms,
     window_end_ms = excluded.window_end_ms, expires_ms = excluded.expires_ms, response = NULL
   RETURNING fence`
-/** Two that overtake each other on their way must not shorten the lease. */
-const HEARTBEAT = `UPDATE holdfast_keys
-  SET lease_until_ms = max(lease_until_ms, ?), expires_ms = max(expires_ms, ?)
+const HEARTBEAT = `UPDATE holdfast_keys SET lease_until_ms = ?, expires_ms = max(window_end_ms, ?)
   WHERE scope = ? AND key = ? AND owner = ? AND state = 'active' RETURNING fence`
 /** Again by the same owner changes nothing: an answer that got lost can be asked for again. */
 const COMPLETE = `UPDATE holdfast_keys
