@@ -33,20 +33,33 @@ export class Connection {
   readonly #mutex = new Mutex()
   #database: SqliteDatabase | undefined
   #closed = false
+  /** Between BEGIN and the end of a transaction of ours. */
+  #inTransaction = false
   #statements = new Map<string, SqliteStatement>()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
   }
 
+  /**
+   * A statement that only reads. It needs no turn: a duplicate is answered while new keys wait for another process's
+   * lock. Only what is in a transaction of ours, and may yet be undone, is not to be seen.
+   */
+  async read<T>(work: (query: Query) => T): Promise<T> {
+    if (this.#database === undefined || this.#inTransaction) return this.single(work)
+    try {
+      return this.#autonomous(this.#database, work)
+    } catch (error) {
+      if (!isBusy(error)) throw error
+      return this.single(work)
+    }
+  }
+
   /** A single statement, which SQLite makes atomic by itself. */
   single<T>(work: (query: Query) => T): Promise<T> {
     return this.#mutex.run(async () => {
       const database = await this.#open()
-      return this.#patiently(() => {
-        refuseTransaction(database)
-        return work(this.#queryOn(database))
-      })
+      return this.#patiently(() => this.#autonomous(database, work))
     })
   }
 
@@ -54,7 +67,7 @@ export class Connection {
   write<T>(work: (query: Query) => T): Promise<T> {
     return this.#mutex.run(async () => {
       const database = await this.#open()
-      await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
+      await this.#begin(database)
       try {
         const result = work(this.#queryOn(database))
         await this.#patiently(() => database.exec('COMMIT'))
@@ -62,6 +75,8 @@ export class Connection {
       } catch (error) {
         rollBack(database)
         throw error
+      } finally {
+        this.#inTransaction = false
       }
     })
   }
@@ -71,9 +86,12 @@ export class Connection {
     const unlock = await this.#mutex.lock()
     try {
       const database = await this.#open()
-      await this.#patiently(() => database.exec('BEGIN IMMEDIATE'))
+      await this.#begin(database)
       const patiently: Patiently = (attempt) => this.#patiently(attempt)
-      return new OpenTransaction(database, this.#queryOn(database), patiently, unlock)
+      return new OpenTransaction(database, this.#queryOn(database), patiently, () => {
+        this.#inTransaction = false
+        unlock()
+      })
     } catch (error) {
       unlock()
       throw error
@@ -93,6 +111,18 @@ export class Connection {
     if (this.#closed) throw new Error('sqliteStore: the store was closed')
     this.#database ??= await this.#patiently(this.#options.open)
     return this.#database
+  }
+
+  #begin(database: SqliteDatabase): Promise<void> {
+    return this.#patiently(() => {
+      database.exec('BEGIN IMMEDIATE')
+      this.#inTransaction = true
+    })
+  }
+
+  #autonomous<T>(database: SqliteDatabase, work: (query: Query) => T): T {
+    refuseTransaction(database)
+    return work(this.#queryOn(database))
   }
 
   #queryOn(database: SqliteDatabase): Query {

@@ -68,7 +68,7 @@ export class SqliteStore implements IdempotencyStore {
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
     // Most duplicates are answered without the write lock, even while somebody else holds it.
-    const seen = await this.#connection.single((query) => this.#decide(query, request))
+    const seen = await this.#connection.read((query) => this.#decide(query, request))
     if (seen.type !== 'take') return seen
     const full = seen.fence === 1 ? this.#knownFull(request) : undefined
     if (full !== undefined) return full
@@ -94,7 +94,7 @@ export class SqliteStore implements IdempotencyStore {
 
   async read(lease: Lease): Promise<Uint8Array | undefined> {
     const { scope, key, fingerprint } = lease
-    const row = await this.#connection.single((query) => query(READ).get(scope, key, fingerprint))
+    const row = await this.#connection.read((query) => query(READ).get(scope, key, fingerprint))
     return row === undefined ? undefined : bytesOf(row, 'response')
   }
 

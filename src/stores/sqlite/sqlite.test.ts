@@ -178,6 +178,32 @@ describe('a SQLite store', () => {
     other.exec('ROLLBACK')
   })
 
+  test('lets duplicates past new keys that wait for the write lock', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    await store.acquire(ask('k'))
+    await store.complete(ask('k'), Uint8Array.of(1))
+    const other = await openOther()
+    other.exec('BEGIN IMMEDIATE')
+    const waiting = ['a', 'b', 'c'].map((key) => store.acquire(ask(key)))
+    // No time passes: who waited behind them would wait for ever.
+    expect((await store.acquire(ask('k'))).type).toBe('done')
+    expect(await store.read(ask('k'))).toEqual(Uint8Array.of(1))
+    other.exec('ROLLBACK')
+    await clock.advance(1000)
+    for (const { type } of await Promise.all(waiting)) expect(type).toBe('acquired')
+  })
+
+  test('shows nobody what a transaction has written and may yet undo', async () => {
+    const store = open()
+    await store.acquire(ask('k'))
+    const transaction = await begun(store, ask('k'))
+    Object(transaction.client).exec("UPDATE holdfast_keys SET state = 'done', response = x'00'")
+    const duplicate = store.acquire(ask('k', { owner: 'another' }))
+    await transaction.rollback()
+    expect((await duplicate).type).toBe('busy')
+  })
+
   test('waits for the write lock without blocking the event loop, and not for ever', async () => {
     const clock = virtualClock()
     const store = open({ clock })
