@@ -105,6 +105,26 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     expect(await store.acquire(ask())).toMatchObject({ type: 'done' })
   })
 
+  test('asks as READ COMMITTED where the server refuses who came second under its default', async () => {
+    const settings = { default_transaction_isolation: 'serializable' }
+    const subject = await bench(connect, { settings, ownSchema: true })
+    const schema = quoteName(subject.schema)
+    // As the server does to some of many that come at once, here to all of them.
+    await administrate(`
+      CREATE FUNCTION ${schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+          RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001';
+        END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON ${schema}.holdfast_keys
+        FOR EACH ROW EXECUTE FUNCTION ${schema}.refuse()`)
+    const request = ask({ scope: "it's" })
+    expect(await subject.store.acquire(request)).toEqual({ type: 'acquired', fence: 1 })
+    expect(await subject.store.complete(request, Uint8Array.of(1, 2))).toBe('completed')
+    expect(await run(subject.pool, 'SHOW transaction_isolation')).toEqual(['serializable'])
+  })
+
   test('keeps every text and every byte apart and as it is, whatever it looks like', async () => {
     const { store } = await bench(connect)
     const texts = ["a'b", '"', String.raw`\'; DROP TABLE x; --`, '$1', '%27', "'", '日本', '\ud800', '\udfff']

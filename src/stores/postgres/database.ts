@@ -17,6 +17,8 @@ export type Row = readonly unknown[]
 export interface Database {
   /** One statement, in a transaction of its own. */
   call(call: Call): Promise<Row>
+  /** The same as READ COMMITTED, whatever the session's default is. It is planned anew each time. */
+  callReadCommitted(call: Call): Promise<Row>
   /** Several statements without values, in one transaction. */
   script(sql: string): Promise<void>
   /** Takes a connection, begins a transaction on it, and makes the first call there. */
@@ -74,6 +76,11 @@ export function statementOf(schema: string, { name, values }: Call): string {
 /** The same with its values in it, for several statements in one message. */
 export function literalStatementOf(schema: string, { name, values }: Call): string {
   return `SELECT * FROM ${schema}.holdfast_${name}(${values.map(literal).join(', ')})`
+}
+
+/** The same as READ COMMITTED: several statements in one message are one transaction, which the first one may set. */
+export function readCommittedScriptOf(schema: string, call: Call): string {
+  return `SET TRANSACTION ISOLATION LEVEL READ COMMITTED; ${literalStatementOf(schema, call)}`
 }
 
 function literal(value: Value): string {

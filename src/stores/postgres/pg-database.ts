@@ -2,6 +2,7 @@ import {
   CommitError,
   isRefused,
   literalStatementOf,
+  readCommittedScriptOf,
   statementOf,
   type Call,
   type Database,
@@ -48,6 +49,12 @@ export class PgDatabase implements Database {
 
   async call(call: Call): Promise<Row> {
     return rowOf(await this.#pool.query(this.#query(call)))
+  }
+
+  async callReadCommitted(call: Call): Promise<Row> {
+    const text = readCommittedScriptOf(this.#schema, call)
+    const results = await this.#pool.query({ text, rowMode: 'array' })
+    return rowOf(Array.isArray(results) ? results.at(-1) : results)
   }
 
   async script(sql: string): Promise<void> {

@@ -1,4 +1,11 @@
-import { statementOf, type Call, type Database, type DatabaseTransaction, type Row } from './database.ts'
+import {
+  readCommittedScriptOf,
+  statementOf,
+  type Call,
+  type Database,
+  type DatabaseTransaction,
+  type Row,
+} from './database.ts'
 import {
   firstRow,
   type PostgresJsQuery,
@@ -21,6 +28,11 @@ export class PostgresJsDatabase implements Database {
 
   async call(call: Call): Promise<Row> {
     return firstRow(await this.#query(this.#sql, call))
+  }
+
+  async callReadCommitted(call: Call): Promise<Row> {
+    const results = await this.#sql.unsafe(readCommittedScriptOf(this.#schema, call)).values()
+    return firstRow(Array.isArray(results) ? results.at(-1) : results)
   }
 
   async script(sql: string): Promise<void> {

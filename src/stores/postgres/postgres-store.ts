@@ -148,7 +148,8 @@ export class SqlStore implements PostgresStore {
   }
 
   #row(call: Call): Promise<Row> {
-    return persistently(() => this.#parts.database.call(call))
+    const { database } = this.#parts
+    return persistently((isFirst) => (isFirst ? database.call(call) : database.callReadCommitted(call)))
   }
 
   async #text(name: string, values: readonly Value[]): Promise<unknown> {
@@ -169,11 +170,14 @@ export class SqlStore implements PostgresStore {
   }
 }
 
-/** Under a stricter isolation level than READ COMMITTED the server refuses who came second, instead of waiting. */
-async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+/**
+ * Under a stricter isolation level than READ COMMITTED the server refuses who came second, instead of waiting; with many
+ * that come at once it may be the same one each time.
+ */
+async function persistently<T>(attempt: (isFirst: boolean) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await attempt().catch(throwDiscreet)
+      return await attempt(tries === 1).catch(throwDiscreet)
     } catch (error) {
       const state = sqlState(error) ?? ''
       if (MISSING.has(state)) {
