@@ -17,7 +17,8 @@ export interface ConfigFile {
  * @throws {RegisterError} naming the file
  */
 export function readConfigFile(folder: string, named: string | undefined): ConfigFile | undefined {
-  const path = named === undefined ? findConfigFile(folder) : resolve(folder, named)
+  // An empty variable is none, as all of them.
+  const path = named === undefined || named === '' ? findConfigFile(folder) : resolve(folder, named)
   if (path === undefined) return undefined
   if (!existsSync(path)) throw new RegisterError(`HOLDFAST_CONFIG names ${path}, which does not exist`)
   const value = contentOf(path)

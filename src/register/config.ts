@@ -1,4 +1,5 @@
 import type { FetchOptions } from '../client/options.ts'
+import { merge } from '../client/settings/merge.ts'
 
 /** What `holdfast.config.{js,ts,json}` has: the options of `createFetch`, and whether to report at the end. */
 export interface RegisterConfig extends Omit<FetchOptions, 'fetch'> {
@@ -16,17 +17,7 @@ export const REGISTER_DEFAULTS: RegisterConfig = {
   report: false,
 }
 
-/** Part by part: what comes later overrules single fields, and `false` a whole part. */
+/** Part by part: what comes later overrules single fields, and `false` a whole part; `undefined` overrules nothing. */
 export function merged(...configs: readonly RegisterConfig[]): RegisterConfig {
-  const result: Record<string, unknown> = {}
-  for (const config of configs) {
-    for (const [name, value] of Object.entries(config)) {
-      const before = result[name]
-      result[name] = isPart(before) && isPart(value) ? { ...before, ...value } : value
-    }
-  }
-  return result
+  return configs.reduce((all, each) => merge(all, each), {})
 }
-
-const isPart = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype

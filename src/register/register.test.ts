@@ -72,8 +72,20 @@ describe('what is registered', () => {
   })
 
   test('empty variables are none', () => {
-    expect(bench({}, { HOLDFAST_OFF: '', HOLDFAST_MAX_RETRIES: '' }).describe()).toContain('maxRetries 4')
+    const environment = { HOLDFAST_OFF: '', HOLDFAST_MAX_RETRIES: '', HOLDFAST_CONFIG: '' }
+    const files = { 'holdfast.config.json': '{ "retry": { "baseDelayMs": 5 } }' }
+    expect(bench({}, environment).describe()).toContain('maxRetries 4')
+    expect(bench(files, environment).describe()).toContain('baseDelayMs 5')
   })
+
+  test.each(['{ timeout: undefined, idempotency: undefined }', '{ idempotency: { honoredBy: undefined } }'])(
+    'what a file leaves undefined stays off: %s',
+    (options) => {
+      const text = bench({ 'holdfast.config.cjs': `module.exports = ${options}` }).describe()
+      expect(text).toContain('honoredBy none')
+      expect(text).not.toContain('attempt-timeout')
+    },
+  )
 })
 
 describe('what is wrong is said with its place', () => {
