@@ -1,10 +1,10 @@
 import type { BodyLike } from '../../http/fetch-types.ts'
 import type { DispatchOptions } from './dispatch.ts'
 
-/** The URL that a request goes to: what circuits and events are named by. */
+/** The URL that a request goes to: what circuits and events are named by, and stored responses found. */
 export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: string): string {
   const base = `${origin ?? fallbackOrigin}`.replace(/\/$/, '')
-  const url = base + (path.startsWith('/') ? path : '/')
+  const url = urlIn(path) ?? base + (path.startsWith('/') ? path : '/')
   if (query === undefined || query === null) return url
   const added = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
@@ -12,6 +12,9 @@ export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: 
   }
   return added.size === 0 ? url : `${url}?${added.toString()}`
 }
+
+/** A proxy is asked for a whole URL (RFC 9112, 3.2.2). */
+const urlIn = (path: string): string | undefined => (/^https?:\/\//.test(path) ? path : undefined)
 
 /** A body, as the pipeline takes it. */
 export interface CallBody {

@@ -56,6 +56,24 @@ describe.each(versions)('with $name', ({ undici }) => {
     expect(await byUndici()).toBe(text)
     expect(await byFetch()).toBe(text)
   })
+
+  test.each([{ cache: httpCache({ serveFresh: true }) }, { coalesce: true }])(
+    'a proxy is asked for each URL by itself: %j',
+    async (options) => {
+      const headers = { 'cache-control': 'max-age=60' }
+      const api = await faultServer({ handler: ({ url }) => new Response(url, { headers }) })
+      const client = new undici.Client(api.url)
+      onTestFinished(async () => {
+        await client.destroy()
+        await api.close()
+      })
+      const dispatcher = client.compose(interceptor({ ...noBackoff, ...options }))
+      const ask = async (path: string) => (await dispatcher.request({ path, method: 'GET' })).body.text()
+      const urls = ['http://one.test/a', 'http://two.test/a', 'http://two.test/b']
+      expect(await Promise.all(urls.map(ask))).toEqual(urls)
+      expect(await Promise.all(urls.map(ask))).toEqual(urls)
+    },
+  )
 })
 
 test('one that breaks between two reads breaks the second', async () => {
