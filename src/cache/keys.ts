@@ -38,7 +38,8 @@ export class Keys {
     const { url, credentials, headers, identity, coded } = asked
     const names = this.#identityHeaders
     const who = identity === undefined ? names.map((name) => [name, headers.get(name)]) : identity
-    const how = this.#selecting(asked, vary).map((name) => [name, headers.get(name)])
+    // One address may serve many sites: which one, its Host says (RFC 9110, 7.1).
+    const how = ['host', ...this.#selecting(asked, vary)].map((name) => [name, headers.get(name)])
     return keyOf('response', [url, generation, credentials, who, how, ...(coded ? ['coded'] : [])])
   }
 

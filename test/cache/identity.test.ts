@@ -34,6 +34,15 @@ describe('nobody sees what was meant for another', () => {
     },
   )
 
+  test('sites that one address serves by their Host are told apart, whoever asks', async () => {
+    const { warm, down, fetch, url } = await bench({ cache: { identity: () => 'ann' } })
+    const from = (host: string): RequestInit => ({ headers: { host } })
+    await warm('/a', from('a.example'))
+    down()
+    expect((await fetch(url('/a'), from('b.example'))).status).toBe(503)
+    expect((await fetch(url('/a'), from('a.example'))).status).toBe(200)
+  })
+
   test('two names with each other’s values are two identities', async () => {
     const { warm, down, fetch, url } = await bench()
     await warm('/a', { headers: { cookie: 'x', 'x-api-key': 'y' } })
