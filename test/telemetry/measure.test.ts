@@ -72,6 +72,10 @@ describe('attributes', () => {
     expect(requestAttributes({ ...call, url })['server.port']).toBe(port)
   })
 
+  test('of an IPv6 address, which has brackets in a URL only', () => {
+    expect(requestAttributes({ ...call, url: 'http://[::1]:8080/' })['server.address']).toBe('::1')
+  })
+
   test.each([
     [{ status: 399 }, undefined],
     [{ status: 400 }, '400'],

@@ -30,7 +30,8 @@ export function requestAttributes({ method, url }: CallInfo): Attributes {
   const { hostname, port, protocol } = new URL(url)
   return {
     'http.request.method': methodOf(method),
-    'server.address': hostname,
+    // A URL has an IPv6 address in brackets.
+    'server.address': hostname.replace(/^\[|\]$/g, ''),
     'server.port': port === '' ? DEFAULT_PORTS[protocol] : Number(port),
   }
 }
