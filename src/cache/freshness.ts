@@ -114,11 +114,19 @@ export function appraise(meta: ResponseMeta, clock: Clock, staleIfErrorMs: numbe
   const ownMs = msOf(directives, 'stale-if-error') ?? Infinity
   return {
     ageMs: secondsToMs(headers.get('age')) + residenceMs,
-    // Not `timeToLive()`: that adds the stale windows.
-    lifetimeMs: boundedMs(policyOf(NO_HEADERS, meta.status, headers).maxAge()),
+    lifetimeMs: lifetimeOf(meta.status, headers, 'max-age' in directives || headers.has('expires')),
     staleMs: isForbidden ? 0 : Math.min(staleIfErrorMs, ownMs),
     hasValidator: headers.has('etag') || headers.has('last-modified'),
   }
+}
+
+/** What says nothing of its lifetime has one by guess: a tenth of the time since it was changed, at most this. */
+const MAX_GUESSED_MS = 86_400_000
+
+function lifetimeOf(status: number, headers: Headers, isTold: boolean): number {
+  // Not `timeToLive()`: that adds the stale windows.
+  const lifetimeMs = boundedMs(policyOf(NO_HEADERS, status, headers).maxAge())
+  return isTold ? lifetimeMs : Math.min(lifetimeMs, MAX_GUESSED_MS)
 }
 
 export const isFresh = ({ ageMs, lifetimeMs }: Appraisal): boolean => ageMs < lifetimeMs

@@ -46,6 +46,26 @@ describe('while the origin answers', () => {
   })
 })
 
+test.each([
+  [100, 10],
+  [87_600, 24],
+])('what was changed %d h ago and says no more is fresh for %d h', async (changedHours, freshHours) => {
+  const { warm, fetch, url, server, origin, clock } = await bench({ cache: { serveFresh: true } })
+  const now = clock.wallNow()
+  const headers = {
+    date: new Date(now).toUTCString(),
+    'last-modified': new Date(now - changedHours * HOUR).toUTCString(),
+  }
+  origin.answer = answer('a', headers)
+  await warm('/a')
+  await clock.advance(freshHours * HOUR - 1000)
+  await (await fetch(url('/a'))).text()
+  expect(server.requests).toHaveLength(1)
+  await clock.advance(2000)
+  await (await fetch(url('/a'))).text()
+  expect(server.requests).toHaveLength(2)
+})
+
 describe('when the call fails for good', () => {
   const failures: [string, Fault][] = [
     ['a 503', status(503)],
