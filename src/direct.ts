@@ -1,10 +1,9 @@
-import { rejected, type Context, type Next, type Outcome, type Policy } from './policy.ts'
+import { rejected, type Context, type Failure, type Next, type Outcome, type Policy } from './policy.ts'
 import { createStamp } from './stamp.ts'
 
-/** Who is told how work has ended: once, by one of both. */
+/** Who is told how work has ended: once. What it is told may be handed on as it is. */
 export interface Receiver<T> {
-  resolve(value: T): void
-  reject(error: unknown): void
+  end(outcome: Outcome<T>): void
 }
 
 /** Begins a context's work and tells `receiver` how it ends: a `Next` without the promise. It throws, or it tells. */
@@ -36,25 +35,38 @@ export function directPolicy<Value, Fields extends Pick<Policy, 'name' | 'settin
   return policy
 }
 
-export function tell<T>(receiver: Receiver<T>, outcome: Outcome<T>): void {
-  if (outcome.ok) receiver.resolve(outcome.value)
-  else receiver.reject(outcome.error)
+/** Settles a promise. */
+export class Settler<T> implements Receiver<T> {
+  declare readonly resolve: (value: T | Promise<T>) => void
+  declare readonly reject: (error: unknown) => void
+
+  constructor(resolve: (value: T | Promise<T>) => void, reject: (error: unknown) => void) {
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  end(outcome: Outcome<T>): void {
+    if (outcome.ok) this.resolve(outcome.value)
+    else this.reject(outcome.error)
+  }
 }
+
+export const failed = (error: unknown): Failure => ({ ok: false, error })
 
 /** Begins work for a receiver that is also told of what is thrown. */
 export function begin<T>(start: Start<T>, context: Context, receiver: Receiver<T>): void {
   try {
     start(context, receiver)
   } catch (error) {
-    receiver.reject(error)
+    receiver.end(failed(error))
   }
 }
 
 /** Tells how a promise ends. */
 export function follow<T>(work: Promise<T>, receiver: Receiver<T>): void {
   work.then(
-    (value) => receiver.resolve(value),
-    (error: unknown) => receiver.reject(error),
+    (value) => receiver.end({ ok: true, value }),
+    (error: unknown) => receiver.end(failed(error)),
   )
 }
 
@@ -63,7 +75,7 @@ export function startOf<T>(next: Next<T>): Start<T> {
 }
 
 export function nextOf<T>(start: Start<T>): Next<T> {
-  return (context) => new Promise((resolve, reject) => start(context, { resolve, reject }))
+  return (context) => new Promise((resolve, reject) => start(context, new Settler(resolve, reject)))
 }
 
 /**

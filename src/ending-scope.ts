@@ -1,4 +1,4 @@
-import { tell, type Receiver } from './direct.ts'
+import { failed, type Receiver } from './direct.ts'
 import { quietly } from './emit.ts'
 import type { Outcome } from './policy.ts'
 import { Scope, type AbortedBy } from './signal.ts'
@@ -15,32 +15,27 @@ export class EndingScope<T> extends Scope implements Receiver<T> {
     this.discard = discard
   }
 
-  resolve(value: T): void {
-    if (this.receiver === undefined) quietly(() => this.discard?.(value))
-    else this.#end({ ok: true, value })
-  }
-
-  reject(error: unknown): void {
-    this.#end({ ok: false, error })
-  }
-
   override abort(reason: unknown, by: AbortedBy): void {
     super.abort(reason, by)
-    this.reject(this.reason)
+    this.end(failed(this.reason))
   }
 
   /** What is to be done once, before the end is told. */
   protected atEnd?(outcome: Outcome<T>): void
 
-  #end(outcome: Outcome<T>): void {
+  end(outcome: Outcome<T>): void {
     const receiver = this.receiver
-    if (receiver === undefined) return
+    if (receiver === undefined) return this.#late(outcome)
     this.receiver = undefined
     try {
       this.atEnd?.(outcome)
     } catch (error) {
-      return receiver.reject(error)
+      return receiver.end(failed(error))
     }
-    tell(receiver, outcome)
+    receiver.end(outcome)
+  }
+
+  #late(outcome: Outcome<T>): void {
+    if (outcome.ok) quietly(() => this.discard?.(outcome.value))
   }
 }

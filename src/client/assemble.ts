@@ -43,7 +43,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
   const { totalMs, attemptMs, bodyIdleMs, circuitBreaker, policies } = settings
   const { clock } = shared
   const total = totalMs && timeoutBy({ totalMs, clock, discard: discardResult })
-  const budget = settings.retryBudget && lendBudget(shared.budgets, (context) => callOf(context).circuitKey)
+  const budget = settings.retryBudget && lendBudget(shared.budgets)
   const all = [
     bodyIdleMs && bodyIdlePolicy(bodyIdleMs, clock),
     settings.fallback && fallbackPolicy(settings.fallback),
@@ -102,7 +102,6 @@ function breakerPolicy(
     whenOpen,
     // A test request that outlives its attempt timeout has failed; without one, its open time is the bound.
     leaseMs,
-    key: (context) => callOf(context).circuitKey,
     isFailure(outcome, context) {
       const call = callOf(context)
       // While the caller's own body was still being read, nothing was sent.
@@ -146,7 +145,7 @@ function fallbackPolicy({ methods, respond }: FallbackSettings): Policy<Response
         request: call.request,
         reason,
         ...resultFields(outcome),
-        idempotencyKey: call.key,
+        idempotencyKey: call.idempotencyKey,
         uncertain: call.uncertain,
       })
       if (substitute !== undefined) call.source = 'fallback'

@@ -1,4 +1,4 @@
-import { follow, tell, type Receiver, type Start } from '../direct.ts'
+import { failed, follow, type Receiver, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
@@ -32,14 +32,14 @@ export const attempt: Start<Response> = (context, receiver) => {
     if (call.bodySource !== undefined || call.settings.beforeAttempt !== undefined) {
       prepareInit(call, context).then(
         (made) => new Sending(call, context, made, receiver).begin(),
-        (error: unknown) => receiver.reject(call.local(error)),
+        (error: unknown) => receiver.end(failed(call.local(error))),
       )
       return
     }
     init = withBody(attemptInit(call, context), call, context)
   } catch (error) {
     // The caller's own body, headers or hook: that is no network failure.
-    return receiver.reject(call.local(error))
+    return receiver.end(failed(call.local(error)))
   }
   new Sending(call, context, init, receiver).begin()
 }
@@ -74,7 +74,7 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   begin(): void {
     const { scope } = this
     const call = this.#call
-    if (scope.aborted) return this.#receiver.reject(scope.reason)
+    if (scope.aborted) return this.#receiver.end(failed(scope.reason))
     // A transport that ignores its signal must not hold up what waits for the attempt's end.
     scope.add(this)
     call.attempts++
@@ -88,18 +88,10 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
   }
 
   onAbort(): void {
-    this.reject(this.scope.reason)
+    this.end(failed(this.scope.reason))
   }
 
-  resolve(value: Response): void {
-    this.#ended({ ok: true, value })
-  }
-
-  reject(error: unknown): void {
-    this.#ended({ ok: false, error })
-  }
-
-  #ended(outcome: Outcome<Response>): void {
+  end(outcome: Outcome<Response>): void {
     if (this.isRunning) {
       this.isRunning = false
       this.scope.remove(this)
@@ -127,7 +119,7 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
         ...eventResult(outcome),
         ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
       })
-    tell(this.#receiver, outcome)
+    this.#receiver.end(outcome)
   }
 }
 
@@ -245,7 +237,7 @@ function nextBody(body: RequestBody): BodyLike | null {
 /** The caller's headers with what is added; `undefined` where nothing is. A copy, where somebody may change them. */
 function attemptHeaders(call: FetchCall): HeadersLike | undefined {
   const { beforeAttempt, idempotency } = call.settings
-  const { key, body, extraHeaders, caller, watch } = call
+  const { idempotencyKey: key, body, extraHeaders, caller, watch } = call
   const given = caller.init.headers
   const added: [string, string][] = []
   if (body?.contentType !== undefined) added.push(['content-type', body.contentType])
@@ -296,7 +288,7 @@ function concluded(
     call.learned(attempt, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
     return outcome
   } catch (error) {
-    return { ok: false, error }
+    return failed(error)
   }
 }
 

@@ -6,7 +6,14 @@ import type { RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
 import { verdictOf, type Verdict, type VerdictRules } from '../http/verdict.ts'
-import { resultOf, type Context, type OnEvent, type Outcome, type Standing } from '../policy.ts'
+import {
+  resultOf,
+  type Context,
+  type Execution,
+  type OnEvent,
+  type Outcome,
+  type Standing,
+} from '../policy.ts'
 import type { Random } from '../random.ts'
 import type { Scope } from '../signal.ts'
 import { invalidOption } from '../validate.ts'
@@ -41,15 +48,15 @@ export type BodySource = () => RequestBody | undefined | Promise<RequestBody | u
 let calls = 0
 
 /** One logical call: what its attempts share. What the constructor sets is only declared: a field costs code. */
-export class FetchCall implements CacheableCall, VerdictRules {
+export class FetchCall implements Execution, CacheableCall, VerdictRules {
   readonly id: number = ++calls
   declare readonly caller: CallerRequest
   declare readonly settings: Settings
   declare readonly watch: Watch
   declare readonly parts: CallParts
-  /** The idempotency key. */
-  declare readonly key: string | undefined
-  declare readonly circuitKey: string
+  declare readonly idempotencyKey: string | undefined
+  /** Of the circuit. */
+  declare readonly key: string
   /** What shares latencies for hedges. */
   declare readonly hedgeKey: string
   declare readonly startedMs: number
@@ -64,14 +71,16 @@ export class FetchCall implements CacheableCall, VerdictRules {
   sentHeaders: RequestInit['headers']
   attempts = 0
   delaysMs: readonly number[] = NO_DELAYS
+  lastFailure: Outcome | undefined
   /** A body that is resumed is watched part by part. */
   isBodyWatched = false
   source: 'network' | 'cache' | 'fallback' = 'network'
   #isResent = false
   #sent: SentAttempt | undefined
   #answer: Answer | undefined
-  /** The answer that was judged last, and how: what it says is asked by several policies. */
-  #judged: Judged | undefined
+  /** What was judged last, and how: what it says is asked by several policies. */
+  #judged: unknown
+  #verdict: Verdict | undefined
   /** An error made on this side, by a hook or a request that cannot be built: no news of the service. */
   #localError: { readonly error: unknown } | undefined
 
@@ -80,18 +89,28 @@ export class FetchCall implements CacheableCall, VerdictRules {
     settings: Settings,
     watch: Watch,
     parts: CallParts,
-    key: string | undefined,
+    idempotencyKey: string | undefined,
   ) {
     this.caller = caller
     this.settings = settings
     this.watch = watch
     this.parts = parts
-    this.key = key
-    this.circuitKey = this.#madeKey('circuitBreaker', settings.circuitBreaker?.key) ?? caller.origin
-    this.hedgeKey = this.#madeKey('hedge', settings.hedge?.key) ?? this.circuitKey
+    this.idempotencyKey = idempotencyKey
+    this.key = this.#madeKey('circuitBreaker', settings.circuitBreaker?.key) ?? caller.origin
+    this.hedgeKey = this.#madeKey('hedge', settings.hedge?.key) ?? this.key
     this.startedMs = parts.clock.now()
     // Only the age of a key is a matter of wall time.
-    this.startedWallMs = key === undefined ? 0 : parts.clock.wallNow()
+    this.startedWallMs = idempotencyKey === undefined ? 0 : parts.clock.wallNow()
+  }
+
+  /** Of a call of ours it is the call itself. */
+  get data(): this {
+    return this
+  }
+
+  /** Events of policies say which call they belong to. */
+  get onEvent(): OnEvent | undefined {
+    return this.watch.onEvent && ((event) => this.tell(event))
   }
 
   get method(): string {
@@ -121,7 +140,7 @@ export class FetchCall implements CacheableCall, VerdictRules {
   }
 
   get keyed(): boolean {
-    return this.key !== undefined
+    return this.idempotencyKey !== undefined
   }
 
   /** Whether sending it twice means the same as once. */
@@ -169,8 +188,8 @@ export class FetchCall implements CacheableCall, VerdictRules {
       attempts: this.attempts,
       source: this.source,
       uncertain: this.uncertain,
-      idempotencyKey: this.key,
-      circuit: this.circuitKey,
+      idempotencyKey: this.idempotencyKey,
+      circuit: this.key,
       delaysMs: this.delaysMs,
     }
   }
@@ -183,9 +202,11 @@ export class FetchCall implements CacheableCall, VerdictRules {
     if (this.isRacing) return verdictOf(outcome, this)
     const result = resultOf(outcome)
     // Three ask, and each reading of a header takes 120 ns.
-    if (this.#judged === undefined || this.#judged.result !== result)
-      this.#judged = { result, verdict: verdictOf(outcome, this) }
-    return this.#judged.verdict
+    if (this.#verdict === undefined || this.#judged !== result) {
+      this.#verdict = verdictOf(outcome, this)
+      this.#judged = result
+    }
+    return this.#verdict
   }
 
   /** Tells who watches what happens to this call. */
@@ -226,8 +247,12 @@ export class FetchCall implements CacheableCall, VerdictRules {
     return next === 'retry' || health === 'failure'
   }
 
-  /** For policies that know nothing of HTTP. A 429 is no failure of the service's, but it has not served either. */
-  standingOf(outcome: Outcome<Response>): Standing {
+  /**
+   * For policies that know nothing of HTTP; what comes out of a client's pipeline is always a response. A 429 is no
+   * failure of the service's, but it has not served either.
+   */
+  judge(ended: Outcome): Standing {
+    const outcome = ended as Outcome<Response>
     if (this.isLocal(outcome) || this.bodySource) return 'nothing'
     const { next, health, effect } = this.verdictOf(outcome)
     if (next === 'retry' || health === 'failure' || (effect === 'untouched' && health !== 'success'))
@@ -281,11 +306,6 @@ export interface SentAttempt extends Listed<SentAttempt> {
 interface Answer extends Listed<Answer> {
   readonly response: Response
   readonly scope: Scope
-}
-
-interface Judged {
-  readonly result: unknown
-  readonly verdict: Verdict
 }
 
 export const callOf = (context: Context): FetchCall => context.execution.data as FetchCall

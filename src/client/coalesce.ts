@@ -31,7 +31,7 @@ function identityOf(call: FetchCall): string | undefined {
     .map(([name, value]) => [name, identityOfValue(value)])
   const added = Object.entries(call.extraHeaders ?? {})
   const way = identityOfValue(routeOf(init)?.owner)
-  return JSON.stringify([method, url.href, call.circuitKey, call.key, headers, added, others, way])
+  return JSON.stringify([method, url.href, call.key, call.idempotencyKey, headers, added, others, way])
 }
 
 /** `undefined` for malformed ones: those can't be sent, and the transport will say so. */

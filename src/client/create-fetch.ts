@@ -1,15 +1,15 @@
 import { describePolicies, showAs } from '../describe.ts'
-import { begin, type Receiver } from '../direct.ts'
+import { begin, Settler, type Receiver } from '../direct.ts'
 import { EndingScope } from '../ending-scope.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
 import { checkKey } from '../http/idempotency-key.ts'
 import { holdersOf, isComing } from '../http/lazy-body.ts'
-import { Context, Execution, resultOf, type ExecutionFields, type Outcome, type Standing } from '../policy.ts'
+import { Context, resultOf, type Outcome } from '../policy.ts'
 import { followSignal, type SignalLink } from '../signal.ts'
 import { checkFunction } from '../validate.ts'
 import { assemble, describedParts, type Assembly } from './assemble.ts'
-import { callOf, eventResult, type FetchCall, type Watch } from './call.ts'
+import { eventResult, type FetchCall, type Watch } from './call.ts'
 import { Listeners } from './listeners.ts'
 import { checkObserver, onAttemptOf } from './observers.ts'
 import type {
@@ -86,15 +86,6 @@ function stateOfCircuits({ circuits: { circuits } }: ClientState): string {
   return `circuits: ${[circuits.size, ...shown].join(', ')}`
 }
 
-/** What comes out of a client's pipeline is always a response. */
-const judge = (outcome: Outcome, context: Context): Standing =>
-  callOf(context).standingOf(outcome as Outcome<Response>)
-
-/** Events of policies say which call they belong to. */
-function fieldsOf(call: FetchCall): ExecutionFields {
-  return { key: call.circuitKey, judge, onEvent: call.watch.onEvent && ((event) => call.tell(event)) }
-}
-
 const NOTHING: CallOptions = {}
 
 const withoutOwn = ({ holdfast: _own, ...rest }: HoldfastInit = {}): RequestInit => rest
@@ -104,18 +95,13 @@ interface Plan extends Assembly {
   readonly settings: Settings
 }
 
-/** Of a promise, which also follows another one. */
-interface PromiseReceiver extends Receiver<Response> {
-  resolve(response: Response | Promise<Response>): void
-}
-
 class Client {
   readonly #options: FetchOptions
   readonly #state: ClientState
   readonly #plan: Plan
   readonly #isOff: boolean
   readonly #listeners: Listeners
-  readonly #onAttempt: Watch['onAttempt']
+  #watch: Watch
   /** The same, but coalescing or not: calls that only change this share one, since only those of one plan share. */
   #otherPlan: Plan | undefined
 
@@ -125,7 +111,7 @@ class Client {
     this.#plan = this.#planOf(settings)
     this.#isOff = observers.length === 0 && isOff(settings)
     this.#listeners = new Listeners([settings.onEvent, ...observers.map(({ onEvent }) => onEvent)])
-    this.#onAttempt = onAttemptOf(observers)
+    this.#watch = { onEvent: undefined, onAttempt: onAttemptOf(observers) }
   }
 
   describe(): string {
@@ -134,10 +120,10 @@ class Client {
 
   /** Makes the one promise of a call: the one that its caller gets. */
   fetch(input: FetchInput, init: HoldfastInit | undefined): Promise<Response> {
-    return new Promise((resolve, reject) => this.#begin(input, init, { resolve, reject }))
+    return new Promise((resolve, reject) => this.#begin(input, init, new Settler(resolve, reject)))
   }
 
-  #begin(input: FetchInput, init: HoldfastInit | undefined, receiver: PromiseReceiver): void {
+  #begin(input: FetchInput, init: HoldfastInit | undefined, receiver: Settler<Response>): void {
     const { sender } = this.#state
     if (isOwnAttempt(input, init))
       return receiver.resolve(sender.sendPastReplacement(input, init, requestOf(input)))
@@ -149,13 +135,14 @@ class Client {
         sender.pass(input, own === undefined ? init : withoutOwn(init), requestOf(input)),
       )
     const plan = own === undefined ? this.#plan : this.#planFor(own)
-    const watch = { onEvent: this.#listeners.current, onAttempt: this.#onAttempt }
-    const call = prepareCall(caller, plan.settings, own ?? NOTHING, watch, this.#state)
+    const onEvent = this.#listeners.current
+    if (onEvent !== this.#watch.onEvent) this.#watch = { ...this.#watch, onEvent }
+    const call = prepareCall(caller, plan.settings, own ?? NOTHING, this.#watch, this.#state)
     const scope = new CallScope(call, receiver)
     const route = routeOf(init)
     if (route === undefined) scope.link = followSignal(caller.signal, scope)
     else scope.moveUnder(route.scope)
-    if (!scope.aborted) begin(plan.start, new Context(new Execution(call, fieldsOf(call)), scope), scope)
+    if (!scope.aborted) begin(plan.start, new Context(call, scope), scope)
   }
 
   #planFor(own: CallOptions): Plan {

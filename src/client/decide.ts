@@ -15,15 +15,21 @@ export function decide(outcome: Outcome<Response>, context: Context): RetryDecis
   const { retry } = call.settings
   if (retry === undefined || call.isLocal(outcome)) return endOfLocal(call)
   const verdict = call.verdictOf(outcome)
-  const decideBy = (wanted: boolean | undefined): RetryDecision => {
-    const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
-    if (!again) return endOf(outcome, verdict)
-    return isBodyGone(call) ? { kind: 'stop', reason: 'body' } : resend(call, outcome, verdict, retry)
-  }
-  const { shouldRetry } = retry
-  return shouldRetry === undefined
-    ? decideBy(undefined)
-    : askCaller(call, outcome, context, shouldRetry).then(decideBy)
+  return retry.shouldRetry === undefined
+    ? decideBy(undefined, call, outcome, verdict, retry)
+    : askCaller(call, outcome, verdict, retry, context)
+}
+
+function decideBy(
+  wanted: boolean | undefined,
+  call: FetchCall,
+  outcome: Outcome<Response>,
+  verdict: Verdict,
+  retry: RetrySettings,
+): RetryDecision {
+  const again = wanted ?? (verdict.next !== 'accept' && isPermitted(call, outcome, verdict, retry))
+  if (!again) return endOf(outcome, verdict)
+  return isBodyGone(call) ? { kind: 'stop', reason: 'body' } : resend(call, outcome, verdict, retry)
 }
 
 /** An error of this side ends the call; a key that has run out does so because of time. */
@@ -53,14 +59,17 @@ function isPermitted(
 async function askCaller(
   call: FetchCall,
   outcome: Outcome<Response>,
+  verdict: Verdict,
+  retry: RetrySettings,
   { attempt }: Context,
-  shouldRetry: NonNullable<RetrySettings['shouldRetry']>,
-): Promise<boolean | undefined> {
+): Promise<RetryDecision> {
+  let wanted: boolean | undefined
   try {
-    return await shouldRetry({ request: call.request, attempt, ...resultFields(outcome) })
+    wanted = await retry.shouldRetry?.({ request: call.request, attempt, ...resultFields(outcome) })
   } catch (error) {
     throw call.local(error)
   }
+  return decideBy(wanted, call, outcome, verdict, retry)
 }
 
 /** What nobody's wish can overcome. */

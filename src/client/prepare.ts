@@ -1,5 +1,5 @@
 import { HoldfastError } from '../errors.ts'
-import { readBody, snapshotBody } from '../http/body.ts'
+import { readBody, snapshotBody, type RequestBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
 import { parseKey } from '../http/idempotency-key.ts'
 import { isNoCors } from '../http/response-cache.ts'
@@ -65,7 +65,7 @@ function takeBody(call: FetchCall, factory: CallOptions['body']): void {
   const { retry } = call.settings
   // Text stays what it is wherever it lies: to leave it there saves 300 ns.
   const isText = typeof init.body === 'string' && request === undefined
-  if (factory !== undefined) call.body = { next: () => checkedBody(factory()) }
+  if (factory !== undefined) call.body = madeBy(factory)
   else if (init.body !== undefined && init.body !== null && !isText) {
     const snapshot = snapshotBody(init.body)
     // Awaited later; until then a failure to read it is nobody's surprise.
@@ -74,7 +74,7 @@ function takeBody(call: FetchCall, factory: CallOptions['body']): void {
     if (call.body === undefined) call.bodySource = () => snapshot
   } else if (request !== undefined && request.body !== null) {
     if (retry !== undefined && canRepeat(retry, method, call.keyed))
-      call.bodySource = () => readBody(request, retry.maxBufferBytes)
+      call.bodySource = readBody.bind(undefined, request, retry.maxBufferBytes)
   }
 }
 
@@ -87,7 +87,10 @@ function canRepeat(
   return (maxRetries > 0 || keyed) && (methods.has(method) || shouldRetry !== undefined)
 }
 
-function checkedBody(body: unknown): BodyLike {
-  if (body instanceof Promise) throw invalidOption('what holdfast.body returns', 'a body', 'a promise')
-  return body as BodyLike
-}
+const madeBy = (factory: () => BodyLike): RequestBody => ({
+  next() {
+    const body: unknown = factory()
+    if (body instanceof Promise) throw invalidOption('what holdfast.body returns', 'a body', 'a promise')
+    return body as BodyLike
+  },
+})

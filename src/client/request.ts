@@ -23,6 +23,9 @@ export interface CallerRequest {
 const withoutOwn = ({ signal: _signal, holdfast: _holdfast, ...members }: HoldfastInit): RequestInit =>
   members
 
+/** Nobody writes to it. */
+const NOTHING: HoldfastInit = {}
+
 /** Where a request goes: the origin, and the parsed URL where there is one. */
 interface Place {
   readonly origin: string
@@ -52,7 +55,7 @@ export function readRequest(input: FetchInput, init: HoldfastInit | undefined): 
   const address = addressOf(input)
   const place = placeOf(address)
   if (place === undefined) return undefined
-  const given = copyOf(init ?? {})
+  const given = init === undefined && request === undefined ? NOTHING : copyOf(init ?? {})
   const headers = given.headers === undefined ? request?.headers : given.headers
   if (headers !== undefined) given.headers = copyOfHeaders(headers)
   if (isSpent(request, given)) return undefined

@@ -128,19 +128,15 @@ export function retryBudget(options: RetryBudgetOptions = {}): Policy {
     maxKeys: unchecked,
     clock: unchecked,
   })
-  const {
-    key = ({ execution }: Context) => execution.key,
-    maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits,
-    clock = systemClock,
-  } = options
+  const { key, maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits, clock = systemClock } = options
   return ordered(lendBudget(new RetryBudgets(options, maxKeys, clock), key))
 }
 
-export function lendBudget(budgets: RetryBudgets, key: (context: Context) => string): Policy {
+export function lendBudget(budgets: RetryBudgets, key?: RetryBudgetOptions['key']): Policy {
   return directPolicy(
     { name: 'retry-budget', settings: { ...budgets.settings } },
     <T>(start: Start<T>): Start<T> =>
       (context, receiver) =>
-        start(context.paidFrom(budgets.get(key(context))), receiver),
+        start(context.paidFrom(budgets.get(key?.(context) ?? context.execution.key)), receiver),
   )
 }

@@ -2,7 +2,7 @@ import { ordered } from '../composition.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { delay } from '../delay.ts'
-import { begin, directPolicy, startOf, tell, type Receiver, type Start } from '../direct.ts'
+import { begin, directPolicy, failed, Settler, startOf, type Receiver, type Start } from '../direct.ts'
 import { isLocalRejection } from '../errors.ts'
 import { withDefaults } from '../options.ts'
 import { emit } from '../emit.ts'
@@ -125,8 +125,10 @@ function beginKept<Value, T extends Value>(
 ): void {
   const loop: RetryLoop<Value, T> = new RetryLoop(settings, start, context, {
     // What is kept of a value stands for it.
-    resolve: (value) => startOf(() => keep(value, context, loop) as Promise<T>)(context, receiver),
-    reject: (error) => receiver.reject(error),
+    end(outcome) {
+      if (outcome.ok) startOf(() => keep(outcome.value, context, loop) as Promise<T>)(context, receiver)
+      else receiver.end(outcome)
+    },
   })
   loop.begin()
 }
@@ -168,23 +170,24 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
 
   failedLate(error: unknown, context: Context): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#receiver = { resolve, reject }
+      this.#receiver = new Settler(resolve, reject)
       this.#context = context
       this.#current = this.#attemptContext()
-      this.#ended({ ok: false, error })
+      this.#ended(failed(error))
     })
   }
 
-  resolve(value: T): void {
-    this.#ended({ ok: true, value })
+  end(outcome: Outcome<T>): void {
+    const { scope, execution } = this.#current
+    if (outcome.ok) this.#ended(outcome)
+    // The call's own end, by the caller or the deadline, is no failed attempt.
+    else if (scope.aborted) this.#reject(scope.reason)
+    else if (isLocalRejection(outcome.error)) this.#reject(withCause(outcome.error, execution.lastFailure))
+    else this.#ended(outcome)
   }
 
-  reject(error: unknown): void {
-    const { scope, execution } = this.#current
-    // The call's own end, by the caller or the deadline, is no failed attempt.
-    if (scope.aborted) this.#receiver.reject(scope.reason)
-    else if (isLocalRejection(error)) this.#receiver.reject(withCause(error, execution.lastFailure))
-    else this.#ended({ ok: false, error })
+  #reject(error: unknown): void {
+    this.#receiver.end(failed(error))
   }
 
   #attemptContext(): Context {
@@ -208,7 +211,7 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
   /** By what a rule or a jitter of the caller's has thrown: nobody will read what came. */
   #fail(outcome: Outcome<T>, error: unknown): void {
     this.#discard(outcome)
-    this.#receiver.reject(error)
+    this.#reject(error)
   }
 
   #discard(outcome: Outcome<T>): void {
@@ -219,12 +222,12 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     const decision = await decided
     if (decision.kind === 'accept') return this.#accept(outcome)
     // The call may have ended before its rule has: nothing more is paid or told, and what came is freed outside.
-    if (this.#current.scope.aborted) return tell(this.#receiver, outcome)
+    if (this.#current.scope.aborted) return this.#receiver.end(outcome)
     this.#context.execution.lastFailure = outcome
     const plan = this.#plan(decision)
     if (typeof plan === 'string') {
       this.#tell(outcome, { type: 'give-up', reason: plan })
-      return tell(this.#receiver, outcome)
+      return this.#receiver.end(outcome)
     }
     this.#tell(outcome, { type: 'retry', delayMs: plan })
     this.#previousDelayMs = plan
@@ -233,27 +236,21 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     this.#discard(outcome)
     delay(clock, plan, this.#current.scope).then(
       () => this.begin(),
-      (error: unknown) => this.#receiver.reject(error),
+      (error: unknown) => this.#reject(error),
     )
   }
 
   #accept(outcome: Outcome<T>): void {
     this.#context.budget?.succeeded(this.#retries)
-    tell(this.#receiver, outcome)
+    this.#receiver.end(outcome)
   }
 
   #decide(outcome: Outcome<T>): RetryDecision | Promise<RetryDecision> {
     const { shouldRetry } = this.#settings.options
     if (shouldRetry === undefined) return outcome.ok ? ACCEPT : RETRY
     const answer = shouldRetry(outcome, this.#current)
-    const decisionOf = (given: boolean | RetryDecision): RetryDecision => {
-      if (typeof given === 'object') return given
-      if (given) return RETRY
-      return outcome.ok ? ACCEPT : FINAL
-    }
-    return typeof answer === 'object' && !('kind' in answer)
-      ? Promise.resolve(answer).then(decisionOf)
-      : decisionOf(answer)
+    if (typeof answer !== 'object') return decisionOf(answer, outcome)
+    return 'kind' in answer ? answer : decisionLater(answer, outcome)
   }
 
   /**
@@ -283,6 +280,20 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     const result = describe?.(outcome) ?? (outcome.ok ? {} : { error: outcome.error })
     emit(onEvent, { ...event, ...result, attempt: context.attempt }, context)
   }
+}
+
+function decisionOf(given: boolean | RetryDecision, { ok }: Outcome): RetryDecision {
+  if (typeof given === 'object') return given
+  if (given) return RETRY
+  return ok ? ACCEPT : FINAL
+}
+
+/** What closes over its arguments takes 90 bytes a call, also where it is not used: that is why it is by itself. */
+async function decisionLater(
+  answer: Promise<boolean | RetryDecision>,
+  outcome: Outcome,
+): Promise<RetryDecision> {
+  return decisionOf(await answer, outcome)
 }
 
 type RetryEvent = { type: 'retry'; delayMs: number } | { type: 'give-up'; reason: GiveUpReason }

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../../clock.ts'
-import { begin, directPolicy, tell, type Receiver, type Start } from '../../direct.ts'
+import { begin, directPolicy, failed, type Receiver, type Start } from '../../direct.ts'
 import { CircuitOpenError } from '../../errors.ts'
 import { emit } from '../../emit.ts'
 import { isNoNews, soon, type Context, type Outcome, type OnEvent, type Policy } from '../../policy.ts'
@@ -108,7 +108,7 @@ function park<Value, T extends Value>(
   parking.park(circuit, context, rules.options.leaseMs).then(
     (permit) =>
       begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules)),
-    (error: unknown) => receiver.reject(error),
+    (error: unknown) => receiver.end(failed(error)),
   )
 }
 
@@ -117,7 +117,7 @@ function park<Value, T extends Value>(
  * and again once somebody does, which takes 500 ns.
  */
 function refuse(circuit: Circuit, receiver: Receiver<never>): void {
-  void soon.then(() => receiver.reject(new CircuitOpenError(circuit.key, circuit.retryAfterMs)))
+  void soon.then(() => receiver.end(failed(new CircuitOpenError(circuit.key, circuit.retryAfterMs))))
 }
 
 interface Rules<Value> {
@@ -156,23 +156,15 @@ class GuardedAttempt<Value, T extends Value> implements AbortListener, Receiver<
     if (scope.isCalledOff) this.#settle('ignored')
   }
 
-  resolve(value: T): void {
-    this.#ended({ ok: true, value })
-  }
-
-  reject(error: unknown): void {
-    this.#ended({ ok: false, error })
-  }
-
-  #ended(outcome: Outcome<T>): void {
+  end(outcome: Outcome<T>): void {
     try {
       this.#settle(this.#judge(outcome), this.#circuitOf(outcome))
     } catch (error) {
       // A rule of the caller's that throws must not keep the permit.
       this.#settle('ignored')
-      return this.#receiver.reject(error)
+      return this.#receiver.end(failed(error))
     }
-    tell(this.#receiver, outcome)
+    this.#receiver.end(outcome)
   }
 
   #judge(outcome: Outcome<Value>): Verdict {
