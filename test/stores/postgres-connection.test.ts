@@ -14,12 +14,11 @@ import {
   administrate,
   connectPg,
   connectPostgresJs,
-  pgPool,
+  connectTo,
   postgresUrl,
   run,
   temporarySchema,
   terminate,
-  type PostgresConnection,
 } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
 import { ask, backend, bench, opened, releaseShared, effects, until } from './postgres-bench.ts'
@@ -274,15 +273,6 @@ describe.skipIf(url === undefined)('where the connection breaks', () => {
     await expect.poll(() => subject.store.read(request)).toEqual(Uint8Array.of(1))
   })
 })
-
-function connectTo(url: string, client: string): PostgresConnection {
-  if (client === 'pg') {
-    const pool = pgPool(url)
-    return { pool, end: () => pool.end() }
-  }
-  const sql = postgres(url, { max: 10, onnotice: () => {} })
-  return { pool: sql, end: () => sql.end({ timeout: 1 }) }
-}
 
 function bound(transaction: StoreTransaction): {
   client: unknown

@@ -1,13 +1,16 @@
 /** A transaction that the server ends by itself: whoever works in it is told, and nothing of it stays. */
-import { afterAll, describe, expect, test } from 'vitest'
+import { once } from 'node:events'
+import { connect as connectSocket, createServer, type AddressInfo } from 'node:net'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import {
   idempotency,
   idempotencyOf,
   TransactionLostError,
   type IdempotencyEvent,
 } from '../../src/idempotency/index.ts'
+import { postgresStore } from '../../src/stores/postgres/index.ts'
 import { testServersAreThere } from '../support/left-out.ts'
-import { postgresUrl, run, terminate } from '../support/postgres.ts'
+import { connectPg, connectTo, postgresUrl, run, terminate } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
 import { ask, backend, bench, clients, opened, releaseShared, tableIn } from './postgres-bench.ts'
 
@@ -116,6 +119,51 @@ describe.skipIf(url === undefined).each(clients)(
     )
   },
 )
+
+describe.skipIf(url === undefined).each(clients)('a commit through $client', ({ client }) => {
+  test('that never arrives gives the key back, and its client is told to come again', async () => {
+    const way = await without('holdfast_finish')
+    const { schema, pool } = await bench(connectPg)
+    const orders = await tableIn({ schema }, 'id int')
+    const connection = connectTo(way, client)
+    onTestFinished(connection.end)
+    const store = postgresStore({ pool: connection.pool, schema })
+    let runs = 0
+    const handler = idempotency({ store, transactional: true })((incoming) =>
+      bound(incoming).transaction(async (inside) => {
+        await run(inside, `INSERT INTO ${orders} VALUES (${++runs})`)
+        return new Response(`run ${runs}`)
+      }),
+    )
+    const first = await handler(request('k'))
+    expect([first.status, first.headers.get('retry-after')]).toEqual([503, '1'])
+    expect(await (await handler(request('k'))).text()).toBe('run 2')
+    expect(await run(pool, `SELECT id FROM ${orders}`)).toEqual([2])
+  })
+})
+
+/** A way to the server on which the first message that has `text` in it is lost, and its connection with it. */
+async function without(text: string): Promise<string> {
+  const { hostname, port } = new URL(url ?? '')
+  let lost = false
+  const server = createServer((near) => {
+    const far = connectSocket(Number(port), hostname)
+    for (const socket of [near, far]) socket.on('error', () => {})
+    far.pipe(near)
+    near.on('data', (bytes) => {
+      if (lost || !bytes.includes(text)) return far.write(bytes)
+      lost = true
+      far.destroy()
+      return near.destroy()
+    })
+    near.on('end', () => far.end())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const way = new URL(url ?? '')
+  way.port = String((server.address() as AddressInfo).port)
+  return way.href
+}
 
 type Work = (client: unknown) => Promise<Response>
 

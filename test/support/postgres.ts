@@ -135,6 +135,16 @@ export async function connectPostgresJs(
   return { pool: sql, end: () => sql.end({ timeout: 0.1 }) }
 }
 
+/** A pool for a server, or a way to one, of the test's own. */
+export function connectTo(url: string, client: string): PostgresConnection {
+  if (client === 'pg') {
+    const pool = pgPool(url)
+    return { pool, end: () => pool.end() }
+  }
+  const sql = postgres(url, { max: 10, onnotice: () => {} })
+  return { pool: sql, end: () => sql.end({ timeout: 1 }) }
+}
+
 /** A schema of the test's own. */
 export async function temporarySchema(): Promise<{ readonly name: string } & AsyncDisposable> {
   const name = `holdfast test ${randomUUID()}`

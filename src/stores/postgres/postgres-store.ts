@@ -125,17 +125,31 @@ export class SqlStore implements PostgresStore {
 
   async begin(lease: Lease | undefined): Promise<StoreTransaction | 'stale'> {
     const values = lease === undefined ? [null, null, null, 0] : [...(await ownedBy(lease)), lease.leaseMs]
-    const transaction = await this.#begin({ name: 'lock', values })
+    const lock: Call = { name: 'lock', values }
+    const transaction = await this.#begin(lock)
     const [number, answer] = transaction.first
     const check: Call = { name: 'check', values: [String(number)] }
-    const recording = new RecordingTransaction(transaction, check, async (response) => {
-      if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
-      this.#room.changed(await indexed(lease.scope))
-      return { name: 'finish', values: [...check.values, ...(await this.#completion(lease, response))] }
+    const recording = new RecordingTransaction(transaction, {
+      check,
+      finish: async (response) => {
+        if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
+        this.#room.changed(await indexed(lease.scope))
+        return { name: 'finish', values: [...check.values, ...(await this.#completion(lease, response))] }
+      },
+      isUndone: async () => lease !== undefined && (await this.#isStillActive(lock)),
     })
     if (answer === 'locked') return recording
     await recording.rollback()
     return 'stale'
+  }
+
+  /**
+   * Whether a record is in progress under its owner, once nobody has it locked any more: a transaction locks it from its
+   * beginning to its end, and a commit would have completed it.
+   */
+  async #isStillActive(lock: Call): Promise<boolean> {
+    const [, answer] = await this.#row(lock).catch(() => [])
+    return answer === 'locked'
   }
 
   async #completion(lease: Lease, response: Uint8Array): Promise<Value[]> {

@@ -4,25 +4,28 @@ import { CommitError, isEndedElsewhere, sqlState, type Call, type DatabaseTransa
 
 const STALE = 'HF002'
 
+export interface Recording {
+  /** Makes sure that the transaction is still the one that was begun. */
+  readonly check: Call
+  /** Does that, too, and records. */
+  finish(response: Uint8Array): Promise<Call>
+  /** Whether the transaction is known to have ended without a commit. Asked where the answer to its commit got lost. */
+  isUndone(): Promise<boolean>
+}
+
 /** A transaction that ends once, and knows how. */
 export class RecordingTransaction implements StoreTransaction {
   readonly lost: Promise<unknown>
   readonly #transaction: DatabaseTransaction
-  readonly #check: Call
-  readonly #finish: (response: Uint8Array) => Promise<Call>
+  readonly #recording: Recording
   /** The commit, while it is under way. */
   #committing: Promise<void> | undefined
-  #state: 'open' | 'ended' | 'unknown' = 'open'
+  /** `doubtful`: nobody knows yet. `unknown`: nobody is going to. */
+  #state: 'open' | 'ended' | 'doubtful' | 'unknown' = 'open'
 
-  /** `check` makes sure that the transaction is still the one that was begun; `finish` does, too, and records. */
-  constructor(
-    transaction: DatabaseTransaction,
-    check: Call,
-    finish: (response: Uint8Array) => Promise<Call>,
-  ) {
+  constructor(transaction: DatabaseTransaction, recording: Recording) {
     this.#transaction = transaction
-    this.#check = check
-    this.#finish = finish
+    this.#recording = recording
     // Once it is being ended, its end tells how.
     this.lost = transaction.lost.then((reason) =>
       this.#state === 'open' ? discreet(reason) : new Promise(() => {}),
@@ -34,7 +37,7 @@ export class RecordingTransaction implements StoreTransaction {
   }
 
   async complete(response: Uint8Array): Promise<'completed' | 'stale'> {
-    const finish = await this.#finish(response)
+    const finish = await this.#recording.finish(response)
     try {
       await this.#commit(finish)
       return 'completed'
@@ -45,18 +48,19 @@ export class RecordingTransaction implements StoreTransaction {
   }
 
   commit(): Promise<void> {
-    return this.#commit(this.#check)
+    return this.#commit(this.#recording.check)
   }
 
   /** Harmless once the transaction has ended here. @throws when nobody knows how it ended. */
   async rollback(): Promise<void> {
     // One that is on its way can't be called back; how it ends is worth waiting for.
     await this.#committing?.catch(() => {})
+    if (this.#state === 'doubtful') this.#state = (await this.#recording.isUndone()) ? 'ended' : 'unknown'
     if (this.#state === 'unknown') throw new Error('postgresStore: nobody knows whether the commit succeeded')
     if (this.#state === 'ended') return
     this.#state = 'ended'
     try {
-      await this.#transaction.rollback(this.#check)
+      await this.#transaction.rollback(this.#recording.check)
     } catch (error) {
       // Any other failure leaves nothing behind: without a COMMIT the server undoes everything.
       if (isEndedElsewhere(error)) throw discreet(error)
@@ -70,13 +74,15 @@ export class RecordingTransaction implements StoreTransaction {
     try {
       await this.#committing
     } catch (error) {
-      if (this.#leavesDoubt(error)) this.#state = 'unknown'
+      this.#state = stateAfter(error)
       throw error
     }
   }
+}
 
-  #leavesDoubt(error: unknown): boolean {
-    if (!(error instanceof CommitError)) return true
-    return error.outcome === 'unknown' || isEndedElsewhere(error.cause)
-  }
+/** Of what somebody else has ended the record tells nothing. */
+function stateAfter(error: unknown): 'ended' | 'doubtful' | 'unknown' {
+  if (!(error instanceof CommitError)) return 'doubtful'
+  if (isEndedElsewhere(error.cause)) return 'unknown'
+  return error.outcome === 'unknown' ? 'doubtful' : 'ended'
 }
