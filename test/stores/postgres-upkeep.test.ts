@@ -3,11 +3,20 @@ import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
+import { postgresStore } from '../../src/stores/postgres/index.ts'
 import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
 import { quoteName } from '../../src/stores/postgres/schema.ts'
 import { virtualClock } from '../../src/testing/virtual-clock.ts'
 import { testServersAreThere } from '../support/left-out.ts'
-import { administrate, connectPg, postgresUrl, run, type PoolSettings } from '../support/postgres.ts'
+import {
+  administrate,
+  connectPg,
+  connectTo,
+  pgPool,
+  postgresUrl,
+  run,
+  type PoolSettings,
+} from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
 import {
   another,
@@ -27,9 +36,19 @@ afterAll(releaseShared)
 const inOneGo = { maxKeysPerScope: 100_000 }
 
 /** Tables and functions as version 1 made them. */
-async function installVersion1(schema: string): Promise<void> {
+async function installVersion1(schema: string, ask: typeof administrate = administrate): Promise<void> {
   const sql = await readFile(new URL('postgres-schema-1.sql', import.meta.url), 'utf8')
-  await administrate(`BEGIN; ${sql.replaceAll('the schema', schema)} COMMIT`)
+  await ask(`BEGIN; ${sql.replaceAll('the schema', schema)} COMMIT`)
+}
+
+/** A database of the test's own: what is built CONCURRENTLY waits for all transactions of its database. */
+async function ownDatabase(): Promise<string> {
+  const name = `holdfast_test_${randomUUID().replaceAll('-', '')}`
+  await administrate(`CREATE DATABASE ${name} TEMPLATE template0`)
+  onTestFinished(async () => void (await administrate(`DROP DATABASE ${name} WITH (FORCE)`)))
+  const own = new URL(url ?? '')
+  own.pathname = name
+  return own.href
 }
 
 const versionIn = (schema: string): Promise<unknown[]> =>
@@ -43,7 +62,7 @@ async function definitions(schema: string): Promise<string[]> {
   return found.map((definition) => String(definition).replaceAll(schema, 'S')).sort()
 }
 
-describe.skipIf(url === undefined).each(clients)('an upgrade through $client', ({ connect }) => {
+describe.skipIf(url === undefined).each(clients)('an upgrade through $client', ({ client, connect }) => {
   test('from version 1 keeps what is stored and ends where a new install begins', async () => {
     const fresh = await bench(connect)
     const old = await bench(connect, { migrated: false })
@@ -68,17 +87,17 @@ describe.skipIf(url === undefined).each(clients)('an upgrade through $client', (
   })
 
   test('finds the index there that somebody made before, without standing in the way', async () => {
-    const old = await bench(connect, { migrated: false })
-    await installVersion1(old.schema)
-    const schema = quoteName(old.schema)
-    await administrate(
-      `CREATE INDEX CONCURRENTLY holdfast_keys_scope_expiry ON ${schema}.holdfast_keys (scope, expires_at)`,
-    )
-    const found = `SELECT '${schema}.holdfast_keys_scope_expiry'::regclass::oid`
-    const [index] = await administrate(found)
-    await old.store.migrate()
-    expect(await versionIn(old.schema)).toEqual([2])
-    expect(await administrate(found)).toEqual([index])
+    const own = await ownDatabase()
+    const [tool, connection] = [pgPool(own), connectTo(own, client)]
+    onTestFinished(async () => void (await Promise.all([tool.end(), connection.end()])))
+    const ask = (sql: string): Promise<unknown[]> => run(tool, sql)
+    await installVersion1('old', ask)
+    await ask('CREATE INDEX CONCURRENTLY holdfast_keys_scope_expiry ON old.holdfast_keys (scope, expires_at)')
+    const found = "SELECT 'old.holdfast_keys_scope_expiry'::regclass::oid"
+    const [index] = await ask(found)
+    await postgresStore({ pool: connection.pool, schema: 'old' }).migrate()
+    expect(await ask('SELECT version FROM old.holdfast_schema')).toEqual([2])
+    expect(await ask(found)).toEqual([index])
   })
 
   test('that is done already waits for no lock on the table of keys', async () => {
