@@ -179,8 +179,9 @@ class CallScope extends EndingScope<Response> {
     if (outcome.ok && link !== undefined && isComing(outcome.value))
       link.keepFor(holdersOf(outcome.value), call.scopeOf(outcome.value) ?? this)
     else link?.release()
-    // The reason of an abort is the caller's own object: it is handed back as it is.
-    if (outcome.ok || this.abortedBy !== 'caller') setOutcome(resultOf(outcome), call.outcome)
+    // The reason of an abort is the caller's own object, handed back as it is: what was aborted is told of its request.
+    const isItsReason = !outcome.ok && this.isCalledOff
+    setOutcome(isItsReason ? call.caller.request : resultOf(outcome), call.outcome)
     // Nothing is made for nobody.
     if (call.watch.onEvent === undefined) return
     call.tell({

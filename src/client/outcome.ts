@@ -21,7 +21,7 @@ const outcomes = createStamp<FetchOutcome>()
 
 /**
  * What it took to get `responseOrError` out of a Holdfast fetch; `undefined` for anything else, a caller's own abort
- * reason among it.
+ * reason among it: what was aborted is told of its `Request`, where the caller gave one.
  */
 export function outcomeOf(responseOrError: unknown): FetchOutcome | undefined {
   return outcomes.get(responseOrError)

@@ -294,13 +294,16 @@ describe('a failure through axios', () => {
     controller.abort()
     source.cancel('no more')
     expect(isCancel(await work)).toBe(true)
+    expect(outcomeOf(await work)).toMatchObject({ attempts: 1, uncertain: false })
     expect(events.filter(({ type }) => type === 'retry')).toEqual([])
   })
 
-  test('its timeout is one for the whole call', async () => {
-    const { client } = await bench({ faults: () => hang() }, { axios: { timeout: 30 } })
-    const error = await failureOf(client.get('/'))
+  test('its timeout is one for the whole call, of which it tells what it took', async () => {
+    const { api, client } = await bench({ faults: () => hang() }, { axios: { timeout: 30 } })
+    const error = await failureOf(client.post('/', {}))
     expect(isAxiosError(error) && error.code).toBe('ETIMEDOUT')
+    const idempotencyKey = api.requests[0]?.headers['idempotency-key']
+    expect(outcomeOf(error)).toMatchObject({ attempts: 1, uncertain: true, idempotencyKey })
   })
 })
 

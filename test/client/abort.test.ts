@@ -149,6 +149,17 @@ describe('the call rejects with the very reason', () => {
     expect(outcomeOf(reason)).toBeUndefined()
     expect(new Set(Reflect.ownKeys(reason))).toEqual(new Set(['message', 'stack']))
   })
+
+  test('what an aborted call took can be asked of its Request', async () => {
+    const { fetch, server, controller, signal, arrived } = await bench([hang()])
+    const request = new Request(server.url, { signal, method: 'POST' })
+    const work = failureOf(fetch(request))
+    await arrived()
+    controller.abort()
+    await work
+    const idempotencyKey = server.requests[0]?.headers['idempotency-key']
+    expect(outcomeOf(request)).toMatchObject({ attempts: 1, uncertain: true, idempotencyKey })
+  })
 })
 
 describe('signals of older engines', () => {
