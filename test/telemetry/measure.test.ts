@@ -1,7 +1,7 @@
 /** What each event is measured as, whatever kind of telemetry takes it. */
-import { context, propagation, trace } from '@opentelemetry/api'
+import { context, diag, propagation, trace } from '@opentelemetry/api'
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createFetch, type CallInfo, type HoldfastEvent } from '../../src/index.ts'
 import { requestAttributes, resultAttributes } from '../../src/telemetry/measure/attributes.ts'
 import type { Attributes, Backend } from '../../src/telemetry/measure/backend.ts'
@@ -105,6 +105,19 @@ describe('tracing', () => {
     tracing.onEvent({ type: 'retry', attempt: 1, delayMs: 9, error: 'secret', call })
     tracing.onEvent({ type: 'call-end', ...end, call })
     expect(spans()[0]?.events[0]?.attributes).toEqual({ attempt: 1, delayMs: 9 })
+  })
+
+  test('tells a span that has ended nothing more, of which OpenTelemetry would warn', () => {
+    const warn = vi.fn<() => void>()
+    diag.setLogger({ warn, error() {}, info() {}, debug() {}, verbose() {} })
+    onTestFinished(() => diag.disable())
+    const { tracing, spans } = bench()
+    tracing.onEvent({ type: 'call-start', call })
+    tracing.onEvent({ type: 'attempt-start', attempt: 1, call })
+    tracing.onEvent({ type: 'call-end', ...end, call })
+    tracing.onEvent({ type: 'timeout', kind: 'attempt', timeoutMs: 1, call })
+    expect(warn).not.toHaveBeenCalled()
+    expect(spans()[0]?.events).toEqual([])
   })
 
   test('ends an attempt that outlives its call, and then forgets both', () => {

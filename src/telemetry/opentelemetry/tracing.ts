@@ -49,7 +49,8 @@ export class Tracing implements Required<Observer> {
       trace.attempts.set(nameOf(event), this.#beginAttempt(trace, event, call))
     else if (event.type === 'attempt-end') this.#endAttempt(trace, event)
     else if (event.type === 'call-end') endCall(trace, event)
-    else if (event.type !== 'call-start') trace.span?.addEvent(`holdfast.${event.type}`, detailsOf(event))
+    else if (event.type !== 'call-start' && !trace.ended)
+      trace.span?.addEvent(`holdfast.${event.type}`, detailsOf(event))
     // An attempt that others share may outlive the call that it is told for.
     if (trace.ended && trace.attempts.size === 0) this.#traces.delete(call.id)
   }
