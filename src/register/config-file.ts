@@ -39,7 +39,8 @@ function findConfigFile(folder: string): string | undefined {
 /** Read at once, with `require`: what is imported first must be in place before the next module asks for `fetch`. */
 function contentOf(path: string): unknown {
   try {
-    if (extname(path) === '.json') return JSON.parse(readFileSync(path, 'utf8'))
+    // Some editors mark UTF-8 at its beginning, which is no JSON.
+    if (extname(path) === '.json') return JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''))
     const loaded: unknown = createRequire(path)(path)
     return isModule(loaded) ? loaded.default : loaded
   } catch (cause) {

@@ -34,6 +34,11 @@ describe('what is registered', () => {
     expect(describe()).toContain('maxRetries 7')
   })
 
+  test('also with the mark that some editors on Windows begin a file with', () => {
+    const { describe } = bench({ 'holdfast.config.json': '\uFEFF{ "retry": { "maxRetries": 7 } }' })
+    expect(describe()).toContain('maxRetries 7')
+  })
+
   test.each([
     ['holdfast.config.mjs', 'export default { retry: { maxRetries: 7 } }'],
     ['holdfast.config.cjs', 'module.exports = { retry: { maxRetries: 7 } }'],
