@@ -1,3 +1,4 @@
+import { reasonPhrase } from '../reason-phrase.ts'
 import { cameFrom } from '../http/relay.ts'
 import type { ResponseMeta, StoredResponse } from './record.ts'
 
@@ -24,8 +25,8 @@ export function servedResponse({ meta, body }: StoredResponse, circumstances: Ci
 
 function constructed(meta: ResponseMeta, headers: Headers, body: StoredResponse['body']): Response {
   const { status, statusText, provenance } = meta
-  const init = { status, statusText, headers }
-  return cameFrom(new Response(NULL_BODY.has(status) ? null : body, init), provenance)
+  const init = { status, statusText: reasonPhrase(statusText), headers }
+  return cameFrom(new Response(NULL_BODY.has(status) ? null : body, init), { ...provenance, statusText })
 }
 
 /** `hit` says that nothing was sent, `fwd` why something was: never both (RFC 9211, 2.1). */

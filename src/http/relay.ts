@@ -1,4 +1,5 @@
 import { isNoStream } from './discard.ts'
+import { reasonPhrase } from '../reason-phrase.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 export type BodyReader = ReadableStreamDefaultReader<Bytes>
@@ -12,15 +13,20 @@ export interface Provenance {
   readonly type: ResponseType
 }
 
+/** What a constructed response can't be given, or not in every language. */
+interface Original extends Provenance {
+  readonly statusText: string
+}
+
 /** No response can be constructed with a status outside of these. */
 export const canRebuild = ({ status }: { readonly status: number }): boolean => status >= 200 && status <= 599
 
 /** Makes a constructed response look like the one it stands for, and its clones too. */
-export function cameFrom(response: Response, provenance: Provenance): Response {
+export function cameFrom(response: Response, original: Original): Response {
   const clone = response.clone.bind(response)
-  Object.defineProperty(response, 'clone', { value: () => cameFrom(clone(), provenance), configurable: true })
-  for (const name of ['url', 'redirected', 'type'] as const) {
-    Object.defineProperty(response, name, { value: provenance[name], configurable: true })
+  Object.defineProperty(response, 'clone', { value: () => cameFrom(clone(), original), configurable: true })
+  for (const name of ['url', 'redirected', 'type', 'statusText'] as const) {
+    Object.defineProperty(response, name, { value: original[name], configurable: true })
   }
   return response
 }
@@ -54,7 +60,9 @@ export function relay(response: Response, read: Read, onCancel?: () => void): Re
 
 /** The same response, its body a stream of the same kind over `bytes`, which are asked for only when it is read. */
 export function rebuild(response: Response, body: ReadableStream<Bytes>, bytes: ByteSource): Response {
-  return cameFrom(new Response(streamLike(body, bytes), response), response)
+  const { status, statusText, headers } = response
+  const init = { status, statusText: reasonPhrase(statusText), headers }
+  return cameFrom(new Response(streamLike(body, bytes), init), response)
 }
 
 function streamLike(body: ReadableStream<Bytes>, bytes: ByteSource): ReadableStream<Bytes> {

@@ -1,3 +1,4 @@
+import { reasonPhrase } from '../reason-phrase.ts'
 import { hasNoBody, type Answer, type HandlerResponse } from './answer.ts'
 import { joined, readUpTo, resumed } from './web-body.ts'
 
@@ -20,7 +21,8 @@ const EVENT_STREAM = /^\s*text\/event-stream\b/i
 export async function capture(source: Response, maxBytes: number): Promise<Captured> {
   if (source.type === 'error') throw new TypeError('the handler responded with an error: Response.error()')
   const headers = [...source.headers]
-  const head = { status: source.status, statusText: source.statusText, headers }
+  // What was fetched elsewhere may have words that no response can be made with.
+  const head = { status: source.status, statusText: reasonPhrase(source.statusText), headers }
   const streams = EVENT_STREAM.test(source.headers.get('content-type') ?? '') || !canBeMade(source.status)
   if (streams) {
     const response: HandlerResponse = { ...head, body: undefined }
@@ -63,7 +65,9 @@ export function withStatus(response: Response, status: IdempotencyStatus | undef
     return response
   } catch {
     if (!canBeMade(response.status)) return response
-    const copy = new Response(response.body, response)
+    const { body, headers, statusText } = response
+    const init = { status: response.status, statusText: reasonPhrase(statusText), headers }
+    const copy = new Response(body, init)
     copy.headers.set('idempotency-status', status)
     return copy
   }

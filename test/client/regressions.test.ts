@@ -1,6 +1,9 @@
+import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createFetch, outcomeOf, type Policy, type Transport } from '../../src/index.ts'
+import { httpCache } from '../../src/cache/index.ts'
+import { createFetch, outcomeOf, type FetchOptions, type Policy, type Transport } from '../../src/index.ts'
 import { faultServer, status, times } from '../../src/testing/index.ts'
+import { listening } from '../support/listening.ts'
 import { testClock } from './support/clock.ts'
 import { failureOf, finish } from './support/wait.ts'
 
@@ -381,4 +384,28 @@ test('a policy can log its context as JSON while the attempt is under way', asyn
   const fetch = createFetch({ fetch: async () => new Response('ok'), policies: [logging] })
   expect(await (await fetch('http://x.test/')).text()).toBe('ok')
   expect(JSON.parse(logged)).toEqual({ aborted: false })
+})
+
+describe('a status whose words are of another language', () => {
+  const words = 'Хорошо'
+  const head = `HTTP/1.1 200 ${words}\r\ncontent-length: 2\r\netag: "1"\r\ncache-control: max-age=60`
+
+  test.each<[string, FetchOptions]>([
+    ['a cache', { cache: httpCache({ serveFresh: true }) }],
+    ['bodyIdleMs', { timeout: { bodyIdleMs: 1000 } }],
+    ['resumeBody', { retry: { resumeBody: true } }],
+    ['coalesce', { coalesce: true }],
+  ])('comes through %s', async (_, options) => {
+    const server = createServer((socket) => socket.once('data', () => socket.end(`${head}\r\n\r\nok`)))
+    const { port } = (await listening(server)).address() as AddressInfo
+    onTestFinished(() => void server.close())
+    const fetch = createFetch({ retry: false, ...options })
+    const ask = async (): Promise<string[]> => {
+      const response = await fetch(`http://127.0.0.1:${port}/`)
+      return [response.clone().statusText, response.statusText, await response.text()]
+    }
+    const answer = [words, words, 'ok']
+    expect(await Promise.all([ask(), ask()])).toEqual([answer, answer])
+    expect(await ask()).toEqual(answer)
+  })
 })

@@ -46,6 +46,8 @@ const answers: Readonly<Record<string, Handler>> = {
   'a 205': () => new Response(null, { status: 205 }),
   'a 304': () => new Response(null, { status: 304, headers: { etag: '"1"' } }),
   'Response.redirect': () => Response.redirect('https://a.test/orders/1', 303),
+  'what was fetched, its status in another language': () =>
+    Object.defineProperty(new Response('x'), 'statusText', { value: 'Хорошо' }),
   'headers and cookies': () =>
     new Response('x', {
       headers: [

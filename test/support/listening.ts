@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Server } from 'node:http'
+import type { Server } from 'node:net'
 
 /** A server on a free port of loopback. */
 export async function listening<T extends Server>(server: T): Promise<T> {
