@@ -96,16 +96,19 @@ export class Attempt extends EveryHandler implements AbortListener {
       this.#pass(receiver)
     } catch (error) {
       // As undici does with a handler that throws.
-      if (this.#ended) receiver.onError?.(error)
+      if (this.#isTold) receiver.onError?.(error)
       else this.abort(error)
     }
     if (!this.#paused && !this.#ended) this.#controller?.resume()
   }
 
   abort(reason: unknown): void {
-    if (this.#ended || this.#aborted !== undefined) return
+    if (this.#aborted !== undefined || this.#isTold) return
     this.#aborted = { reason }
-    this.#controller?.abort(reason)
+    if (!this.#ended) return this.#controller?.abort(reason)
+    // All of it is here already, for a receiver who wants no more of it.
+    this.#heads = this.#chunks = this.#end = this.#failure = undefined
+    queueMicrotask(() => this.#receiver?.onError?.(reason))
   }
 
   onAbort({ reason }: Scope): void {
@@ -178,6 +181,11 @@ export class Attempt extends EveryHandler implements AbortListener {
   #isUnsent(error: unknown): boolean {
     const { name } = Object(error) as { readonly name?: unknown }
     return name === 'AbortError' && this.#controller === undefined && this.#aborted === undefined
+  }
+
+  /** Whether somebody has been told how it ended. */
+  get #isTold(): boolean {
+    return this.#ended && this.#end === undefined && this.#failure === undefined
   }
 
   /** Who gets what comes now, at once. */

@@ -4,7 +4,8 @@ export class Pace {
   #aborted: { readonly reason: unknown } | undefined
 
   pause(): void {
-    if (this.#held !== undefined) return
+    // A handler may return that it has enough of what it has just called off.
+    if (this.#held !== undefined || this.#aborted !== undefined) return
     let end = (): void => {}
     const over = new Promise<void>((resolve) => {
       end = resolve

@@ -1,5 +1,7 @@
 /** The caller's abort of what goes through the interceptor, in every undici that this Node can load. */
+import type { Dispatcher } from 'undici'
 import { describe, expect, test } from 'vitest'
+import { httpCache } from '../../../src/cache/index.ts'
 import type { Policy } from '../../../src/index.ts'
 import { endless, hang, status } from '../../../src/testing/index.ts'
 import { testClock } from '../../client/support/clock.ts'
@@ -71,6 +73,48 @@ describe.each(versions)('$name', ({ undici }) => {
       toldAfterAbort(dispatcher)
       await until(() => typesOf(events).includes('call-end'))
       expect(asked).toBe(0)
+    })
+  })
+
+  describe.each([{}, { cache: httpCache() }])('of what is all here already, %j', (options) => {
+    /** What a handler is told that has enough of it at its head, or at its first bytes. */
+    const toldBy = async (form: 'old' | 'new', place: 'head' | 'data'): Promise<string[]> => {
+      // It comes in one piece.
+      const { api, dispatcher } = await bench(undici, { faults: [status(404, { body: 'x' })] }, options)
+      return new Promise((resolve) => {
+        const told: string[] = []
+        const at = (event: string, abort: (reason: Error) => void): boolean => {
+          told.push(event)
+          if (event === place) abort(new Error('enough'))
+          return event !== place
+        }
+        const ended = (event: string): void => {
+          told.push(event)
+          setImmediate(resolve, told)
+        }
+        let abort: (reason: Error) => void
+        const old = {
+          onConnect: (own: typeof abort) => void (abort = own),
+          onHeaders: () => at('head', abort),
+          onData: () => at('data', abort),
+          onComplete: () => ended('end'),
+          onError: (error: Error) => ended(error.message),
+        }
+        const handler: Dispatcher.DispatchHandler = {
+          onRequestStart() {},
+          onResponseStart: (controller) => void at('head', (reason) => controller.abort(reason)),
+          onResponseData: (controller) => void at('data', (reason) => controller.abort(reason)),
+          onResponseEnd: () => ended('end'),
+          onResponseError: (_controller, error) => ended(error.message),
+        }
+        const request = { origin: api.url, path: '/', method: 'GET' } as const
+        dispatcher.dispatch(request, form === 'old' ? old : handler)
+      })
+    }
+
+    test.each(['old', 'new'] as const)('is told once to a handler of the %s form', async (form) => {
+      expect(await toldBy(form, 'head')).toEqual(['head', 'enough'])
+      expect(await toldBy(form, 'data')).toEqual(['head', 'data', 'enough'])
     })
   })
 
