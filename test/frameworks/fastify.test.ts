@@ -1,11 +1,13 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createReadStream, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/fastify.ts'
 import { CORS_HEADERS } from '../../src/idempotency/index.ts'
 import type { SqliteDatabase } from '../../src/stores/sqlite/index.ts'
+import { tick, until } from '../client/support/wait.ts'
 import {
   ask,
   Departure,
@@ -375,6 +377,25 @@ describe('a client that leaves finds the response later', () => {
     const answer = await departure.answerAfter(port, events)
     expect([answer.replayed, answer.text]).toEqual([true, 'done'])
   })
+})
+
+test('a request that was cut off in its body is not handled, not without the layer either', async () => {
+  let [runs, left] = [0, 0]
+  const port = await kept((app) => {
+    app.addHook('onRequestAbort', async (_request) => void left++)
+    // Who gets the stream itself.
+    app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+    app.post('/', async () => `run ${++runs}`)
+  })
+  const socket = connect(port, '127.0.0.1')
+  const head = ['POST / HTTP/1.1', 'Host: a', 'Idempotency-Key: k', 'Content-Type: a/b', 'Content-Length: 4']
+  socket.write([...head, '', 'fi'].join('\r\n'))
+  // Answered later than that has arrived.
+  await ask(port, { path: '/none' })
+  socket.destroy()
+  await until(() => left === 1)
+  await tick()
+  expect((await ask(port, { body: 'five', headers: { 'content-type': 'a/b' } })).text).toBe('run 1')
 })
 
 describe('in a transaction', () => {

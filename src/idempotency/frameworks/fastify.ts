@@ -37,6 +37,7 @@ export interface FastifyReply {
   readonly raw: ServerResponse
   readonly statusCode: number
   send(payload?: unknown): unknown
+  hijack(): unknown
   code(statusCode: number): unknown
   header(name: string, value: unknown): unknown
   removeHeader(name: string): unknown
@@ -103,7 +104,9 @@ async function enter<Request extends FastifyRequest>(
     setAnswer(reply, holderOf(reply), whole)
     return reply.send(asBuffer(whole.body))
   }
+  let goesOn = false
   const proceed = (run?: HandlerRun): void => {
+    goesOn = true
     if (run !== undefined) watch(reply, run)
   }
   const response = reply.raw
@@ -117,8 +120,11 @@ async function enter<Request extends FastifyRequest>(
     proceed,
     answer,
   })
+  if (goesOn) return undefined
+  // The client left as it was sending, and Fastify would handle what there is.
+  if (answered.get(reply) === undefined) reply.hijack()
   // The sign that the hook has answered.
-  return answered.get(reply) === undefined ? undefined : reply
+  return reply
 }
 
 function watch(reply: FastifyReply, run: HandlerRun): void {

@@ -44,11 +44,17 @@ function rawBodyOf(request: object): Uint8Array | undefined {
   return typeof raw === 'string' ? new TextEncoder().encode(raw) : undefined
 }
 
-/** As RFC 9112 (6.3) has it for requests: without either header there is none. */
-function hasBody({ headers }: IncomingMessage): boolean {
+/** As RFC 9112 (6.3) has it for requests: without either header there is none. HTTP/2 needs neither. */
+function hasBody(request: IncomingMessage): boolean {
+  if (!(request instanceof IncomingMessage)) return true
+  const { headers } = request
   if (headers['transfer-encoding'] !== undefined) return true
   return headers['content-length'] !== undefined && headers['content-length'] !== '0'
 }
+
+/** HTTP/2 ends a body that was cut off like any other. */
+const isCutOff = (request: object): boolean =>
+  !(request instanceof IncomingMessage) && Reflect.get(request, 'aborted') === true
 
 function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody> {
   return new Promise((resolve, reject) => {
@@ -68,7 +74,10 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
       length += chunk.length
       if (length > maxBytes) stop('too-large')
     }
-    const end = (): void => stop(isWhole(length) ? asBuffer(joined(chunks)) : 'unavailable')
+    const end = (): void => {
+      if (isCutOff(request)) gone()
+      else stop(isWhole(length) ? asBuffer(joined(chunks)) : 'unavailable')
+    }
     const pushed: Onlooker['pushed'] = (chunk, encoding) => {
       if (chunk === null) end()
       else if (chunk instanceof Uint8Array) take(chunk)

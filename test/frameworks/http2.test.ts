@@ -1,0 +1,110 @@
+/** Over HTTP/2, where a body is framed by the protocol: what Node makes of its requests is not what it makes of HTTP/1's. */
+import { once } from 'node:events'
+import { connect, createServer, type ClientHttp2Session, type Http2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import fastify from 'fastify'
+import Koa from 'koa'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { idempotency as fastifyPlugin } from '../../src/idempotency/frameworks/fastify.ts'
+import { idempotency as koaMiddleware } from '../../src/idempotency/frameworks/koa.ts'
+import { idempotency as nodeLayer, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { tick, until } from '../client/support/wait.ts'
+
+/** Answers with what it was sent, and keeps it. */
+type Serve = (seen: string[]) => Http2Server | Promise<Http2Server>
+
+const servers: Readonly<Record<string, Serve>> = {
+  node: (seen) => {
+    const listener: NodeListener = async (request, response) => {
+      seen.push(await text(request))
+      response.end(seen.at(-1))
+    }
+    const protectedListener = nodeLayer({ store: memoryStore() })(listener)
+    // What HTTP/2 hands out does all that is asked of a request and a response.
+    return createServer(
+      (...exchange) => void protectedListener(...(exchange as unknown as Parameters<NodeListener>)),
+    )
+  },
+  Koa: (seen) => {
+    const app = new Koa()
+    app.use(koaMiddleware({ store: memoryStore() }))
+    app.use(async (context) => {
+      seen.push(await text(context.req))
+      context.body = seen.at(-1)
+    })
+    const handle = app.callback()
+    return createServer((...exchange) => void handle(...(exchange as unknown as Parameters<typeof handle>)))
+  },
+  Fastify: async (seen) => {
+    const app = fastify({ http2: true })
+    void app.register(fastifyPlugin({ store: memoryStore() }))
+    app.post('/', (request, reply) => {
+      seen.push(String(request.body))
+      void reply.send(request.body)
+    })
+    await app.ready()
+    return app.server
+  },
+}
+
+interface Started {
+  readonly client: ClientHttp2Session
+  readonly seen: readonly string[]
+  /** Streams that have come, and those that their clients have left. */
+  readonly streams: { come: number; left: number }
+}
+
+async function started(serve: Serve): Promise<Started> {
+  const seen: string[] = []
+  const server = (await serve(seen)).listen(0, '127.0.0.1')
+  const streams = { come: 0, left: 0 }
+  server.on('stream', (stream) => {
+    streams.come++
+    stream.once('aborted', () => streams.left++)
+  })
+  await once(server, 'listening')
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  onTestFinished(() => {
+    client.destroy()
+    server.close()
+  })
+  return { client, seen, streams }
+}
+
+const HEAD = { ':method': 'POST', ':path': '/', 'idempotency-key': 'k', 'content-type': 'text/plain' }
+
+/** Status, and whether it is a replay. */
+async function ask(client: ClientHttp2Session, body: string | undefined): Promise<[unknown, boolean]> {
+  const stream = client.request(HEAD, { endStream: body === undefined })
+  const responded = once(stream, 'response') as Promise<[Record<string, unknown>]>
+  if (body !== undefined) stream.end(body)
+  const [headers] = await responded
+  stream.resume()
+  return [headers[':status'], headers['idempotent-replayed'] === 'true']
+}
+
+describe.each(Object.entries(servers))('%s over HTTP/2', (_, serve) => {
+  test('takes a body into the identity of a request that does not state its length', async () => {
+    const { client, seen } = await started(serve)
+    expect(await ask(client, 'five')).toEqual([200, false])
+    expect(await ask(client, 'five')).toEqual([200, true])
+    expect(await ask(client, 'six')).toEqual([422, false])
+    expect(await ask(client, undefined)).toEqual([422, false])
+    expect(seen).toEqual(['five'])
+  })
+
+  test('starts nothing for a request that was cut off in its body', async () => {
+    const { client, seen, streams } = await started(serve)
+    const cut = client.request(HEAD)
+    cut.on('error', () => {})
+    cut.write('fi')
+    await until(() => streams.come === 1)
+    cut.destroy()
+    await until(() => streams.left === 1)
+    await tick()
+    expect(await ask(client, 'five')).toEqual([200, false])
+    expect(seen).toEqual(['five'])
+  })
+})
