@@ -15,6 +15,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStamp } from '../../stamp.ts'
 import { Engine } from '../engine.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
+import { keepReadable } from '../node-http/unread.ts'
 import type { IdempotencyOptions } from '../options.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
@@ -46,6 +47,7 @@ export function idempotency<Req extends IncomingMessage = IncomingMessage>(
       if (run !== undefined) {
         watchErrors(Reflect.get(request, 'app'))
         runs.set(request, run)
+        keepReadable(request)
       }
       next()
     }

@@ -11,6 +11,8 @@ import { keepUnread, type Onlooker } from './unread.ts'
  *
  * Where the body has been read already, the raw bytes are those that somebody kept as `rawBody`, on the request or on
  * one of `wrappers`, the framework's own objects.
+ *
+ * @throws {RequestGoneError} where the client has left before: Node has destroyed what nobody had read
  */
 export function readBody(
   request: IncomingMessage,
@@ -25,6 +27,7 @@ export function readBody(
   }
   if (Number(request.headers['content-length']) > maxBytes) return 'too-large'
   if (request.readableDidRead || request.readableFlowing === true) return 'unavailable'
+  if (request.destroyed) throw new RequestGoneError()
   return watchBody(request, maxBytes)
 }
 

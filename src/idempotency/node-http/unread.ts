@@ -53,7 +53,10 @@ class Guard {
 
   destroy(error: Error | undefined): void {
     const request = this.#request
-    if (leftByClient(error) && request.complete && !request.readableEnded) return
+    if (leftByClient(error) && request.complete && !request.readableEnded) {
+      keepReadable(request)
+      return
+    }
     this.#onlooker?.gone()
     if (this.#outer === undefined) this.#call('destroy', error)
     else this.#outer.destroy(error)
@@ -71,6 +74,19 @@ class Guard {
       this.#own?.get(name) ?? Reflect.get(Object(Object.getPrototypeOf(this.#request)), name)
     return typeof original === 'function' ? Reflect.apply(original, this.#request, args) : undefined
   }
+}
+
+/**
+ * For who asks a request's socket whether there is anything to read (body-parser 2 does), and would go on without its
+ * body. Nothing where the socket is as it was, or nobody keeps the body.
+ */
+export function keepReadable(request: IncomingMessage): void {
+  const { socket } = request
+  if (socket.readable !== false || guardOf(request) === undefined) return
+  const readable = new Proxy(socket, {
+    get: (target, name) => name === 'readable' || (Reflect.get(target, name) as unknown),
+  })
+  Reflect.set(request, 'socket', readable)
 }
 
 /** Somebody else may have replaced them for this request. */
