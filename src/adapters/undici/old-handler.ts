@@ -129,6 +129,7 @@ class OldController implements Controller {
  */
 export abstract class EveryHandler implements AnyHandler {
   #old: OldController | undefined
+  #isAnswered = false
 
   protected abstract onStart(controller: Controller, context: unknown): void
   protected abstract onHead(controller: Controller, head: Head): void
@@ -137,10 +138,12 @@ export abstract class EveryHandler implements AnyHandler {
   protected abstract onFailure(error: unknown): void
 
   onRequestStart(controller: Controller, context: unknown): void {
+    this.#refuseAnother()
     this.onStart(controller, context)
   }
 
   onResponseStart(controller: Controller, status: number, headers: HeaderRecord, message?: string): void {
+    this.#isAnswered ||= status >= 200
     this.onHead(controller, { status, headers, message, raw: controller.rawHeaders })
   }
 
@@ -157,6 +160,7 @@ export abstract class EveryHandler implements AnyHandler {
   }
 
   onConnect(abort: (reason?: unknown) => void, context?: unknown): void {
+    this.#refuseAnother()
     this.#old = new OldController(abort)
     this.onStart(this.#old, context)
   }
@@ -164,6 +168,7 @@ export abstract class EveryHandler implements AnyHandler {
   onHeaders(status: number, raw: readonly unknown[], resume: () => void, message?: string): boolean {
     const old = this.#oldController()
     old.resumeWith = resume
+    this.#isAnswered ||= status >= 200
     this.onHead(old, { status, headers: raw, message, raw })
     return !old.paused
   }
@@ -181,6 +186,14 @@ export abstract class EveryHandler implements AnyHandler {
 
   onError(error: unknown): void {
     this.onFailure(error)
+  }
+
+  /**
+   * With pipelining undici sends again what shared a connection with a request that was called off, also where the answer
+   * has begun: two of them would be taken for one. What is thrown here ends the request, as undici's own handlers do it.
+   */
+  #refuseAnother(): void {
+    if (this.#isAnswered) throw new Error('the connection was lost after the response had begun')
   }
 
   /** Somebody's dispatcher may answer without having connected. */

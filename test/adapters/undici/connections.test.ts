@@ -4,9 +4,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { interceptor, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
+import { interceptor, transport, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
 import { outcomeOf } from '../../../src/index.ts'
 import { faultServer, noBackoff, stall, status, times, type Fault } from '../../../src/testing/index.ts'
+import { failureOf, until } from '../../client/support/wait.ts'
+import { listening } from '../../support/listening.ts'
 import { versions } from './versions.ts'
 
 describe.each(versions)('with $name', ({ undici }) => {
@@ -64,4 +66,44 @@ describe.each(versions)('with $name', ({ undici }) => {
     expect(error).toMatchObject({ name: 'AbortError', code: 'UND_ERR_ABORTED' })
     expect([asked, outcomeOf(error)?.attempts, outcomeOf(error)?.uncertain]).toEqual([2, 2, false])
   })
+
+  test.each(['interceptor', 'transport'] as const)(
+    'a body whose connection is lost to the abort of another request breaks, and is not begun anew: %s',
+    async (way) => {
+      const asked: string[] = []
+      const server = createServer(({ url = '' }, response) => {
+        asked.push(url)
+        if (asked.length === 1) response.write('the first half')
+        else response.end('a whole one')
+      })
+      const { port } = (await listening(server)).address() as AddressInfo
+      const agent = new undici.Agent({ connections: 1, pipelining: 2 })
+      onTestFinished(async () => {
+        await agent.destroy()
+        server.close()
+      })
+      const dispatcher = agent.compose(interceptor({ ...noBackoff, retry: false }))
+      const fast = transport({ dispatcher: agent })
+      const ask = async (path: string, signal: AbortSignal): Promise<() => Promise<string>> => {
+        const url = `http://127.0.0.1:${port}${path}`
+        if (way === 'interceptor') {
+          const { body } = await undici.request(url, { dispatcher, signal })
+          return () => body.text()
+        }
+        const response = await fast(url, { signal })
+        return () => response.text()
+      }
+      const controller = new AbortController()
+      const text = await ask('/kept', new AbortController().signal)
+      const other = failureOf(ask('/other', controller.signal))
+      await until(() => asked.includes('/other'))
+      controller.abort(new Error('enough'))
+      expect(await other).toEqual(new Error('enough'))
+      const failure = (await failureOf(text())) as Error
+      // As fetch has it, or as it is.
+      const { message } = (failure.cause ?? failure) as Error
+      expect(message).toBe('the connection was lost after the response had begun')
+      expect(asked).toEqual(['/kept', '/other'])
+    },
+  )
 })
