@@ -102,4 +102,9 @@ describe('a memory store', () => {
     expect(MEMORY_STORE_DEFAULTS).toEqual({ maxRecords: 1_000_000, maxBytes: 268_435_456 })
     expect(() => memoryStore()).not.toThrow()
   })
+
+  test('takes undefined for not given', () => {
+    const options: object = { maxRecords: undefined, maxBytes: undefined, clock: undefined }
+    expect(() => memoryStore(options)).not.toThrow()
+  })
 })

@@ -35,7 +35,7 @@ export interface MemoryStoreOptions {
  */
 export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
   checkKeys('memoryStore', options, ['maxRecords', 'maxBytes', 'clock'])
-  const { maxRecords, maxBytes } = { ...MEMORY_STORE_DEFAULTS, ...options }
+  const { maxRecords = MEMORY_STORE_DEFAULTS.maxRecords, maxBytes = MEMORY_STORE_DEFAULTS.maxBytes } = options
   checkInteger('memoryStore: maxRecords', maxRecords, 1)
   checkInteger('memoryStore: maxBytes', maxBytes, 1)
   return new MemoryStore(options.clock ?? systemClock, maxRecords, maxBytes)

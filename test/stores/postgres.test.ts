@@ -522,6 +522,11 @@ describe('the options', () => {
     expect(() => postgresStore(options as Parameters<typeof postgresStore>[0])).toThrow(message)
   })
 
+  test('undefined is not given', () => {
+    const nothing: object = { schema: undefined, preparedStatements: undefined }
+    expect(() => postgresStore({ pool, ...nothing })).not.toThrow()
+  })
+
   test('the migration is there as a text, too', () => {
     expect(postgresMigration()).toContain('CREATE TABLE "public".holdfast_keys')
     expect(postgresMigration('a"b')).toContain('CREATE TABLE "a""b".holdfast_keys')

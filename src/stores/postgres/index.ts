@@ -39,7 +39,11 @@ export interface PostgresStoreOptions {
  */
 export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   checkKeys('postgresStore', options, ['pool', 'schema', 'preparedStatements'])
-  const { pool, schema, preparedStatements } = { ...POSTGRES_STORE_DEFAULTS, ...options }
+  const {
+    pool,
+    schema = POSTGRES_STORE_DEFAULTS.schema,
+    preparedStatements = POSTGRES_STORE_DEFAULTS.preparedStatements,
+  } = options
   checkSchema('postgresStore: schema', schema)
   checkOneOf('postgresStore: preparedStatements', preparedStatements, [true, false])
   const database = databaseOf(pool, quoteName(schema), preparedStatements)

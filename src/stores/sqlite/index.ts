@@ -57,7 +57,11 @@ export type SqliteStoreOptions = SqliteFileOptions | SqliteConnectionOptions
  */
 export function sqliteStore(options: SqliteStoreOptions): IdempotencyStore {
   checkKeys('sqliteStore', options, ['path', 'database', 'synchronous', 'busyTimeoutMs', 'clock'])
-  const { database, synchronous, busyTimeoutMs } = { ...SQLITE_STORE_DEFAULTS, ...options }
+  const {
+    database,
+    synchronous = SQLITE_STORE_DEFAULTS.synchronous,
+    busyTimeoutMs = SQLITE_STORE_DEFAULTS.busyTimeoutMs,
+  } = options
   checkNumber('sqliteStore: busyTimeoutMs', busyTimeoutMs)
   checkOneOf('sqliteStore: synchronous', synchronous, ['full', 'normal'])
   const clock = options.clock ?? systemClock

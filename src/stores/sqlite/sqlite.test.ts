@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { AcquireRequest, IdempotencyStore, Lease, StoreTransaction } from '../../idempotency/store.ts'
 import { virtualClock } from '../../testing/virtual-clock.ts'
 import { openDatabase, type SqliteDatabase } from './driver.ts'
@@ -424,5 +424,12 @@ describe('options', () => {
     [{ file: 'a' }, 'sqliteStore has no option "file"'],
   ])('%o are refused', (options, message) => {
     expect(() => sqliteStore(options as SqliteStoreOptions)).toThrow(message)
+  })
+
+  test('undefined is not given', async () => {
+    const nothing: object = { database: undefined, synchronous: undefined, busyTimeoutMs: undefined }
+    const store = sqliteStore({ path: ':memory:', ...nothing })
+    onTestFinished(async () => store.close?.())
+    expect((await store.acquire(ask('k'))).type).toBe('acquired')
   })
 })
