@@ -138,6 +138,9 @@ describe('fallback', () => {
   })
 
   test('refuses what is no function', () => {
+    expect(() => fallback('static' as unknown as () => string)).toThrow(
+      'fallback should be a function, or { respond }, got "static"',
+    )
     expect(() => fallback({ respond: 'static' as unknown as () => string })).toThrow(
       'fallback.respond should be a function, got "static"',
     )

@@ -11,7 +11,7 @@ import {
   type Policy,
   type OnEvent,
 } from '../policy.ts'
-import { checkFunction, checkKeys } from '../validate.ts'
+import { checkFunction, checkKeys, invalidOption } from '../validate.ts'
 
 /** What a fallback answers to. */
 export interface FailureInfo<Value> {
@@ -63,6 +63,7 @@ export function fallback<Value>(
   options: FallbackOptions<Value> | FallbackOptions<Value>['respond'],
 ): Policy<Value> {
   const settings = typeof options === 'function' ? { respond: options } : options
+  if (typeof settings !== 'object') throw invalidOption('fallback', 'a function, or { respond }', settings)
   checkKeys('fallback', settings, ['respond', 'isFailure', 'discard', 'onEvent'])
   checkFunction('fallback.respond', settings.respond)
   return ordered(fallbackBy(settings))
