@@ -7,6 +7,7 @@ import { CorruptRecordError } from './record.ts'
 import { isSealed } from './sealed.ts'
 import { endInTime, workInTime } from './transaction-time.ts'
 import { undoAcquire } from './undo.ts'
+import { warnOnce } from './warn.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
 /** One request's dealings with the store: every call is bounded in time, failures are told and, where safe, retried. */
@@ -164,7 +165,12 @@ export class Claim {
   }
 
   failed(operation: StoreOperation, error: unknown): void {
-    emit(this.#settings.onEvent, { type: 'store-error', ...this.info, operation, error })
+    const { onEvent } = this.#settings
+    if (onEvent === undefined) {
+      const what = `the store of idempotency() failed (${operation}): ${String(error)}`
+      warnOnce(this.#settings, 'HOLDFAST_STORE_ERROR', `${what}. onEvent hears each failure.`)
+    }
+    emit(onEvent, { type: 'store-error', ...this.info, operation, error })
   }
 
   #try<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): T | Promise<T> {

@@ -1,5 +1,5 @@
 import { runInNewContext } from 'node:vm'
-import { describe, expect, expectTypeOf, test } from 'vitest'
+import { describe, expect, expectTypeOf, onTestFinished, test, vi } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import type { IdempotencyEvent } from './events.ts'
@@ -349,5 +349,35 @@ describe('a web response', () => {
     })
     const first = await handler(ask())
     expect([first.status, await first.text()]).toEqual([202, 'foreign'])
+  })
+})
+
+describe('a store that fails', () => {
+  const store: IdempotencyStore = Object.assign(memoryStore(), {
+    acquire: () => Promise.reject(new Error('call migrate() first')),
+  })
+
+  function warnings(): unknown[] {
+    const spy = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    onTestFinished(() => spy.mockRestore())
+    return spy.mock.calls
+  }
+
+  test('is told to the log once, where nobody listens', async () => {
+    const calls = warnings()
+    const handler = idempotency({ store, storeTimeoutMs: 5 })(() => new Response())
+    for (const key of ['a', 'b']) expect((await handler(ask({ key }))).status).toBe(503)
+    const options = { type: 'HoldfastWarning', code: 'HOLDFAST_STORE_ERROR' }
+    const message =
+      'the store of idempotency() failed (acquire): Error: call migrate() first. onEvent hears each failure.'
+    expect(calls).toEqual([[message, options]])
+  })
+
+  test('is told to who listens, and to nobody else', async () => {
+    const calls = warnings()
+    const { protect, events } = protector({ store, storeTimeoutMs: 5 })
+    expect((await protect(() => new Response())(ask())).status).toBe(503)
+    expect(events.map(({ type }) => type)).toContain('store-error')
+    expect(calls).toEqual([])
   })
 })

@@ -75,7 +75,8 @@ test('in whatever order commands and answers arrive, a key has one run at a time
   const property = fc.asyncProperty(fc.array(sender, { minLength: 3, maxLength: 5 }), async (senders) => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })
-    const common = { clock, storeTimeoutMs: STORE_TIMEOUT_MS, leaseMs: LEASE_MS } as const
+    // A listener, so that nothing is said to the log.
+    const common = { clock, storeTimeoutMs: STORE_TIMEOUT_MS, leaseMs: LEASE_MS, onEvent() {} } as const
     let running = 0
     let most = 0
     let successes = 0

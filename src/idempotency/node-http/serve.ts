@@ -6,6 +6,7 @@ import type { Execution, Thrown, Verdict } from '../execution.ts'
 import type { Settings } from '../options.ts'
 import { TransactionLostError } from '../transaction.ts'
 import type { HeldResponse } from '../unprotected.ts'
+import { warnOnce } from '../warn.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, sendAnswer } from './capture.ts'
 import { hold } from './hold.ts'
@@ -84,16 +85,6 @@ const LEASES_WITHOUT_CLIENT = 10
 
 const BODY_GONE =
   'idempotency() answered 500: the body of a request had been read before it, and was not kept.'
-
-const warned = new WeakMap<object, Set<string>>()
-
-/** The answer tells the client; whoever can do something about it reads the log. */
-function warnOnce(engine: object, code: string, message: string): void {
-  const known = warned.get(engine) ?? new Set()
-  if (known.has(code)) return
-  warned.set(engine, known.add(code))
-  process.emitWarning(message, { type: 'HoldfastWarning', code })
-}
 
 /** A handler under a key of its own, whose response is captured on its way to the socket. */
 export class HandlerRun {
