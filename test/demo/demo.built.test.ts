@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root, run } from '../package/run.ts'
 
@@ -33,6 +34,14 @@ test('the demo bears out what it claims, and leaves nothing behind', async () =>
   }
   expect(readdirSync(folder)).toEqual([])
 }, 180_000)
+
+test('help for a reader who has seen enough ends without a word about the pipe', async () => {
+  const child = spawn(process.execPath, [BIN, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  const said = text(child.stderr)
+  expect(await once(child, 'exit')).toEqual([0, null])
+  expect(await said).toBe('')
+})
 
 test('an interrupt ends it at once, and leaves nothing behind', async () => {
   const child = spawn(process.execPath, [BIN, 'demo', '--orders', '50'], {

@@ -152,6 +152,11 @@ test.each([
   ],
   [['conform', NOBODY, '--only', 'D5,X9'], 'only should be made of D1, D2'],
   [['conform', NOBODY, '--only', 'D5,X9'], 'got "X9"'],
+  [
+    ['conform', NOBODY, '--only', ''],
+    'only should be at least one row that can be told from outside, got ""',
+  ],
+  [['conform', NOBODY, '--only', 'D6,P7'], 'got "D6,P7"'],
   [['conform', NOBODY, '--delay-ms', 'soon'], 'a whole number above 0, got "soon"; try 1000'],
   [['conform', NOBODY, '--timeout-ms', '0'], 'a whole number above 0, got "0"; try 1000'],
   [['conform', NOBODY, '--max-body-bytes', '1e6'], 'got "1e6"'],

@@ -94,5 +94,9 @@ function chosen(only: readonly string[] | undefined): typeof rows {
   const known = [...rows, ...notBlackBox].map(({ id }) => id)
   const unknown = only.find((id) => !known.includes(id))
   if (unknown !== undefined) throw invalidOption('only', `made of ${known.join(', ')}`, unknown)
-  return rows.filter(({ id }) => only.includes(id))
+  const asked = rows.filter(({ id }) => only.includes(id))
+  // An API of which nothing was asked would conform.
+  if (asked.length === 0)
+    throw invalidOption('only', 'at least one row that can be told from outside', only.join())
+  return asked
 }
