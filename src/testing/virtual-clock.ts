@@ -1,6 +1,6 @@
 import { haveAllCode } from '../client/all-code.ts'
 import type { Clock, ScheduleOptions, Timer } from '../clock.ts'
-import { checkNumber } from '../validate.ts'
+import { checkNumber, checkOptions } from '../validate.ts'
 
 export interface VirtualClockOptions {
   /** Where the monotonic time starts, in ms. Default 0. */
@@ -43,6 +43,7 @@ interface Wait {
  * await response
  */
 export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
+  checkOptions('virtualClock', options, { nowMs: checkNumber, wallNowMs: checkNumber })
   haveAllCode()
   return new ManualClock(options.nowMs ?? 0, options.wallNowMs ?? Date.UTC(2026, 0, 1))
 }
