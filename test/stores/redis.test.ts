@@ -168,8 +168,11 @@ describe.skipIf(url === undefined)('redisStore', () => {
     },
   )
 
-  test('a client that gives numbers as texts is understood', async () => {
-    const client = new Redis(url ?? '', { stringNumbers: true })
+  test.each([
+    ['gives numbers as texts', { stringNumbers: true }],
+    ['makes pipelines by itself', { enableAutoPipelining: true }],
+  ])('a client that %s is understood', async (_, options) => {
+    const client = new Redis(url ?? '', options)
     const prefix = `holdfast-test:${randomUUID()}:`
     onTestFinished(async () => {
       await deleteAll(senderOf(client), prefix)

@@ -12,6 +12,9 @@ export interface IoRedisClient {
   callBuffer(command: string, ...args: (string | Buffer | number)[]): Promise<unknown>
   /** The connection of a single client, while it has one. */
   readonly stream?: unknown
+  readonly options?: { readonly enableAutoPipelining?: boolean | undefined }
+  /** A command by its name, which goes out by itself. */
+  createBuiltinCommand?(command: string): { readonly buffer: unknown }
 }
 
 /** node-redis (`redis` 4 and later). */
@@ -100,12 +103,23 @@ const ioRedisSender =
   (client: IoRedisClient): SendCommand =>
   (_, [command = '', ...args]) => {
     writeTogether(client.stream)
-    return client.callBuffer(String(command), ...args).catch((error: unknown) => {
+    return called(client, String(command), args).catch((error: unknown) => {
       // ioredis hangs the whole command on its errors: keys, scopes, and the response that was to be stored.
       if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, 'command')
       throw error
     })
   }
+
+/** In the pipelines that it makes by itself ioredis (6.0) forgets the name of a command that is called by its name. */
+function called(
+  client: IoRedisClient,
+  command: string,
+  args: readonly (string | Buffer)[],
+): Promise<unknown> {
+  const own = client.options?.enableAutoPipelining === true && client.createBuiltinCommand?.(command).buffer
+  if (typeof own !== 'function') return client.callBuffer(command, ...args)
+  return Reflect.apply(own, client, [...args]) as Promise<unknown>
+}
 
 const corked = new WeakSet<Writable>()
 
