@@ -1,4 +1,4 @@
-import { checkInteger, checkNumber, invalidOption } from '../../validate.ts'
+import { checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
 
 /** What the server can do to a request. `none` serves it as it is. */
 export type FaultKind =
@@ -55,7 +55,15 @@ export interface AnswerOptions {
   retryAfter?: number | string
 }
 
-function answer(status: number, options: AnswerOptions): Answer {
+const ANSWER_KEYS = ['body', 'headers', 'retryAfter']
+
+function answer(
+  name: string,
+  status: number,
+  options: AnswerOptions,
+  others: readonly string[] = [],
+): Answer {
+  checkKeys(name, options, [...ANSWER_KEYS, ...others])
   checkInteger('status', status, 200)
   if (status > 599) throw invalidOption('status', 'an integer in [200, 599]', status)
   const { retryAfter } = options
@@ -81,12 +89,12 @@ export const ok = (): Fault => ({ kind: 'none' })
  * @example status(503, { retryAfter: 2 })
  */
 export function status(status: number, options: AnswerOptions = {}): Fault {
-  return { kind: 'status', ...answer(status, options) }
+  return { kind: 'status', ...answer('status', status, options) }
 }
 
 /** The handler runs, but a gateway in front of it answers `status`: the effect has happened, the client can't know. */
 export function statusAfter(status: number, options: AnswerOptions = {}): Fault {
-  return { kind: 'status-after', ...answer(status, options) }
+  return { kind: 'status-after', ...answer('statusAfter', status, options) }
 }
 
 /** Resets the connection as soon as the request's headers are there; the handler does not run. */
@@ -120,6 +128,7 @@ export interface CutOptions {
 }
 
 function cut(kind: CutFault['kind'], options: CutOptions): Fault {
+  checkKeys(kind, options, ['afterBytes'])
   if (options.afterBytes !== undefined) checkInteger('afterBytes', options.afterBytes)
   return { kind, afterBytes: options.afterBytes }
 }
@@ -139,9 +148,9 @@ export interface EndlessOptions extends AnswerOptions {
 
 /** A body that never ends: `body` again and again. The handler does not run. */
 export function endless(options: EndlessOptions = {}): Fault {
-  const { intervalMs = 100 } = options
+  const { intervalMs = 100, status = 200 } = options
   checkNumber('intervalMs', intervalMs)
-  return { kind: 'endless', intervalMs, ...answer(options.status ?? 200, options) }
+  return { kind: 'endless', intervalMs, ...answer('endless', status, options, ['status', 'intervalMs']) }
 }
 
 /**

@@ -53,6 +53,13 @@ test.each<[string, () => unknown, string]>([
     () => status(503, { retryAfter: -1 }),
     'retryAfter should be a number >= 0, got -1',
   ],
+  [
+    'a header among the options',
+    () => status(503, { 'Retry-After': '1' } as never),
+    'status has no option "Retry-After"; it has body, headers, retryAfter',
+  ],
+  ['a misspelt length', () => truncate({ bytes: 3 } as never), 'truncate has no option "bytes"'],
+  ['a misspelt interval', () => endless({ everyMs: 5 } as never), 'endless has no option "everyMs"'],
   ['a latency that is no number', () => latency(Number.NaN), 'delayMs should be a number >= 0, got NaN'],
   ['half a byte', () => truncate({ afterBytes: 0.5 }), 'afterBytes should be an integer >= 0, got 0.5'],
   ['an interval before now', () => endless({ intervalMs: -5 }), 'intervalMs should be a number >= 0, got -5'],
