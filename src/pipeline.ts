@@ -8,11 +8,11 @@ import { checkFunction, checkKeys, checkObject, invalidOption, type Rules } from
 
 export interface ExecuteOptions {
   /** The caller's signal: its abort rejects the execution at once, with its own reason. */
-  signal?: AbortSignal | null
+  signal?: AbortSignal | null | undefined
   /** What belongs together for policies that keep state a key. Default: everything. */
-  key?: string
+  key?: string | undefined
   /** Told of what happens to this execution, by policies that have no listener of their own. */
-  onEvent?: OnEvent
+  onEvent?: OnEvent | undefined
 }
 
 export interface Pipeline<Value = unknown> {

@@ -56,7 +56,7 @@ export type OnEvent = (event: HoldfastEvent, context?: Context) => void
 
 export interface ExecutionFields {
   /** What belongs together for policies that keep state: for `createFetch` the key of the circuit. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** Told what happens to this execution, by policies that have no listener of their own. */
   readonly onEvent?: OnEvent | undefined
   /** What an outcome tells of the service, where more than a throw is a failure: to `createFetch` a 503 is one. */

@@ -20,31 +20,31 @@ export interface IdentityInput {
 
 export interface HttpCacheOptions {
   /** How many responses are kept in memory. Default 1000. Not with a `store`. */
-  maxEntries?: number
+  maxEntries?: number | undefined
   /** How many bytes of responses are kept in memory. Default 50 MiB. Not with a `store`. */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** The longest body that is kept; a longer one is passed on. Default 5 MiB. */
-  maxEntryBytes?: number
+  maxEntryBytes?: number | undefined
   /** For how long past its freshness a response may be served while its origin fails. Default 24 h. */
-  staleIfErrorMs?: number
+  staleIfErrorMs?: number | undefined
   /**
    * Request headers that tell users apart, besides Authorization, Cookie, X-Api-Key and Proxy-Authorization. Default:
    * none.
    */
-  identityHeaders?: readonly string[]
+  identityHeaders?: readonly string[] | undefined
   /**
    * Names the user on whose behalf a request is made; it then stands for all headers that tell users apart. For tokens
    * that rotate, and for those that `beforeAttempt` or the transport adds. `undefined` leaves it to the headers.
    */
-  identity?: (request: IdentityInput) => string | undefined
+  identity?: ((request: IdentityInput) => string | undefined) | undefined
   /** Whether a response that is still fresh is served without asking its origin. Default `false`. */
-  serveFresh?: boolean
+  serveFresh?: boolean | undefined
   /** Where responses are kept. Default: in memory. */
-  store?: CacheStore
+  store?: CacheStore | undefined
   /** The longest a call waits for the store, each time it needs it. Default 200. */
-  storeTimeoutMs?: number
+  storeTimeoutMs?: number | undefined
   /** Told what goes wrong with the store; no call ever fails of it. */
-  onError?: OnStoreError
+  onError?: OnStoreError | undefined
 }
 
 /** Options, checked and complete. */

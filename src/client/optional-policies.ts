@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { isNoStream } from '../http/discard.ts'
 import { lazy, type Lazy } from '../lazy.ts'
-import { withDefaults } from '../options.ts'
+import { withDefaults, type Complete } from '../options.ts'
 import type { BulkheadSettings } from '../policies/bulkhead/settings.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import type { HedgeSettings } from '../policies/hedge/settings.ts'
@@ -25,7 +25,7 @@ async function ifLoadable(): Promise<Extras | undefined> {
 }
 
 export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
-  const settings = withDefaults<Required<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
+  const settings = withDefaults<Complete<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   return lazyPolicy(
     { name: 'bulkhead', settings },
     ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys }),
@@ -35,7 +35,7 @@ export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Poli
 }
 
 export function hedgePolicy(options: HedgeSettings, maxKeys: number, clock: Clock): Policy<Response> {
-  const settings = withDefaults<Required<HedgeSettings>>(CLIENT_DEFAULTS.hedge, options)
+  const settings = withDefaults<Complete<HedgeSettings>>(CLIENT_DEFAULTS.hedge, options)
   return lazyPolicy({ name: 'hedge', settings }, ({ hedgeCalls }) => hedgeCalls(settings, maxKeys, clock))
 }
 

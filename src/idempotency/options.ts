@@ -34,61 +34,61 @@ export interface IdempotencyOptions<Req = Request> {
    * `Authorization`; where there is none, Cookie and X-Api-Key become part of what a key is compared by. The same where
    * it returns `undefined`, for a client without a name.
    */
-  scope?: (request: Req) => string | undefined | Promise<string | undefined>
+  scope?: ((request: Req) => string | undefined | Promise<string | undefined>) | undefined
   /** Whether a request without a key is refused (400). Default `false`. */
-  required?: boolean
+  required?: boolean | undefined
   /** Which methods are protected. Default POST, PUT, PATCH, DELETE. */
-  methods?: readonly string[]
+  methods?: readonly string[] | undefined
   /** `'lenient'` takes bare keys too; `'strict'` only structured-field strings (RFC 9651). Default `'lenient'`. */
-  syntax?: KeySyntax
+  syntax?: KeySyntax | undefined
   /** How long a key is remembered, in ms from its acceptance. Default 24 h. */
-  ttlMs?: number
+  ttlMs?: number | undefined
   /** How long a silent owner keeps its key, in ms. Default 30,000; it is renewed at a third of that. */
-  leaseMs?: number
+  leaseMs?: number | undefined
   /** What becomes of a key whose owner went silent. Default `'block'`, with `transactional` `'takeover'`. */
-  abandoned?: AbandonedPolicy
+  abandoned?: AbandonedPolicy | undefined
   /** The handler's effects all happen inside `transaction(fn)`, so a lost owner leaves none. Default `false`. */
-  transactional?: boolean
+  transactional?: boolean | undefined
   /** The largest request body, in bytes (413). Default 1 MiB. */
-  maxBodyBytes?: number
+  maxBodyBytes?: number | undefined
   /** The largest response that is kept, in bytes; a larger one is sent, but can't be replayed. Default 1 MiB. */
-  maxResponseBytes?: number
+  maxResponseBytes?: number | undefined
   /** How many keys a client may have at a time (429). Default 100,000. */
-  maxKeysPerScope?: number
+  maxKeysPerScope?: number | undefined
   /** How long a request waits for the store, in ms, each time it needs it (503). Default 2000. */
-  storeTimeoutMs?: number
+  storeTimeoutMs?: number | undefined
   /**
    * How long `fn` of `transaction(fn)` may take, in ms, and how long the response may take after it. Then nothing is
    * committed, `transaction` rejects with a `TransactionLostError`, and the signal aborts. Default 60,000.
    */
-  transactionTimeoutMs?: number
+  transactionTimeoutMs?: number | undefined
   /**
    * What a duplicate does while the first request runs: `'reject'` is 409 at once, `'wait'` waits for its response, for
    * `leaseMs` at most. A client that says `Prefer: wait=n` is obeyed in both, for `leaseMs` at most. Default `'reject'`.
    */
-  inFlight?: 'reject' | 'wait'
+  inFlight?: 'reject' | 'wait' | undefined
   /**
    * What of a body makes two requests the same: `'bytes'`, `'canonical-json'` (RFC 8785: order of members and white
    * space do not count; anything but plain JSON is compared by its bytes), or what a function makes of it. Method, path
    * and query always count. Default `'bytes'`.
    */
-  fingerprint?: Fingerprint<Req>
+  fingerprint?: Fingerprint<Req> | undefined
   /** Encrypts stored responses. The first key encrypts, all of them decrypt. Default: stored as they are. */
-  encrypt?: EncryptionOptions
+  encrypt?: EncryptionOptions | undefined
   /** How many duplicates of one request wait in this process; the next one gets 409 at once. Default 100. */
-  maxWaitersPerKey?: number
+  maxWaitersPerKey?: number | undefined
   /** Overrides which responses give the key back. Not asked once a transaction has committed or rolled back. */
-  release?: ReleaseRule
+  release?: ReleaseRule | undefined
   /** `deny`: more response headers that replays leave out. */
-  headers?: { deny?: readonly string[] }
+  headers?: { deny?: readonly string[] } | undefined
   /** Where the API's policy on keys is published; problem documents point to it. */
-  policyUrl?: string
+  policyUrl?: string | undefined
   /** Hears everything that happens. What it throws is swallowed. */
-  onEvent?: OnIdempotencyEvent
+  onEvent?: OnIdempotencyEvent | undefined
   /** Default: the platform's time. */
-  clock?: Clock
+  clock?: Clock | undefined
   /** Makes owner tokens. Default `crypto.randomUUID`. */
-  randomUUID?: () => string
+  randomUUID?: (() => string) | undefined
 }
 
 /** The options with every default in place, apart from `scope` and `fingerprint`: they depend on the framework. */

@@ -1,5 +1,5 @@
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
-import { withDefaults } from '../options.ts'
+import { withDefaults, type Complete } from '../options.ts'
 import { uniform, type Random } from '../random.ts'
 import {
   checkFunction,
@@ -30,13 +30,13 @@ export type Jitter = number | 'full' | 'equal' | 'decorrelated' | 'none' | ((inp
 
 export interface BackoffOptions {
   /** The first delay. Default 1000. */
-  baseDelayMs?: number
+  baseDelayMs?: number | undefined
   /** What each further delay is multiplied by. Default 2. */
-  factor?: number
+  factor?: number | undefined
   /** The cap of the exponential delay; jitter comes after it. Default 30,000. */
-  maxDelayMs?: number
+  maxDelayMs?: number | undefined
   /** Default 0.25: ±25 %. */
-  jitter?: Jitter
+  jitter?: Jitter | undefined
 }
 
 /** Gives the delay before a retry. `retry` is 1 for the first one. */
@@ -85,7 +85,7 @@ export const BACKOFF_RULES: Rules<BackoffOptions> = {
 
 /** Exponential backoff: `min(maxDelayMs, baseDelayMs * factor ** (retry - 1))`, then jitter. */
 export function backoff(options: BackoffOptions, random: Random): Backoff {
-  const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Required<BackoffOptions>>(
+  const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Complete<BackoffOptions>>(
     CLIENT_DEFAULTS.retry,
     options,
   )

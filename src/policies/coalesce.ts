@@ -12,10 +12,10 @@ export interface CoalesceOptions<Value = unknown> {
    */
   key: (context: Context) => string | undefined
   /** Makes a copy of the value for each who shares it but the first. Default: all get the same one. */
-  share?: (value: Value) => Value
+  share?: ((value: Value) => Value) | undefined
   /** Called with a result that comes when everybody has left, to free what it holds. */
-  discard?: (value: Value) => void
-  onEvent?: OnEvent
+  discard?: ((value: Value) => void) | undefined
+  onEvent?: OnEvent | undefined
 }
 
 /** Says what each of those who wait gets, in the order in which they came. What it throws they all get. */

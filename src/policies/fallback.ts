@@ -23,10 +23,10 @@ export interface FallbackOptions<Value> {
   /** Gives the substitute, or `undefined` to let the failure stand. */
   respond: (failure: FailureInfo<Value>, context: Context) => Value | undefined | Promise<Value | undefined>
   /** Default: any throw. The caller's own abort never is one. */
-  isFailure?: (outcome: Outcome<Value>, context: Context) => boolean
+  isFailure?: ((outcome: Outcome<Value>, context: Context) => boolean) | undefined
   /** Called with the result that the substitute replaces, to free what it holds. */
-  discard?: (value: Value) => void
-  onEvent?: OnEvent
+  discard?: ((value: Value) => void) | undefined
+  onEvent?: OnEvent | undefined
 }
 
 const REASONS: Readonly<Partial<Record<ErrorCode, FallbackReason>>> = {

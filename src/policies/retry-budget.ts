@@ -3,27 +3,27 @@ import { systemClock, type Clock } from '../clock.ts'
 import { ordered } from '../composition.ts'
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { directPolicy, type Start } from '../direct.ts'
-import { withDefaults } from '../options.ts'
+import { withDefaults, type Complete } from '../options.ts'
 import type { AttemptBudget, Context, Policy } from '../policy.ts'
 import { checkNumber, checkOptions, checkPositive, unchecked, type Rules } from '../validate.ts'
 
 export interface RetryBudgetSettings {
   /** Tokens that a successful call earns. Default 0.1. */
-  perSuccess?: number
+  perSuccess?: number | undefined
   /** Tokens that a retry or a hedge costs; given back when the call succeeds. Default 1. */
-  perRetry?: number
+  perRetry?: number | undefined
   /** Tokens that come with time, so that a quiet client can retry at all. Default 1. */
-  perMinute?: number
+  perMinute?: number | undefined
   /** The most tokens there can be, and how many there are at the start. Default 10. */
-  capacity?: number
+  capacity?: number | undefined
 }
 
 export interface RetryBudgetOptions extends RetryBudgetSettings {
   /** Calls with the same key share a budget. Default: that of the execution, so all calls share one unless told. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** How many budgets are kept; full ones are forgotten first. Default 1000. */
-  maxKeys?: number
-  clock?: Clock
+  maxKeys?: number | undefined
+  clock?: Clock | undefined
 }
 
 /** A budget as its owner sees it. */
@@ -43,12 +43,12 @@ const MINUTE_MS = 60_000
  */
 export class TokenBudget implements AttemptBudget, RetryBudget {
   readonly key: string
-  readonly #settings: Required<RetryBudgetSettings>
+  readonly #settings: Complete<RetryBudgetSettings>
   readonly #clock: Clock
   #tokens: number
   #updatedMs: number
 
-  constructor(key: string, settings: Required<RetryBudgetSettings>, clock: Clock) {
+  constructor(key: string, settings: Complete<RetryBudgetSettings>, clock: Clock) {
     this.key = key
     this.#settings = settings
     this.#clock = clock
@@ -95,11 +95,11 @@ export const BUDGET_RULES: Rules<RetryBudgetSettings> = {
 
 /** Budgets by key; the oldest full ones are forgotten first, since a new one is full too. */
 export class RetryBudgets implements Iterable<RetryBudget> {
-  readonly settings: Required<RetryBudgetSettings>
+  readonly settings: Complete<RetryBudgetSettings>
   readonly #budgets: BoundedMap<TokenBudget>
 
   constructor(settings: RetryBudgetSettings, maxKeys: number, clock: Clock) {
-    this.settings = withDefaults<Required<RetryBudgetSettings>>(CLIENT_DEFAULTS.retryBudget, settings)
+    this.settings = withDefaults<Complete<RetryBudgetSettings>>(CLIENT_DEFAULTS.retryBudget, settings)
     this.#budgets = new BoundedMap(
       maxKeys,
       (key) => new TokenBudget(key, this.settings, clock),

@@ -4,7 +4,7 @@ import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { delay } from '../delay.ts'
 import { begin, directPolicy, failed, Settler, startOf, type Receiver, type Start } from '../direct.ts'
 import { isLocalRejection } from '../errors.ts'
-import { withDefaults } from '../options.ts'
+import { withDefaults, type Complete } from '../options.ts'
 import { emit } from '../emit.ts'
 import type { EventResult, GiveUpReason } from '../events.ts'
 import { resultOf, type Context, type Outcome, type Policy, type OnEvent } from '../policy.ts'
@@ -31,21 +31,23 @@ export type RetryDecision =
 
 export interface RetryOptions<Value = unknown> extends BackoffOptions {
   /** Further attempts after the first. Default 4. */
-  maxRetries?: number
+  maxRetries?: number | undefined
   /** Whether to try again. Default: after any throw. Never asked about the caller's abort, an open circuit or a full bulkhead. */
-  shouldRetry?: (
-    outcome: Outcome<Value>,
-    context: Context,
-  ) => boolean | RetryDecision | Promise<boolean | RetryDecision>
+  shouldRetry?:
+    | ((
+        outcome: Outcome<Value>,
+        context: Context,
+      ) => boolean | RetryDecision | Promise<boolean | RetryDecision>)
+    | undefined
   /** Called with a result that is tried again, to free what it holds. */
-  discard?: (value: Value) => void
+  discard?: ((value: Value) => void) | undefined
   /** Called once a delay is settled, before it begins. */
-  onDelay?: (delayMs: number, context: Context) => void
+  onDelay?: ((delayMs: number, context: Context) => void) | undefined
   /** What an event may tell of an outcome. Default: its error. */
-  describe?: (outcome: Outcome<Value>) => EventResult
-  clock?: Clock
-  random?: Random
-  onEvent?: OnEvent
+  describe?: ((outcome: Outcome<Value>) => EventResult) | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
+  onEvent?: OnEvent | undefined
 }
 
 export const ACCEPT: RetryDecision = { kind: 'accept' }
@@ -99,7 +101,7 @@ export function retryBy<Value>(options: RetryOptions<Value>, keep?: Keep<Value>)
     clock: options.clock ?? systemClock,
     backoff: backoff(options, options.random ?? systemRandom),
   }
-  const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Required<BackoffOptions>>(
+  const { baseDelayMs, factor, maxDelayMs, jitter } = withDefaults<Complete<BackoffOptions>>(
     CLIENT_DEFAULTS.retry,
     options,
   )

@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../clock.ts'
 import { ordered } from '../composition.ts'
 import { DEFAULTS } from '../defaults.ts'
 import { ThrottledError } from '../refusals.ts'
-import { withDefaults } from '../options.ts'
+import { withDefaults, type Complete } from '../options.ts'
 import { rejected, standingOf, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
 import { systemRandom, type Random } from '../random.ts'
 import { SlidingCounts } from '../sliding-counts.ts'
@@ -11,25 +11,25 @@ import { checkFunction, checkInteger, checkKeys, checkNumber, checkPositive } fr
 
 export interface ThrottleSettings {
   /** How many requests may be made for each one that is accepted, before some are held back. Default 2. */
-  ratio?: number
+  ratio?: number | undefined
   /** Over how long requests are counted. Default 120,000. */
-  windowMs?: number
+  windowMs?: number | undefined
   /** With fewer requests in the window none is held back. Default 10. */
-  minimumRequests?: number
+  minimumRequests?: number | undefined
 }
 
 export interface ThrottleOptions<Value = unknown> extends ThrottleSettings {
   /** Requests with the same key are counted together. Default: that of the execution. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** How many keys are kept; those without requests in the window are forgotten first. Default 1000. */
-  maxKeys?: number
+  maxKeys?: number | undefined
   /**
    * Whether the service has accepted. Never asked about the caller's abort or a refusal on this side. Default: whatever
    * is no throw; in `createFetch` whatever is neither a throw nor a status that is tried again.
    */
-  isAccepted?: (outcome: Outcome<Value>, context: Context) => boolean
-  clock?: Clock
-  random?: Random
+  isAccepted?: ((outcome: Outcome<Value>, context: Context) => boolean) | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
 }
 
 const KEYS = [...Object.keys(DEFAULTS.throttle), 'key', 'maxKeys', 'isAccepted', 'clock', 'random']
@@ -53,11 +53,11 @@ const TAKEN_BACK = 2
 
 /** What has been asked of one service, and what of it was accepted. Without timers. */
 export class AcceptanceCounts {
-  readonly #settings: Required<ThrottleSettings>
+  readonly #settings: Complete<ThrottleSettings>
   readonly #clock: Clock
   readonly #counts: SlidingCounts
 
-  constructor(settings: Required<ThrottleSettings>, clock: Clock) {
+  constructor(settings: Complete<ThrottleSettings>, clock: Clock) {
     this.#settings = settings
     this.#clock = clock
     this.#counts = new SlidingCounts(settings.windowMs, 3)
@@ -117,7 +117,7 @@ export class AcceptanceCounts {
  */
 export function throttle<Value = unknown>(options: ThrottleOptions<Value> = {}): Policy<Value> {
   checkThrottle(options)
-  const settings = withDefaults<Required<ThrottleSettings>>(DEFAULTS.throttle, options)
+  const settings = withDefaults<Complete<ThrottleSettings>>(DEFAULTS.throttle, options)
   const {
     key = ({ execution }: Context) => execution.key,
     clock = systemClock,

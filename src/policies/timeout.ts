@@ -10,13 +10,13 @@ import { checkKeys, checkPositive, invalidOption } from '../validate.ts'
 
 export interface TimeoutOptions {
   /** Ends one attempt; stands inside `retry`, whose next attempt gets the full time again. */
-  attemptMs?: number
+  attemptMs?: number | undefined
   /** Ends the whole call, retries and waits included; stands outside `retry`. */
-  totalMs?: number
+  totalMs?: number | undefined
   /** Called with a result that comes too late, to free what it holds. */
-  discard?: (value: unknown) => void
-  clock?: Clock
-  onEvent?: OnEvent
+  discard?: ((value: unknown) => void) | undefined
+  clock?: Clock | undefined
+  onEvent?: OnEvent | undefined
 }
 
 /**

@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../clock.ts'
 import { ordered } from '../composition.ts'
 import { emit } from '../emit.ts'
 import { RateLimitedError } from '../refusals.ts'
-import { withDefaults } from '../options.ts'
+import { withDefaults, type Complete } from '../options.ts'
 import { unwrap, type Context, type Next, type OnEvent, type Policy } from '../policy.ts'
 import { settled } from '../work.ts'
 import { systemRandom, uniform, type Random } from '../random.ts'
@@ -14,14 +14,14 @@ import { Quotas } from './quotas.ts'
 
 export interface RateLimitOptions {
   /** The longest wait for quota, in ms; beyond it the attempt is refused at once. Default 60,000. */
-  maxWaitMs?: number
+  maxWaitMs?: number | undefined
   /** Attempts with the same key share quotas. Default: that of the execution, for `createFetch` the circuit's. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** For how many keys quotas are remembered; only those that have run out of time are forgotten. Default 1000. */
-  maxKeys?: number
-  clock?: Clock
-  random?: Random
-  onEvent?: OnEvent
+  maxKeys?: number | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
+  onEvent?: OnEvent | undefined
 }
 
 export const RATE_LIMIT_DEFAULTS = { maxWaitMs: 60_000, maxKeys: 1000 } as const
@@ -76,7 +76,7 @@ interface Origin {
   readonly waiting: WaitingRoom
 }
 
-type Limits = Required<Pick<RateLimitOptions, 'maxWaitMs' | 'maxKeys'>>
+type Limits = Complete<Pick<RateLimitOptions, 'maxWaitMs' | 'maxKeys'>>
 
 interface Pacer {
   readonly maxWaitMs: number

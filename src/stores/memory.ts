@@ -18,11 +18,11 @@ export const MEMORY_STORE_DEFAULTS = {
 
 export interface MemoryStoreOptions {
   /** How many keys are kept at most. Default 1,000,000. */
-  maxRecords?: number
+  maxRecords?: number | undefined
   /** How many bytes of responses are kept before new keys are refused. Default 256 MiB. */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** Default: the platform's time. */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 /**

@@ -2,7 +2,7 @@ import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { checkKey } from '../../http/idempotency-key.ts'
 import { parsedUrl } from '../../http/parsed-url.ts'
 import { randomUuid } from '../../http/uuid.ts'
-import { withDefaults } from '../../options.ts'
+import { withDefaults, type Complete } from '../../options.ts'
 import { invalidOption } from '../../validate.ts'
 import type { IdempotencyOptions } from '../options.ts'
 import { upperCase } from './upper-case.ts'
@@ -17,7 +17,7 @@ export interface IdempotencySettings {
   readonly windowMs: number
 }
 
-type KeySettings = Required<Omit<IdempotencyOptions, 'generateKey'>>
+type KeySettings = Complete<Omit<IdempotencyOptions, 'generateKey'>>
 
 export function idempotencySettings(options: IdempotencyOptions): IdempotencySettings {
   const all = withDefaults<KeySettings>(CLIENT_DEFAULTS.idempotency, options)

@@ -1,7 +1,7 @@
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import type { ResponseCache } from '../../http/response-cache.ts'
 import { statusMatcher } from '../../http/statuses.ts'
-import { withDefaults } from '../../options.ts'
+import { withDefaults, type Complete } from '../../options.ts'
 import type { BulkheadSettings } from '../../policies/bulkhead/settings.ts'
 import type { RetryBudgetSettings } from '../../policies/retry-budget.ts'
 import type { Policy } from '../../policy.ts'
@@ -46,7 +46,7 @@ interface TimeoutSettings {
   readonly bodyIdleMs: number | undefined
 }
 
-type DefaultRetry = Required<Omit<FetchRetryOptions, 'shouldRetry'>>
+type DefaultRetry = Complete<Omit<FetchRetryOptions, 'shouldRetry'>>
 
 export interface RetrySettings extends Omit<DefaultRetry, 'methods'> {
   readonly methods: ReadonlySet<string>
@@ -96,7 +96,7 @@ function retrySettings(options: FetchRetryOptions): RetrySettings {
 
 function timeoutSettings(options: FetchTimeoutOptions | false = {}): TimeoutSettings {
   const { attemptMs, totalMs, bodyIdleMs }: FetchTimeoutOptions =
-    options === false ? {} : withDefaults<Required<FetchTimeoutOptions>>(CLIENT_DEFAULTS.timeout, options)
+    options === false ? {} : withDefaults<Complete<FetchTimeoutOptions>>(CLIENT_DEFAULTS.timeout, options)
   return {
     attemptMs: attemptMs || undefined,
     totalMs: totalMs || undefined,

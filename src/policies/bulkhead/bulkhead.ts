@@ -1,7 +1,7 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { ordered } from '../../composition.ts'
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
-import { withDefaults } from '../../options.ts'
+import { withDefaults, type Complete } from '../../options.ts'
 import type { Context, Next, Policy } from '../../policy.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import { Semaphore } from '../../semaphore.ts'
@@ -10,9 +10,9 @@ import { BULKHEAD_RULES, type BulkheadSettings } from './settings.ts'
 
 export interface BulkheadOptions extends BulkheadSettings {
   /** Executions with the same key share the places. Default: that of the execution, so all share them unless told. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** How many keys are kept; only those that nobody uses are forgotten. Default 1000. */
-  maxKeys?: number
+  maxKeys?: number | undefined
 }
 
 export interface Bulkhead extends Policy {
@@ -42,7 +42,7 @@ export function bulkheadBy(options: BulkheadOptions): Bulkhead {
     key = ({ execution }: Context) => execution.key,
     maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits,
   } = options
-  const settings = withDefaults<Required<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
+  const settings = withDefaults<Complete<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   const compartments = new BoundedMap<Semaphore>(
     maxKeys,
     () => new Semaphore(settings.maxConcurrent, settings.maxQueued),

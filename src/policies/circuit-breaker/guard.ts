@@ -2,6 +2,7 @@ import { systemClock, type Clock } from '../../clock.ts'
 import { begin, directPolicy, failed, type Receiver, type Start } from '../../direct.ts'
 import { CircuitOpenError } from '../../errors.ts'
 import { emit } from '../../emit.ts'
+import type { Complete } from '../../options.ts'
 import { isNoNews, soon, type Context, type Outcome, type OnEvent, type Policy } from '../../policy.ts'
 import { systemRandom, type Random } from '../../random.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
@@ -13,16 +14,16 @@ import { complete, type CircuitBreakerSettings } from './settings.ts'
 
 export interface CircuitBreakerOptions<Value = unknown> extends CircuitBreakerSettings {
   /** Calls with the same key share a circuit. Default: the `key` that `execute` was given, else all calls share one. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** Whether an outcome is a failure, or says nothing ('ignored'). Default: any throw is one. */
-  isFailure?: (outcome: Outcome<Value>, context: Context) => boolean | 'ignored'
+  isFailure?: ((outcome: Outcome<Value>, context: Context) => boolean | 'ignored') | undefined
   /** The circuit that an outcome belongs to, where that is another one: a redirect led elsewhere. */
-  settledKey?: (outcome: Outcome<Value>, context: Context) => string | undefined
+  settledKey?: ((outcome: Outcome<Value>, context: Context) => string | undefined) | undefined
   /** How long a test request may take before it counts as failed. Default `openMs`. */
-  leaseMs?: number
-  clock?: Clock
-  random?: Random
-  onEvent?: OnEvent
+  leaseMs?: number | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
+  onEvent?: OnEvent | undefined
 }
 
 export interface CircuitBreaker<Value = unknown> extends Policy<Value> {
@@ -39,7 +40,7 @@ export interface Parking {
 
 /** The part that holds state: circuits, and who waits for them. Policies of one client share it. */
 export class CircuitStore {
-  readonly settings: Required<CircuitBreakerSettings> & Pick<CircuitSettings, 'leaseMs'>
+  readonly settings: Complete<CircuitBreakerSettings> & Pick<CircuitSettings, 'leaseMs'>
   readonly circuits: CircuitMap
   readonly clock: Clock
   /** There once somebody may have to wait. */

@@ -1,5 +1,5 @@
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
-import { withDefaults } from '../../options.ts'
+import { withDefaults, type Complete } from '../../options.ts'
 import {
   checkCount,
   checkFraction,
@@ -14,28 +14,28 @@ import type { SlowCall } from './rules.ts'
 
 export interface CircuitBreakerSettings {
   /** The sliding window. Default 30,000. */
-  windowMs?: number
+  windowMs?: number | undefined
   /** The share of failed attempts in the window that opens the circuit, in (0, 1]. Default 0.5. */
-  failureRate?: number
+  failureRate?: number | undefined
   /** Attempts in the window below which no share opens it. Default 10. */
-  minimumCalls?: number
+  minimumCalls?: number | undefined
   /**
    * Failures in a row, within the window, that open it as well, however few attempts there were. Default `false`: a
    * service that fails 30 % of its attempts at random has rows of any length.
    */
-  consecutive?: number | false
+  consecutive?: number | false | undefined
   /** Opens it as well when too many attempts are slow, successful or not. Default `false`. */
-  slowCall?: SlowCall | false
+  slowCall?: SlowCall | false | undefined
   /** How long it stays open; doubles with every failed test request. Default 5000, ±25 %. */
-  openMs?: number
+  openMs?: number | undefined
   /** The cap of that doubling. Default 30,000. */
-  maxOpenMs?: number
+  maxOpenMs?: number | undefined
   /** How many test requests decide whether it closes, all at once or one by one, by the same shares. Default 1. */
-  halfOpenProbes?: number
+  halfOpenProbes?: number | undefined
   /** 'reject' with a `CircuitOpenError` at once (default), or 'wait' until the circuit lets the call through. */
-  whenOpen?: 'reject' | 'wait'
+  whenOpen?: 'reject' | 'wait' | undefined
   /** How many circuits are kept; only closed, idle ones are forgotten. Default 1000. */
-  maxCircuits?: number
+  maxCircuits?: number | undefined
 }
 
 function checkSlowCall(name: string, value: unknown): void {
@@ -64,8 +64,8 @@ export const BREAKER_RULES: Rules<CircuitBreakerSettings> = {
  *
  * @throws {HoldfastError} ERR_INVALID_OPTION
  */
-export function complete(settings: CircuitBreakerSettings): Required<CircuitBreakerSettings> {
-  const all = withDefaults<Required<CircuitBreakerSettings>>(CLIENT_DEFAULTS.circuitBreaker, settings)
+export function complete(settings: CircuitBreakerSettings): Complete<CircuitBreakerSettings> {
+  const all = withDefaults<Complete<CircuitBreakerSettings>>(CLIENT_DEFAULTS.circuitBreaker, settings)
   const { openMs } = all
   const maxOpenMs = settings.maxOpenMs ?? Math.max(all.maxOpenMs, openMs)
   if (maxOpenMs < openMs) throw invalidOption('circuitBreaker.maxOpenMs', `>= openMs (${openMs})`, maxOpenMs)

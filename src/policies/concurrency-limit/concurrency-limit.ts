@@ -4,7 +4,7 @@ import { ordered } from '../../composition.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import { isHoldfastError } from '../../errors.ts'
 import { BulkheadFullError } from '../../refusals.ts'
-import { withDefaults } from '../../options.ts'
+import { withDefaults, type Complete } from '../../options.ts'
 import { isNoNews, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
@@ -12,26 +12,26 @@ import { AdaptiveLimit, type Ended, type Started } from './adaptive-limit.ts'
 
 export interface ConcurrencyLimitOptions<Value = unknown> {
   /** The limit before anything is known. Default 20. */
-  initialLimit?: number
+  initialLimit?: number | undefined
   /** Never fewer than this. Default 1. */
-  minLimit?: number
+  minLimit?: number | undefined
   /** Never more than this. Default 200. */
-  maxLimit?: number
+  maxLimit?: number | undefined
   /** How many may wait for a place, in the order in which they came. Default 0: further ones are refused at once. */
-  maxQueued?: number
+  maxQueued?: number | undefined
   /** How many times the unloaded latency is still fine, at least 1. Default 1.5. */
-  tolerance?: number
+  tolerance?: number | undefined
   /**
    * Whether an outcome says that the service has too much to do; `false`: its latency is measured; 'ignored': it says
    * nothing; `undefined` leaves it to the rules. Default: timeouts do, other errors are ignored. Never asked about the
    * caller's abort, and what was rejected on this side.
    */
-  isOverload?: (outcome: Outcome<Value>, context: Context) => boolean | 'ignored' | undefined
+  isOverload?: ((outcome: Outcome<Value>, context: Context) => boolean | 'ignored' | undefined) | undefined
   /** Executions with the same key share a limit. Default: that of the execution, for `createFetch` the circuit's. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** How many limits are kept; only those that nobody uses are forgotten. Default 1000. */
-  maxKeys?: number
-  clock?: Clock
+  maxKeys?: number | undefined
+  clock?: Clock | undefined
 }
 
 export interface ConcurrencyLimit<Value = unknown> extends Policy<Value> {
@@ -41,7 +41,7 @@ export interface ConcurrencyLimit<Value = unknown> extends Policy<Value> {
 
 const KEYS = [...Object.keys(DEFAULTS.concurrencyLimit), 'isOverload', 'key', 'maxKeys', 'clock']
 
-type Settings = Required<
+type Settings = Complete<
   Pick<ConcurrencyLimitOptions, 'initialLimit' | 'minLimit' | 'maxLimit' | 'maxQueued' | 'tolerance'>
 >
 

@@ -10,12 +10,12 @@ import { HedgeStore } from './stats.ts'
 export interface HedgeOptions<Value = unknown>
   extends HedgeSettings, Pick<RaceRules<Value>, 'isGood' | 'discard' | 'onEvent'> {
   /** Executions with the same key share latencies and a limit. Default: that of the execution. */
-  key?: (context: Context) => string
+  key?: ((context: Context) => string) | undefined
   /** How many keys are kept; the one used longest ago is forgotten first. Default 1000. */
-  maxKeys?: number
+  maxKeys?: number | undefined
   /** Whether an execution may run twice at the same time. Default: all may. */
-  isHedgeable?: (context: Context) => boolean
-  clock?: Clock
+  isHedgeable?: ((context: Context) => boolean) | undefined
+  clock?: Clock | undefined
 }
 
 /** What a hedge goes by, besides its settings. */

@@ -9,10 +9,10 @@ import type { HedgeStats } from './stats.ts'
 export interface RaceRules<Value> {
   readonly clock: Clock
   /** Whether an outcome ends the race; otherwise the other attempt is waited for. Default: what is no throw. */
-  readonly isGood?: (outcome: Outcome<Value>, context: Context) => boolean
+  readonly isGood?: ((outcome: Outcome<Value>, context: Context) => boolean) | undefined
   /** Called with a result that nobody gets, to free what it holds. */
-  readonly discard?: (value: Value) => void
-  readonly onEvent?: OnEvent
+  readonly discard?: ((value: Value) => void) | undefined
+  readonly onEvent?: OnEvent | undefined
   /** Asked when the delay is over, since it may only then be known. */
   readonly isReady?: (context: Context) => boolean
   /** Told before the second attempt is sent. */

@@ -2,13 +2,13 @@ import { checkFraction, checkInteger, checkNumber, invalidOption, type Rules } f
 
 export interface HedgeSettings {
   /** A second attempt is sent once the first takes longer than this share of the newest 256. Default 0.95. */
-  percentile?: number
+  percentile?: number | undefined
   /** While fewer latencies are known, the delay is `delayMs`. At most 256. Default 20. */
-  minimumSamples?: number
+  minimumSamples?: number | undefined
   /** Default 1000. */
-  delayMs?: number
+  delayMs?: number | undefined
   /** The largest share of executions that is hedged. Default 0.05. */
-  maxExtra?: number
+  maxExtra?: number | undefined
 }
 
 /** How many latencies are kept: enough for a dozen above the 95th percentile, and 2 KB a key. */

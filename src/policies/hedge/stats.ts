@@ -1,6 +1,6 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
-import { withDefaults } from '../../options.ts'
+import { withDefaults, type Complete } from '../../options.ts'
 import { SlidingQuantile } from '../../quantile.ts'
 import { WINDOW_SAMPLES, type HedgeSettings } from './settings.ts'
 
@@ -14,12 +14,12 @@ const ROUNDING = 1e-9
  * retry budget: where nothing is answered, twice the requests only help to keep it down.
  */
 export class HedgeStats {
-  readonly #settings: Required<HedgeSettings>
+  readonly #settings: Complete<HedgeSettings>
   readonly #latencies = new SlidingQuantile(WINDOW_SAMPLES)
   /** One to begin with: otherwise `delayMs` would never be used. */
   #earned = 1
 
-  constructor(settings: Required<HedgeSettings>) {
+  constructor(settings: Complete<HedgeSettings>) {
     this.#settings = settings
   }
 
@@ -54,11 +54,11 @@ export class HedgeStats {
 
 /** The part that holds state: latencies and limits by key. */
 export class HedgeStore {
-  readonly settings: Required<HedgeSettings>
+  readonly settings: Complete<HedgeSettings>
   readonly #stats: BoundedMap<HedgeStats>
 
   constructor(settings: HedgeSettings, maxKeys: number) {
-    this.settings = withDefaults<Required<HedgeSettings>>(CLIENT_DEFAULTS.hedge, settings)
+    this.settings = withDefaults<Complete<HedgeSettings>>(CLIENT_DEFAULTS.hedge, settings)
     // All may be forgotten: a key that comes back starts with one hedge, which the retry budget still has to pay.
     this.#stats = new BoundedMap(
       maxKeys,

@@ -20,9 +20,9 @@ export interface PostgresStoreOptions {
   /** A `Pool` of pg, or the `sql` function of postgres.js. It stays the application's: `close()` leaves it open. */
   pool: PostgresPool
   /** The schema of the store's tables and functions, whose names begin with `holdfast_`. Default `'public'`. */
-  schema?: string
+  schema?: string | undefined
   /** Whether connections keep statements ready. `false` for a pooler that can't. Default `true`. */
-  preparedStatements?: boolean
+  preparedStatements?: boolean | undefined
 }
 
 /**

@@ -22,7 +22,7 @@ export interface RedisStoreOptions {
   /** A connected client of ioredis or node-redis: single, cluster or behind Sentinel. `close()` leaves it open. */
   client: RedisClient
   /** What all keys in Redis begin with. Default `'holdfast:'`. */
-  prefix?: string
+  prefix?: string | undefined
 }
 
 /**

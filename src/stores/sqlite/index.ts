@@ -22,17 +22,17 @@ export const SQLITE_STORE_DEFAULTS = {
 
 interface CommonOptions {
   /** How long an operation waits for another process that holds the lock, in ms. Default 1000. */
-  busyTimeoutMs?: number
+  busyTimeoutMs?: number | undefined
   /** Default: the platform's time. Records use its wall clock, which processes share. */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 export interface SqliteFileOptions extends CommonOptions {
   /** The file; it is created where there is none. `':memory:'` for a database that ends with the process. */
   path: string
-  database?: never
+  database?: undefined
   /** `'full'` survives a power cut; `'normal'` is faster and survives a crash of the process. Default `'full'`. */
-  synchronous?: 'full' | 'normal'
+  synchronous?: 'full' | 'normal' | undefined
 }
 
 export interface SqliteConnectionOptions extends CommonOptions {
@@ -41,8 +41,8 @@ export interface SqliteConnectionOptions extends CommonOptions {
    * busy timeout of 0 are the application's to set. `close()` leaves it open.
    */
   database: SqliteDatabase
-  path?: never
-  synchronous?: never
+  path?: undefined
+  synchronous?: undefined
 }
 
 export type SqliteStoreOptions = SqliteFileOptions | SqliteConnectionOptions
