@@ -42,35 +42,36 @@ export class Connection {
   }
 
   /**
-   * A statement that only reads. It needs no turn: a duplicate is answered while new keys wait for another process's
-   * lock. Only what is in a transaction of ours, and may yet be undone, is not to be seen.
+   * Looks something up. It needs no turn: a duplicate is answered while new keys wait for another process's lock. Only what
+   * is in a transaction of ours, and may yet be undone, is not to be seen.
    */
   async read<T>(work: (query: Query) => T): Promise<T> {
-    if (this.#database === undefined || this.#inTransaction) return this.single(work)
-    try {
-      return this.#autonomous(this.#database, work)
-    } catch (error) {
-      if (!isBusy(error)) throw error
-      return this.single(work)
+    const deadlineMs = this.#deadlineMs
+    if (this.#database !== undefined && !this.#inTransaction) {
+      try {
+        return this.#look(this.#database, work)
+      } catch (error) {
+        if (!isBusy(error)) throw error
+      }
     }
-  }
-
-  /** A single statement, which SQLite makes atomic by itself. */
-  single<T>(work: (query: Query) => T): Promise<T> {
     return this.#mutex.run(async () => {
       const database = await this.#open()
-      return this.#patiently(() => this.#autonomous(database, work))
+      return this.#patiently(() => this.#look(database, work), deadlineMs)
     })
   }
 
-  /** Several statements in one write transaction. */
+  /**
+   * What changes something, in one transaction. A single statement, too: one that finds the lock taken stays unfinished in
+   * libsql, and no transaction on the connection can be committed until it is run again. `BEGIN` does not.
+   */
   write<T>(work: (query: Query) => T): Promise<T> {
+    const deadlineMs = this.#deadlineMs
     return this.#mutex.run(async () => {
       const database = await this.#open()
-      await this.#begin(database)
+      await this.#begin(database, deadlineMs)
       try {
         const result = work(this.#queryOn(database))
-        await this.#patiently(() => database.exec('COMMIT'))
+        await this.#patiently(() => database.exec('COMMIT'), deadlineMs)
         return result
       } catch (error) {
         rollBack(database)
@@ -83,10 +84,11 @@ export class Connection {
 
   /** A write transaction that stays open, and keeps everybody else waiting, until it is ended. */
   async begin(): Promise<OpenTransaction> {
+    const deadlineMs = this.#deadlineMs
     const unlock = await this.#mutex.lock()
     try {
       const database = await this.#open()
-      await this.#begin(database)
+      await this.#begin(database, deadlineMs)
       const patiently: Patiently = (attempt) => this.#patiently(attempt)
       return new OpenTransaction(database, this.#queryOn(database), patiently, () => {
         this.#inTransaction = false
@@ -113,14 +115,15 @@ export class Connection {
     return this.#database
   }
 
-  #begin(database: SqliteDatabase): Promise<void> {
+  #begin(database: SqliteDatabase, deadlineMs: number): Promise<void> {
     return this.#patiently(() => {
+      refuseTransaction(database)
       database.exec('BEGIN IMMEDIATE')
       this.#inTransaction = true
-    })
+    }, deadlineMs)
   }
 
-  #autonomous<T>(database: SqliteDatabase, work: (query: Query) => T): T {
+  #look<T>(database: SqliteDatabase, work: (query: Query) => T): T {
     refuseTransaction(database)
     return work(this.#queryOn(database))
   }
@@ -133,15 +136,22 @@ export class Connection {
     }
   }
 
-  /** Tries again while another process holds the lock. */
-  async #patiently<T>(attempt: () => T | Promise<T>): Promise<T> {
-    const { clock, busyTimeoutMs } = this.#options
-    const deadline = clock.now() + busyTimeoutMs
+  /**
+   * Of what comes now. To wait for its turn behind others that wait for a lock is to wait for it, too: with a time for each
+   * a queue would grow as long as the lock is held, of work that nobody waits for any more when it is done.
+   */
+  get #deadlineMs(): number {
+    return this.#options.clock.now() + this.#options.busyTimeoutMs
+  }
+
+  /** Tries once, and again while another process holds the lock. */
+  async #patiently<T>(attempt: () => T | Promise<T>, deadlineMs: number = this.#deadlineMs): Promise<T> {
+    const { clock } = this.#options
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
       try {
         return await attempt()
       } catch (error) {
-        if (!isBusy(error) || clock.now() + waitMs > deadline) throw error
+        if (!isBusy(error) || clock.now() + waitMs > deadlineMs) throw error
       }
       await new Promise<void>((resolve) => {
         clock.schedule(resolve, waitMs, { keepAlive: true })
@@ -159,7 +169,7 @@ function rollBack(database: SqliteDatabase): void {
   }
 }
 
-/** What is written inside somebody else's transaction is theirs to undo, and must not be reported as written. */
+/** What is done inside somebody else's transaction is theirs to undo, and must not be reported as done. */
 function refuseTransaction(database: SqliteDatabase): void {
   if (inTransaction(database) === true) {
     throw new Error("sqliteStore: the connection is in a transaction that is not the store's")

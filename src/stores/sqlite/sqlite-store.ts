@@ -77,18 +77,18 @@ export class SqliteStore implements IdempotencyStore {
 
   async heartbeat(lease: Lease): Promise<'extended' | 'lost'> {
     const untilMs = this.#nowMs() + lease.leaseMs
-    const changed = await this.#connection.single((query) =>
+    const changed = await this.#connection.write((query) =>
       changes(query(HEARTBEAT), untilMs, untilMs + lease.leaseMs, ...ownedBy(lease)),
     )
     return changed ? 'extended' : 'lost'
   }
 
   complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
-    return this.#connection.single((query) => this.#complete(query, lease, response))
+    return this.#connection.write((query) => this.#complete(query, lease, response))
   }
 
   async release(lease: Lease): Promise<'released' | 'stale'> {
-    const changed = await this.#connection.single((query) => changes(query(RELEASE), ...ownedBy(lease)))
+    const changed = await this.#connection.write((query) => changes(query(RELEASE), ...ownedBy(lease)))
     return changed ? 'released' : 'stale'
   }
 
@@ -196,8 +196,8 @@ export class SqliteStore implements IdempotencyStore {
 }
 
 /**
- * Whether a statement with RETURNING has changed a row. It is run to its end, where SQLite commits and may fail: `get`
- * stops at the first row, and drivers drop what goes wrong after that.
+ * Whether a statement with RETURNING has changed a row. It is run to its end: `get` stops at the first row, and drivers
+ * drop what goes wrong after that.
  */
 function changes(statement: SqliteStatement, ...values: SqliteValue[]): boolean {
   return statement.all(...values).length > 0

@@ -223,6 +223,34 @@ describe('a SQLite store', () => {
     expect((await store.acquire(ask('after'))).type).toBe('acquired')
   })
 
+  test('gives up at once what has waited behind others for the lock', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    await store.acquire(ask('k'))
+    const other = await openOther()
+    other.exec('BEGIN IMMEDIATE')
+    const results = ['a', 'b', 'c'].map((key) => store.acquire(ask(key)).catch(String))
+    for (let step = 0; step < 11; step++) await clock.advance(100)
+    for (const result of results) expect(await result).toMatch(/locked/)
+    other.exec('ROLLBACK')
+  })
+
+  test.each(['complete', 'heartbeat', 'release'] as const)(
+    'goes on after a %s that gave up at the lock',
+    async (operation) => {
+      const clock = virtualClock()
+      const store = open({ clock })
+      await store.acquire(ask('k'))
+      const other = await openOther()
+      other.exec('BEGIN IMMEDIATE')
+      const refused = store[operation](ask('k'), Uint8Array.of(1)).catch(String)
+      await clock.advance(1000)
+      expect(await refused).toMatch(/locked/)
+      other.exec('ROLLBACK')
+      expect((await store.acquire(ask('after'))).type).toBe('acquired')
+    },
+  )
+
   test('whose file is locked while it opens it waits, too', async () => {
     const clock = virtualClock()
     const other = await openOther()
