@@ -48,7 +48,7 @@ const failing: Readonly<Record<Exclude<Flaw, 'none'>, readonly string[]>> = {
   'refuses a missing key without a link': ['D12'],
   'refuses another body with 400': ['D13'],
   'forgets a key that was misused': ['D14'],
-  'loses a key by its 409': ['D15', 'P3'],
+  'loses a key by its 409': ['D15'],
   'takes keys of any length': ['D16'],
   'one scope for all clients': ['D17'],
   'looks, then claims': ['P1'],
@@ -68,6 +68,9 @@ const failing: Readonly<Record<Exclude<Flaw, 'none'>, readonly string[]>> = {
   'joins client and key': ['P19'],
   'takes bodies of any size': ['P20'],
 }
+
+/** Rows that see a flaw only if their second request comes while the first one runs, which a busy machine decides. */
+const seenInTime: Partial<Record<Flaw, string>> = { 'loses a key by its 409': 'P3' }
 
 /** They mostly wait, but on a machine that is busy with other tests all that they ask takes its time. */
 const timeout = 60_000
@@ -89,7 +92,7 @@ test.concurrent.each(Object.entries(failing) as [Flaw, readonly string[]][])(
   async (flaw, ids) => {
     const { rows } = await reportOf(flaw, askedFor(ids))
     const failed = rows.filter(({ result }) => result === 'fail')
-    expect(failed.map(({ id }) => id)).toEqual(ids)
+    expect(failed.map(({ id }) => id).filter((id) => id !== seenInTime[flaw])).toEqual(ids)
     for (const { detail } of failed) expect(detail).toMatch(/^sent .+; expected .+; got ./s)
     for (const { result, blockedBy } of rows) {
       expect(result).not.toBe('inconclusive')
