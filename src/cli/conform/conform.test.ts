@@ -1,7 +1,11 @@
-import { describe, expect, test } from 'vitest'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { listening } from '../../../test/support/listening.ts'
 import { refusingPort } from '../../../test/support/refusing.ts'
 import { serveFlawed } from '../../../test/conform/flawed.ts'
 import { serve } from '../../../test/conform/serve.ts'
+import { selfSigned } from '../../../test/support/self-signed.ts'
 import { holdfast } from '../program.test-support.ts'
 
 const timeout = 60_000
@@ -103,6 +107,18 @@ describe('where nothing can be run', () => {
       `holdfast: nobody answers at ${url} (ECONNREFUSED): start the API, or correct the URL\n`,
     )
     expect([code, stdout]).toEqual([2, ''])
+  })
+
+  test('an API whose certificate nobody has signed ends with 2 and the remedy', async () => {
+    const server = await listening(createServer(selfSigned))
+    onTestFinished(() => void server.close())
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { code, stderr } = await holdfast('conform', url)
+    expect(stderr).toBe(
+      `holdfast: the certificate of ${url} is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT): ` +
+        "name its authority's file in NODE_EXTRA_CA_CERTS\n",
+    )
+    expect(code).toBe(2)
   })
 
   test('a server without the fixture ends with 2 and the remedy', async () => {

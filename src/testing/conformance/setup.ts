@@ -43,14 +43,21 @@ async function checkCount(api: Api): Promise<void> {
   const { url, timeoutMs } = api.settings
   const reply = await api.askForCount()
   if (reply.status === 0) {
-    const why = api.signal.aborted ? `nothing within ${timeoutMs} ms` : reply.error
-    throw new ConformanceSetupError(`nobody answers at ${url} (${why}): start the API, or correct the URL`)
+    const why = api.signal.aborted ? `nothing within ${timeoutMs} ms` : String(reply.error)
+    throw new ConformanceSetupError(
+      isMistrust(why)
+        ? `the certificate of ${url} is not trusted (${why}): name its authority's file in NODE_EXTRA_CA_CERTS`
+        : `nobody answers at ${url} (${why}): start the API, or correct the URL`,
+    )
   }
   if (reply.status === 200 && /^\d+$/.test(textOf(reply))) return
   throw new ConformanceSetupError(
     `GET ${url}/__count should answer a number, got ${describe(reply)}: serve the fixture of docs/conform.md there`,
   )
 }
+
+/** Codes of OpenSSL and of Node: SELF_SIGNED_CERT_IN_CHAIN, UNABLE_TO_VERIFY_LEAF_SIGNATURE, ERR_TLS_CERT_ALTNAME_INVALID. */
+const isMistrust = (code: string): boolean => /CERT|VERIFY/.test(code)
 
 /** What is wrong with the answer, `undefined` where nothing is. */
 async function runsOnce(api: Api, key: string): Promise<string | undefined> {

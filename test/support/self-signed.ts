@@ -1,0 +1,21 @@
+/** A certificate for `localhost` that nobody has signed, for tests alone: its key is public. Made by `openssl req -x509`. */
+export const selfSigned = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgsdC5zc+pmtfQus3y
+ijzq7PSMft0ITrWXHAKB3ldEAkmhRANCAASG9LOtIznRw9YLsMIYz7LtGlEac0Ar
+dpaJKroKILBjsbLOFHvweS4kmvqFfQ6ivZVtGFKiD81deoe+onH51Wbn
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUW1Bpn3iOnE60pB1x/UDppiLhW7owCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODE2Mzg0NFoYDzIxMjYxMTA0
+MTYzODQ0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASG9LOtIznRw9YLsMIYz7LtGlEac0ArdpaJKroKILBjsbLOFHvweS4k
+mvqFfQ6ivZVtGFKiD81deoe+onH51Wbno1MwUTAdBgNVHQ4EFgQULGVH4NAuDPSa
+Ubeh89U22WZu4tswHwYDVR0jBBgwFoAULGVH4NAuDPSaUbeh89U22WZu4tswDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAjJWkG61vewxGQksqQT0s
++AKl4cfCieZ1WuV0tB2f8vcCIEE9GjqMuiYpAIXB8Ox53gfMQXA5/FDmwGE4bV04
+oqly
+-----END CERTIFICATE-----
+`,
+}
