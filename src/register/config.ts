@@ -17,7 +17,15 @@ export const REGISTER_DEFAULTS: RegisterConfig = {
   report: false,
 }
 
-/** Part by part: what comes later overrules single fields, and `false` a whole part; `undefined` overrules nothing. */
+const ALL_OFF = { attemptMs: false, totalMs: false } as const
+
+/**
+ * Part by part: what comes later overrules single fields, and `false` a whole part; `undefined` overrules nothing. Who turns
+ * one timeout on where all were off has asked for no other.
+ */
 export function merged(...configs: readonly RegisterConfig[]): RegisterConfig {
-  return configs.reduce((all, each) => merge(all, each), {})
+  return configs.reduce((all, each) => {
+    const isTurnedOn = all.timeout === false && typeof each.timeout === 'object'
+    return merge(isTurnedOn ? { ...all, timeout: ALL_OFF } : all, each)
+  }, {})
 }

@@ -71,6 +71,14 @@ describe('what is registered', () => {
     expect(text).not.toContain('circuit-breaker')
   })
 
+  test('a variable turns one timeout on where the file has turned all off', () => {
+    const files = { 'holdfast.config.json': '{ "timeout": false }' }
+    const text = bench(files, { HOLDFAST_TOTAL_MS: '5000' }).describe()
+    expect(text).toContain('totalMs 5000')
+    expect(text).not.toContain('attempt-timeout')
+    expect(bench(files, { HOLDFAST_ATTEMPT_MS: '300' }).describe()).not.toContain('total-timeout')
+  })
+
   test('HOLDFAST_OFF: nothing, whatever the file says', () => {
     const { register } = bench({ 'holdfast.config.json': 'nonsense' }, { HOLDFAST_OFF: '1' })
     expect(register()).toBeUndefined()
