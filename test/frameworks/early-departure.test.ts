@@ -95,10 +95,10 @@ class Leaving {
     await tick()
   }
 
-  async send(port: number): Promise<void> {
+  async send(port: number, body = 'four'): Promise<void> {
     const socket = connect(port, '127.0.0.1')
     const head = ['POST / HTTP/1.1', 'Host: a', 'Idempotency-Key: k', 'Content-Type: text/plain']
-    socket.write([...head, 'Content-Length: 4', '', 'four'].join('\r\n'))
+    socket.write([...head, `Content-Length: ${body.length}`, '', body].join('\r\n'))
     await until(() => this.#arrived)
     socket.destroy()
     await until(() => this.#left)
@@ -153,6 +153,16 @@ describe.each(Object.entries(applications))('with %s', (_, application) => {
     await leaving.send(port)
     const answer = await ask(port, { body: 'four', headers: TEXT })
     expect([answer.text, seen]).toEqual(['got 1', ['four']])
+  })
+
+  test('that leaves so with a request without a body does, too', async () => {
+    const leaving = new Leaving()
+    const seen: unknown[] = []
+    const before = (request: IncomingMessage): Promise<void> => leaving.here(request)
+    const port = await serving(await application({ before, store: memoryStore(), seen }))
+    await leaving.send(port, '')
+    const answer = await ask(port, { body: '', headers: TEXT })
+    expect([answer.replayed, answer.text]).toEqual([false, 'got 1'])
   })
 })
 

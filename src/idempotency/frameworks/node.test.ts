@@ -844,30 +844,22 @@ describe('a listener', () => {
   })
 
   test('whose client left before it was called runs all the same, and is saved', async () => {
+    let gone = false
     const store = memoryStore()
-    let arrive = (): void => {}
-    const arrived = new Promise<void>((resolve) => {
-      arrive = resolve
-    })
-    let admit = (): void => {}
-    const admitted = new Promise<void>((resolve) => {
-      admit = resolve
-    })
-    const { port, events } = await start((_, response) => pipeline(Readable.from(['do', 'ne']), response), {
-      store,
-      async scope(request) {
-        arrive()
-        await admitted
-        if (!request.socket.destroyed) await once(request.socket, 'close')
-        await turns(5)
-        return 'client'
-      },
-    })
+    const acquire = store.acquire.bind(store)
+    store.acquire = async (request) => {
+      socket.destroy()
+      await until(() => gone)
+      await turns(5)
+      return acquire(request)
+    }
+    const { port, events } = await start(
+      (_, response) => pipeline(Readable.from(['do', 'ne']), response),
+      { store },
+      (request) => void request.socket.once('close', () => (gone = true)),
+    )
     const socket = connect(port, '127.0.0.1')
     socket.write('POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n')
-    await arrived
-    socket.destroy()
-    admit()
     await until(() => events.some(({ type }) => type === 'completed'))
     expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
   })

@@ -22,6 +22,8 @@ export function readBody(
   const kept = keptBody(request, wrappers)
   if (kept !== undefined) return kept.length > maxBytes ? 'too-large' : kept
   if (!hasBody(request)) {
+    // The end of what is destroyed never comes, and Fastify waits for the end of nothing, too.
+    if (request.destroyed && !request.readableEnded) throw new RequestGoneError()
     keepUnread(request)
     return new Uint8Array()
   }
