@@ -1,16 +1,27 @@
 /** Over HTTP/2, where a body is framed by the protocol: what Node makes of its requests is not what it makes of HTTP/1's. */
 import { once } from 'node:events'
-import { connect, createServer, type ClientHttp2Session, type Http2Server } from 'node:http2'
+import {
+  connect,
+  createServer,
+  type ClientHttp2Session,
+  type Http2Server,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import fastify from 'fastify'
 import Koa from 'koa'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { idempotency as fastifyPlugin } from '../../src/idempotency/frameworks/fastify.ts'
 import { idempotency as koaMiddleware } from '../../src/idempotency/frameworks/koa.ts'
 import { idempotency as nodeLayer, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
+import type { IdempotencyEvent } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { tick, until } from '../client/support/wait.ts'
+
+// Node warns once a process, whichever test is the first.
+const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 
 /** Answers with what it was sent, and keeps it. */
 type Serve = (seen: string[]) => Http2Server | Promise<Http2Server>
@@ -107,4 +118,56 @@ describe.each(Object.entries(servers))('%s over HTTP/2', (_, serve) => {
     expect(await ask(client, 'five')).toEqual([200, false])
     expect(seen).toEqual(['five'])
   })
+})
+
+describe('what a handler writes to the stream of HTTP/2 by itself', () => {
+  const past = (write: (stream: ServerHttp2Stream, response: ServerResponse) => void): Serve => {
+    return (seen) => {
+      const onEvent = ({ type }: IdempotencyEvent): void => void seen.push(type)
+      const protectedListener = nodeLayer({ store: memoryStore(), onEvent })((_, response) => {
+        // oxlint-disable-next-line typescript/no-unsafe-argument -- only HTTP/2 has it
+        write(Reflect.get(response, 'stream'), response)
+      })
+      return createServer((...exchange) => {
+        void protectedListener(...(exchange as unknown as Parameters<NodeListener>)).catch(() => {})
+      })
+    }
+  }
+  const whole = (stream: ServerHttp2Stream): void => {
+    stream.respond({ ':status': 201 })
+    stream.end('done')
+  }
+
+  test.each<[string, Parameters<typeof past>[0]]>([
+    ['as a whole', whole],
+    [
+      'as a whole, before it throws',
+      (stream) => {
+        whole(stream)
+        throw new Error('late')
+      },
+    ],
+    [
+      'as the head of what the response ends',
+      (stream, response) => {
+        stream.respond({ ':status': 201 })
+        response.end('done')
+      },
+    ],
+  ])('%s, is done, and not replayable', async (__, write) => {
+    const { client, seen } = await started(past(write))
+    expect(await ask(client, undefined)).toEqual([201, false])
+    await until(() => seen.length > 1)
+    expect(seen.slice(0, 2)).toEqual(['acquired', 'completed'])
+    const again = client.request(HEAD, { endStream: true })
+    const responded = once(again, 'response') as Promise<[Record<string, unknown>]>
+    expect(await text(again)).toContain('response-not-replayable')
+    const [headers] = await responded
+    expect(headers[':status']).toBe(409)
+    expect(seen.filter((type) => type === 'acquired')).toHaveLength(1)
+  })
+})
+
+test('none of this has set a status message, of which Node warns', () => {
+  expect(warned.mock.calls.filter(([message]) => String(message).includes('Status message'))).toEqual([])
 })

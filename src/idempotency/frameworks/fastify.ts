@@ -14,7 +14,7 @@ import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:h
 import type { Answer } from '../answer.ts'
 import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
-import { sentStatus } from '../node-http/as-node.ts'
+import { reasonOf, sentStatus, setReason } from '../node-http/as-node.ts'
 import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
@@ -138,7 +138,7 @@ function watch(reply: FastifyReply, run: HandlerRun): void {
  */
 function held(reply: FastifyReply): HeldResponse {
   const { statusCode, raw } = reply
-  const { statusMessage } = raw
+  const reason = reasonOf(raw)
   const entry = new HeadersOnEntry(holderOf(reply))
   let sent: unknown[] | undefined
   reply.send = (...args) => {
@@ -168,7 +168,7 @@ function held(reply: FastifyReply): HeldResponse {
       sent = undefined
       entry.restore()
       reply.code(statusCode)
-      raw.statusMessage = statusMessage
+      setReason(raw, reason)
     },
   }
 }
@@ -187,7 +187,7 @@ async function leave(request: object, reply: FastifyReply, payload: unknown): Pr
   const status = sentStatus(reply.statusCode)
   const { body, unread } = await readPayload(payload, status, run.maxResponseBytes)
   const headers = linesSince(holder, entry)
-  const verdict = await run.settle({ status, statusText: reply.raw.statusMessage ?? '', headers, body })
+  const verdict = await run.settle({ status, statusText: reasonOf(reply.raw) ?? '', headers, body })
   if (verdict.type === 'void') throw verdict.error
   if (verdict.type === 'own') {
     if (verdict.status !== undefined) reply.header('idempotency-status', verdict.status)
@@ -200,7 +200,7 @@ async function leave(request: object, reply: FastifyReply, payload: unknown): Pr
 
 function setAnswer(reply: FastifyReply, holder: HeaderHolder, { status, statusText, headers }: Answer): void {
   reply.code(status)
-  reply.raw.statusMessage = statusText
+  setReason(reply.raw, statusText)
   setLines(holder, headers)
 }
 

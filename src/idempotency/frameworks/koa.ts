@@ -14,7 +14,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { contextOf } from '../context.ts'
 import { hasNoBody, type Answer } from '../answer.ts'
 import { Engine } from '../engine.ts'
-import { sentStatus } from '../node-http/as-node.ts'
+import { hasReason, sentStatus } from '../node-http/as-node.ts'
 import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
@@ -86,14 +86,15 @@ export function idempotency<Context extends KoaContext = KoaContext>(
 
 /** What leaves through the socket may have been changed by middleware outside; the record is of what is here. */
 async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntry): Promise<void> {
-  const { res, message } = context
+  const { res } = context
   if (context.respond === false || context.headerSent || isEventStream(res.getHeader('content-type'))) return
   const status = sentStatus(context.status)
+  const message = hasReason(res) ? context.message : ''
   if (context.body === undefined && !hasNoBody(status)) {
     // Nobody answered: that is for middleware outside to see.
     if (status === 404) return
     // As Koa would later, if the client were still there.
-    context.body = message
+    context.body = message || String(status)
   }
   const { body, unread } = await readPayload(context.body, status, run.maxResponseBytes)
   // A stream that goes on is Koa's again, to be destroyed with its client.
@@ -114,6 +115,6 @@ function send(context: KoaContext, { status, statusText, headers, body }: Answer
   // Koa has guessed one.
   res.removeHeader('content-type')
   context.status = status
-  context.message = statusText
+  if (hasReason(res)) context.message = statusText
   setLines(res, headers)
 }

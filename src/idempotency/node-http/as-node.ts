@@ -1,4 +1,5 @@
 /** What node:http does with what a handler gives it, for who stands in for it. */
+import type { ServerResponse } from 'node:http'
 
 export type Callback = (error?: Error) => void
 
@@ -30,6 +31,23 @@ export function sentStatus(given: unknown): number {
   throw Object.assign(new RangeError(`Invalid status code: ${String(given)}`), {
     code: 'ERR_HTTP_INVALID_STATUS_CODE',
   })
+}
+
+/** HTTP/2 has no reason phrases, and Node warns of who reads or sets one. */
+export function hasReason(response: ServerResponse): boolean {
+  // A stand-in of a test's own may have no request.
+  const request: unknown = response.req
+  return !(Number(Reflect.get(Object(request), 'httpVersionMajor')) >= 2)
+}
+
+/** The status message, as far as one has been set. */
+export function reasonOf(response: ServerResponse): string | undefined {
+  return hasReason(response) ? response.statusMessage : undefined
+}
+
+export function setReason(response: ServerResponse, reason: string | undefined): void {
+  // Unset it is what Node makes of the status.
+  if (hasReason(response)) Reflect.set(response, 'statusMessage', reason)
 }
 
 export function failLater(callback: Callback | undefined, message: string, code: string): void {

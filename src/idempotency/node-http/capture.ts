@@ -2,11 +2,21 @@ import { validateHeaderValue, type ServerResponse } from 'node:http'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../execution.ts'
 import type { HeldResponse } from '../unprotected.ts'
-import { bytesOf, failLater, headersSent, isCallback, sentStatus, type Callback } from './as-node.ts'
+import {
+  bytesOf,
+  failLater,
+  headersSent,
+  isCallback,
+  reasonOf,
+  sentStatus,
+  setReason,
+  type Callback,
+} from './as-node.ts'
 import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
 import { joined } from '../web-body.ts'
-import { HeadersOnEntry, linesSince, setLines, setWriteHeadHeaders } from './headers.ts'
+import { HeadersOnEntry, linesSince, setWriteHeadHeaders } from './headers.ts'
+import { sendAnswer } from './send-answer.ts'
 import {
   isWrapped,
   Originals,
@@ -25,7 +35,7 @@ export type Gone = 'closed' | 'destroyed'
 
 interface Head {
   readonly status: number
-  readonly message: string
+  readonly message: string | undefined
 }
 
 const EVENT_STREAM = /^\s*text\/event-stream\b/i
@@ -45,6 +55,8 @@ export class ResponseCapture implements StandIn {
   readonly #maxBytes: number
   readonly #entry: HeadersOnEntry
   readonly #originals: Originals
+  /** Before this layer was entered. */
+  readonly #begunOutside: boolean
   #chunks: Uint8Array[] = []
   #length = 0
   #head: Head | undefined
@@ -73,6 +85,7 @@ export class ResponseCapture implements StandIn {
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
     this.#originals = new Originals(response)
+    this.#begunOutside = this.#hasLeaked
     this.#destroyed = response.destroyed
     if (response.closed) this.#noticeGone('closed')
     response.destroyed = false
@@ -103,15 +116,21 @@ export class ResponseCapture implements StandIn {
     if (this.#state !== 'done') this.#reset()
   }
 
+  /** Nobody knows the whole of a response of which something left past this layer; that it was given is known. */
+  noticeLeak(): void {
+    if (this.#state !== 'open' || this.#begunOutside || !this.#hasLeaked) return
+    this.#closeHead()
+    this.#decide(undefined)
+  }
+
   /** The handler is in a transaction from here on, until one of both is called. */
   feignEnd(): HeldResponse {
     const response = this.#response
-    const { statusCode: status, statusMessage: message } = response
     this.#feigned = new FeignedEnd(response)
     this.#before = {
       headers: new HeadersOnEntry(response),
-      status,
-      message,
+      status: response.statusCode,
+      message: reasonOf(response),
       head: this.#head,
       chunks: this.#chunks.length,
     }
@@ -202,8 +221,14 @@ export class ResponseCapture implements StandIn {
     this.#response.destroyed = false
     this.#destroyed = true
     this.#heldClose = true
+    this.noticeLeak()
     this.#noticeGone('closed')
     return false
+  }
+
+  /** By the `stream` of HTTP/2, or by who wrote before this layer was entered. */
+  get #hasLeaked(): boolean {
+    return this.#originals.read('headersSent') === true
   }
 
   /** The handler itself wants no response. */
@@ -224,7 +249,7 @@ export class ResponseCapture implements StandIn {
     const code = sentStatus(status)
     const [message, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]]
     this.#response.statusCode = code
-    if (typeof message === 'string') this.#response.statusMessage = message
+    if (typeof message === 'string') setReason(this.#response, message)
     setWriteHeadHeaders(this.#response, headers)
     this.#closeHead()
     return this.#response
@@ -233,9 +258,9 @@ export class ResponseCapture implements StandIn {
   /** What Node would throw when it sends the head, it has to throw now: later there is nobody to catch it. */
   #checkHead(): void {
     if (this.#head !== undefined) return
-    const { statusCode, statusMessage } = this.#response
-    sentStatus(statusCode)
-    if (statusMessage !== undefined) validateHeaderValue('statusMessage', statusMessage)
+    sentStatus(this.#response.statusCode)
+    const reason = reasonOf(this.#response)
+    if (reason !== undefined) validateHeaderValue('statusMessage', reason)
   }
 
   #write(args: unknown[]): boolean {
@@ -296,8 +321,7 @@ export class ResponseCapture implements StandIn {
   /** From here on status and headers count as sent. */
   #closeHead(): void {
     if (this.#head !== undefined) return
-    const { statusCode, statusMessage } = this.#response
-    this.#head = { status: sentStatus(statusCode), message: statusMessage ?? '' }
+    this.#head = { status: sentStatus(this.#response.statusCode), message: reasonOf(this.#response) }
     if (EVENT_STREAM.test(String(this.#response.getHeader('content-type') ?? ''))) this.#decide(undefined)
   }
 
@@ -307,7 +331,8 @@ export class ResponseCapture implements StandIn {
     this.#state = 'deciding'
     const { status, message } = this.#head
     const headers = linesSince(this.#response, this.#entry)
-    void this.#settle({ status, statusText: message, headers, body })
+    const whole = this.#hasLeaked ? undefined : body
+    void this.#settle({ status, statusText: message ?? '', headers, body: whole })
   }
 
   async #settle(response: HandlerResponse): Promise<void> {
@@ -331,7 +356,7 @@ export class ResponseCapture implements StandIn {
     if (before === undefined) return
     this.#state = 'open'
     this.#response.statusCode = before.status
-    this.#response.statusMessage = before.message
+    setReason(this.#response, before.message)
     this.#chunks.length = before.chunks
     this.#length = this.#chunks.reduce((length, chunk) => length + chunk.length, 0)
     this.#head = before.head
@@ -345,11 +370,12 @@ export class ResponseCapture implements StandIn {
     this.#finish()
     if (this.#head !== undefined) {
       response.statusCode = this.#head.status
-      response.statusMessage = this.#head.message
+      setReason(response, this.#head.message)
       // They have had it: Node is going to write the head that is recorded.
       unwrap(response, 'writeHead')
     }
-    if (idempotencyStatus !== undefined) response.setHeader('idempotency-status', idempotencyStatus)
+    if (idempotencyStatus !== undefined && !this.#hasLeaked)
+      response.setHeader('idempotency-status', idempotencyStatus)
     if (this.#flushed) this.#originals.call('flushHeaders', [])
     const bytes = this.#length === 0 ? undefined : asBuffer(joined(this.#chunks))
     if (this.#ended) this.#originals.call('end', [bytes, this.#endCallback])
@@ -367,17 +393,4 @@ export class ResponseCapture implements StandIn {
     if (this.#destroyed) response.destroyed = true
     if (this.#heldClose && this.#shielded) queueMicrotask(() => response.emit('close'))
   }
-}
-
-/** Sends a whole response. */
-export function sendAnswer(
-  response: ServerResponse,
-  { status, statusText, headers, body }: Answer,
-  end: (bytes: Uint8Array) => unknown = (bytes) => response.end(bytes),
-): void {
-  response.statusCode = status
-  response.statusMessage = statusText
-  setLines(response, headers)
-  // A Buffer, since middleware outside may call its methods.
-  end(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
 }

@@ -8,10 +8,11 @@ import { TransactionLostError } from '../transaction.ts'
 import type { HeldResponse } from '../unprotected.ts'
 import { warnOnce } from '../warn.ts'
 import { RequestGoneError } from './body.ts'
-import { ResponseCapture, sendAnswer } from './capture.ts'
+import { ResponseCapture } from './capture.ts'
 import { hold } from './hold.ts'
 import { loosen } from './loosen.ts'
 import { NodeRequestView, type Incoming } from './request.ts'
+import { sendAnswer } from './send-answer.ts'
 
 /** One request and its response, as a framework on node:http has them. */
 export interface Exchange<Req extends object> extends Incoming<Req> {
@@ -164,6 +165,7 @@ export class HandlerRun {
 
   /** Whether the response is taken care of. */
   async #failed(error: unknown): Promise<boolean> {
+    this.#capture.noticeLeak()
     const verdict = await this.#execution.fail(error)
     if (verdict?.type !== 'other') return false
     if (!this.#capture.ended) this.#capture.send(verdict.answer)
