@@ -1,12 +1,14 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { conformanceReport } from '../../src/testing/index.ts'
+import { Api } from '../../src/testing/conformance/api.ts'
 import { settle } from '../../src/testing/conformance/options.ts'
 import type { Row } from '../../src/testing/conformance/row.ts'
 import { Suite } from '../../src/testing/conformance/suite.ts'
 import { exchangeBytes } from '../../src/testing/conformance/transport.ts'
 import { refusingPort } from '../support/refusing.ts'
 import { serveFlawed } from './flawed.ts'
+import { serve } from './serve.ts'
 
 test('a row whose time is over sends nothing more, and the next one waits for its end', async () => {
   await using served = await serveFlawed('none')
@@ -32,6 +34,19 @@ test('a row that breaks is no failure of the rows after it', async () => {
   const row = (id: string, run: Row['run']): Row => ({ id, level: 'MUST', title: id, run })
   await expect(suite.check(row('broken', () => Promise.reject(new RangeError('no'))))).rejects.toThrow('no')
   expect((await suite.check(row('next', async () => {}))).result).toBe('pass')
+})
+
+test('a Host of its own takes the place of the one in the URL', async () => {
+  const hosts: string[][] = []
+  await using served = await serve((request, response) => {
+    hosts.push(request.headersDistinct['host'] ?? [])
+    response.end()
+  })
+  const settings = settle({ url: served.url, headers: { Host: 'api.test' } })
+  const api = new Api(settings, new AbortController().signal, false)
+  await api.send()
+  await api.sendBytes('k')
+  expect(hosts).toEqual([['api.test'], ['api.test']])
 })
 
 test('a body that is too large to be sent is not tried', async () => {

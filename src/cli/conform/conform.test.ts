@@ -180,6 +180,15 @@ test.each([
     ['conform', NOBODY, '--principal', 'x-client: a'],
     'principals should be the headers of two clients, got an array of 1',
   ],
+  [
+    ['conform', NOBODY, '--header', 'Content-Length: 5'],
+    'headers should be without connection, content-length, idempotency-key, trailer, transfer-encoding, ' +
+      'which each request sets itself, got "content-length"',
+  ],
+  [
+    ['conform', NOBODY, '--principal', 'x-client: a', '--principal', 'idempotency-key: a'],
+    'which each request sets itself, got "idempotency-key"',
+  ],
   [['conform', NOBODY, '--quick'], "unknown option '--quick'"],
 ])('%j is a usage error that shows the value and a remedy', async (args, message) => {
   const { code, stdout, stderr } = await holdfast(...args)

@@ -77,8 +77,18 @@ export function settle(options: ConformanceOptions): Settings {
     }
     for (const principal of principals) checkFields('principals', principal)
   }
-  return { ...settings, url: checkUrl(settings.url), headers, origin, principals }
+  return {
+    ...settings,
+    url: checkUrl(settings.url),
+    headers: inLowerCase(headers),
+    origin,
+    principals: principals && [inLowerCase(principals[0]), inLowerCase(principals[1])],
+  }
 }
+
+/** Beside those that a request has by itself, which a `Host` is not to double. */
+const inLowerCase = (fields: HeaderFields): HeaderFields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value]))
 
 /** An option that is `undefined` was not given. */
 function given(options: ConformanceOptions): ConformanceOptions {
@@ -103,6 +113,8 @@ function checkUrl(url: string | URL): string {
   return parsed.href.replace(/\/+$/, '')
 }
 
+/** How a message is framed, and what the rows are about. */
+const SET_HERE = ['connection', 'content-length', 'idempotency-key', 'trailer', 'transfer-encoding']
 const NAME = /^[!#$%&'*+.^_`|~\w-]+$/
 /** In which Node sends them: Latin-1, without control characters. */
 const VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/
@@ -116,4 +128,7 @@ function checkFields(name: string, fields: unknown): void {
     )
   // Never the values: they may be secrets.
   if (!isFields) throw invalidOption(name, 'an object of header names and values that can be sent', fields)
+  const set = Object.keys(fields as HeaderFields).find((field) => SET_HERE.includes(field.toLowerCase()))
+  if (set !== undefined)
+    throw invalidOption(name, `without ${SET_HERE.join(', ')}, which each request sets itself`, set)
 }
