@@ -7,6 +7,7 @@ import { requestAttributes, resultAttributes } from '../../src/telemetry/measure
 import type { Attributes, Backend } from '../../src/telemetry/measure/backend.ts'
 import { measureClient } from '../../src/telemetry/measure/client.ts'
 import { Tracing } from '../../src/telemetry/opentelemetry/tracing.ts'
+import { testClock } from '../client/support/clock.ts'
 
 const call: CallInfo = { id: 1, method: 'GET', url: 'http://api.test/orders' }
 
@@ -94,8 +95,9 @@ describe('tracing', () => {
   function bench() {
     const exporter = new InMemorySpanExporter()
     const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] })
-    const tracing = new Tracing({ context, trace, propagation }, provider.getTracer('test'))
-    return { tracing, spans: () => exporter.getFinishedSpans() }
+    const clock = testClock()
+    const tracing = new Tracing({ context, trace, propagation }, provider.getTracer('test'), clock)
+    return { tracing, clock, spans: () => exporter.getFinishedSpans() }
   }
   const end = { attempts: 1, durationMs: 1, source: 'network', uncertain: false, status: 200 } as const
 
@@ -133,5 +135,26 @@ describe('tracing', () => {
     tracing.onAttempt({ call, attempt: 1, headers })
     expect(spans()).toHaveLength(2)
     expect([...headers]).toEqual([])
+  })
+
+  test('tells attempts with the same number apart by how long they took', async () => {
+    const { tracing, clock, spans } = bench()
+    tracing.onEvent({ type: 'call-start', call })
+    for (const status of [503, 200]) {
+      tracing.onEvent({ type: 'attempt-start', attempt: 1, call })
+      await clock.advance(status / 100)
+    }
+    tracing.onEvent({ type: 'attempt-end', attempt: 1, durationMs: 2, status: 200, call })
+    await clock.advance(10)
+    tracing.onEvent({ type: 'attempt-end', attempt: 1, durationMs: 17.03, status: 503, call })
+    expect(
+      spans().map(({ attributes }) => [
+        attributes['http.request.resend_count'],
+        attributes['http.response.status_code'],
+      ]),
+    ).toEqual([
+      [1, 200],
+      [undefined, 503],
+    ])
   })
 })

@@ -10,6 +10,7 @@ import {
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Policy } from '../../src/policy.ts'
 import { idempotencyListener, instrument } from '../../src/telemetry/opentelemetry/index.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
 import { failureOf, finish } from '../client/support/wait.ts'
@@ -177,6 +178,20 @@ describe('spans', () => {
         [undefined, undefined],
         [1, true],
       ]),
+    )
+    expect(attempts).toHaveLength(2)
+  })
+
+  test('of two attempts that a policy of the user sends side by side: both end, each has a context of its own', async () => {
+    const race: Policy<Response> = {
+      name: 'race',
+      wrap: (next) => (attempt) => Promise.race([next(attempt), next(attempt)]),
+    }
+    const { fetch, clock, sent, spans } = bench([200], { policies: [race] })
+    await finish(clock, fetch(TARGET))
+    const attempts = spans().filter(({ kind }) => kind === SpanKind.CLIENT)
+    expect(attempts.map((span) => span.spanContext().spanId)).toEqual(
+      sent.map((headers) => headers.get('traceparent')?.split('-')[2]),
     )
     expect(attempts).toHaveLength(2)
   })

@@ -1,4 +1,5 @@
 import type { ObservedAttempt, Observer } from '../../client/options.ts'
+import { systemClock, type Clock } from '../../clock.ts'
 import type { CallInfo, EventResult, HoldfastEvent } from '../../events.ts'
 import { requestAttributes, resultAttributes, spanMethodOf } from '../measure/attributes.ts'
 import {
@@ -18,10 +19,17 @@ interface Trace {
   readonly span: Span | undefined
   /** What the spans of its attempts have as their parent. */
   readonly context: unknown
-  readonly attempts: Map<string, Span>
+  readonly attempts: Set<Attempt>
   /** How many attempts there have been. */
   sent: number
   ended: boolean
+}
+
+/** An attempt that is under way. A policy of the user's may run several with the same number side by side. */
+interface Attempt {
+  readonly name: string
+  readonly span: Span
+  readonly startedMs: number
 }
 
 type Api = Pick<OpenTelemetryApi, 'context' | 'trace' | 'propagation'>
@@ -30,11 +38,13 @@ type Api = Pick<OpenTelemetryApi, 'context' | 'trace' | 'propagation'>
 export class Tracing implements Required<Observer> {
   readonly #api: Api
   readonly #tracer: Tracer
+  readonly #clock: Clock
   readonly #traces = new Map<number, Trace>()
 
-  constructor(api: Api, tracer: Tracer) {
+  constructor(api: Api, tracer: Tracer, clock: Clock = systemClock) {
     this.#api = api
     this.#tracer = tracer
+    this.#clock = clock
   }
 
   readonly onEvent = (event: HoldfastEvent): void => {
@@ -45,8 +55,7 @@ export class Tracing implements Required<Observer> {
       this.#traces.set(call.id, this.#goOn(event))
     const trace = this.#traces.get(call.id)
     if (trace === undefined) return
-    if (event.type === 'attempt-start')
-      trace.attempts.set(nameOf(event), this.#beginAttempt(trace, event, call))
+    if (event.type === 'attempt-start') trace.attempts.add(this.#beginAttempt(trace, event, call))
     else if (event.type === 'attempt-end') this.#endAttempt(trace, event)
     else if (event.type === 'call-end') endCall(trace, event)
     else if (event.type !== 'call-start' && !trace.ended)
@@ -57,9 +66,10 @@ export class Tracing implements Required<Observer> {
 
   readonly onAttempt = (attempt: ObservedAttempt): void => {
     const trace = this.#traces.get(attempt.call.id)
-    const span = trace?.attempts.get(nameOf(attempt))
-    if (trace === undefined || span === undefined) return
-    const context = this.#api.trace.setSpan(trace.context as never, span as never)
+    // It is told of right after its start.
+    const begun = trace && namedAs(attempt, trace).at(-1)
+    if (trace === undefined || begun === undefined) return
+    const context = this.#api.trace.setSpan(trace.context as never, begun.span as never)
     this.#api.propagation.inject(context as never, attempt.headers, SETTER)
   }
 
@@ -69,31 +79,36 @@ export class Tracing implements Required<Observer> {
     const options = { kind: INTERNAL, attributes }
     const span = this.#tracer.startSpan(`holdfast ${name}`, options, active as never)
     const context = this.#api.trace.setSpan(active as never, span as never)
-    return { span, context, attempts: new Map(), sent: 0, ended: false }
+    return { span, context, attempts: new Set(), sent: 0, ended: false }
   }
 
   /** Others that share its request wait for an attempt of a call that has ended: it belongs to whoever made that. */
   #goOn({ attempt }: Which): Trace {
     const context = this.#api.context.active()
-    return { span: undefined, context, attempts: new Map(), sent: attempt - 1, ended: true }
+    return { span: undefined, context, attempts: new Set(), sent: attempt - 1, ended: true }
   }
 
-  #beginAttempt(trace: Trace, { hedge }: Which, call: CallInfo): Span {
+  #beginAttempt(trace: Trace, which: Which, call: CallInfo): Attempt {
     const resends = trace.sent++
     const { name, attributes: ofCall } = described(call)
     const attributes = {
       ...ofCall,
       ...(resends > 0 ? { 'http.request.resend_count': resends } : {}),
-      ...(hedge ? { 'holdfast.hedge': true } : {}),
+      ...(which.hedge ? { 'holdfast.hedge': true } : {}),
     }
     const options = { kind: CLIENT_KIND, attributes }
-    return this.#tracer.startSpan(name, options, trace.context as never)
+    const span = this.#tracer.startSpan(name, options, trace.context as never)
+    return { name: nameOf(which), span, startedMs: this.#clock.now() }
   }
 
-  #endAttempt(trace: Trace, event: Which & EventResult & { readonly replayed?: true }): void {
-    const span = trace.attempts.get(nameOf(event))
-    trace.attempts.delete(nameOf(event))
-    endSpan(span, event, event.replayed ? { 'holdfast.replayed': true } : {})
+  #endAttempt(trace: Trace, event: AttemptEnd): void {
+    // Of those with the same number it is the one that has taken as long as this.
+    const startedMs = this.#clock.now() - event.durationMs
+    const off = (attempt: Attempt): number => Math.abs(attempt.startedMs - startedMs)
+    const [ended] = namedAs(event, trace).toSorted((a, b) => off(a) - off(b))
+    if (ended === undefined) return
+    trace.attempts.delete(ended)
+    endSpan(ended.span, event, event.replayed ? { 'holdfast.replayed': true } : {})
   }
 }
 
@@ -108,7 +123,12 @@ function described(call: CallInfo): { readonly name: string; readonly attributes
 
 type Which = Pick<ObservedAttempt, 'attempt' | 'hedge'>
 
+type AttemptEnd = Extract<HoldfastEvent, { type: 'attempt-end' }>
+
 const nameOf = ({ attempt, hedge }: Which): string => `${attempt}${hedge ? ' hedge' : ''}`
+
+const namedAs = (which: Which, { attempts }: Trace): Attempt[] =>
+  [...attempts].filter(({ name }) => name === nameOf(which))
 
 const SETTER = { set: (headers: Headers, name: string, value: string) => headers.set(name, value) }
 
