@@ -1,3 +1,4 @@
+import { builtin } from './builtin.ts'
 import type { HoldfastEvent } from './events.ts'
 import type { OnEvent } from './policy.ts'
 
@@ -10,21 +11,16 @@ interface Channel {
   publish(message: unknown): void
 }
 
-interface Runtime {
-  readonly process?: {
-    getBuiltinModule?(name: string): { channel(name: string): Channel } | undefined
-  }
+/** The same of the module. */
+interface Channels {
+  channel(name: string): Channel
 }
 
 const NOBODY: Channel = { hasSubscribers: false, publish() {} }
 
 let channel: Channel | undefined
 
-/** Asked for rather than imported: elsewhere than on Node, Deno and Bun there is no such module, and no channel. */
-function open(): Channel {
-  const { process } = globalThis as Runtime
-  return process?.getBuiltinModule?.('node:diagnostics_channel')?.channel(CHANNEL_NAME) ?? NOBODY
-}
+const open = (): Channel => builtin<Channels>('diagnostics_channel')?.channel?.(CHANNEL_NAME) ?? NOBODY
 
 const publish = (event: HoldfastEvent): void => channel?.publish(event)
 

@@ -22,10 +22,12 @@ export function quietly(run: () => unknown): void {
 }
 
 /** One listener for several, in this order; none keeps another from being told. */
-export function allOf(listeners: readonly (OnEvent | undefined)[]): OnEvent | undefined {
+export function allOf<Told extends readonly unknown[]>(
+  listeners: readonly (((...told: Told) => void) | undefined)[],
+): ((...told: Told) => void) | undefined {
   const given = listeners.filter((listener) => listener !== undefined)
   if (given.length <= 1) return given[0]
-  return (event, context) => {
-    for (const listener of given) emit(listener, event, context)
+  return (...told) => {
+    for (const listener of given) quietly(() => listener(...told))
   }
 }

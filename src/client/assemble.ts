@@ -66,11 +66,10 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
 
 /** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */
 export function describedParts(settings: Settings, { policies }: Assembly): readonly Described[] {
-  const { idempotency, transport } = settings
+  const { idempotency, transport = 'globalThis.fetch' } = settings
   const { header, methods, honoredBy = 'all' } = idempotency ?? {}
-  const keys = { name: 'idempotency-key', settings: { header, methods, honoredBy } }
-  const last = { name: 'transport', settings: { fetch: transport ?? 'globalThis.fetch' } }
-  return [...(idempotency === undefined ? [] : [keys]), ...policies, last]
+  const keys = idempotency && { name: 'idempotency-key', settings: { header, methods, honoredBy } }
+  return [keys, ...policies, { name: 'transport', settings: { fetch: transport } }].filter(isOn)
 }
 
 const isOn = <T>(policy: T | undefined | false | 0): policy is T => Boolean(policy)
@@ -104,8 +103,7 @@ function breakerPolicy(
     leaseMs,
     isFailure(outcome, context) {
       const call = callOf(context)
-      // While the caller's own body was still being read, nothing was sent.
-      if (call.isLocal(outcome) || call.bodySource) return 'ignored'
+      if (call.isOwn(outcome)) return 'ignored'
       const { health } = call.verdictOf(outcome)
       return askCaller(call, outcome, isFailure) ?? (health === 'ignored' ? health : health === 'failure')
     },

@@ -1,10 +1,11 @@
 import { failed, follow, type Receiver, type Start } from '../direct.ts'
+import { quietly } from '../emit.ts'
 import { TimeoutError } from '../errors.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import { formatKey } from '../http/idempotency-key.ts'
-import { cannotBeBuilt } from '../http/usage-error.ts'
+import { isRefusedByFetch } from '../http/usage-error.ts'
 import { causeOf, rejected, type Context, type Outcome } from '../policy.ts'
 import type { AbortListener, Scope } from '../signal.ts'
 import { Returned } from '../stamp.ts'
@@ -79,6 +80,7 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
     scope.add(this)
     call.attempts++
     call.sentHeaders = this.#init.headers
+    call.sentBody = this.#init.body
     this.#tellStart()
     showAttempt(call, this.#context, this.#init.headers)
     // A listener may have aborted just now.
@@ -142,7 +144,7 @@ function showAttempt(call: FetchCall, context: Context, headers: RequestInit['he
   const { onAttempt } = call.watch
   // Where somebody watches, headers are this attempt's own.
   if (onAttempt !== undefined && headers instanceof Headers)
-    onAttempt({ ...which(context), call: call.info, headers })
+    quietly(() => onAttempt({ ...which(context), call: call.info, headers }))
 }
 
 /** A laptop that slept through the backoff wakes with a key that the server may have forgotten. */
@@ -281,7 +283,7 @@ function concluded(
       call.sentHeaders = init.headers
     } else if (
       outcome.error instanceof TypeError &&
-      cannotBeBuilt(call.caller.address, buildable(call, init))
+      isRefusedByFetch(outcome.error, call.url, buildable(call, init))
     ) {
       call.local(outcome.error)
     }

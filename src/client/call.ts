@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { emit } from '../emit.ts'
 import { isHoldfastError } from '../errors.ts'
 import type { CallInfo, EventResult, HoldfastEvent } from '../events.ts'
-import type { RequestBody } from '../http/body.ts'
+import { isBroken, type RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
 import { verdictOf, type Verdict, type VerdictRules } from '../http/verdict.ts'
@@ -69,6 +69,8 @@ export class FetchCall implements Execution, CacheableCall, VerdictRules {
   extraHeaders: Readonly<Record<string, string>> | undefined
   /** The headers of the attempt that was answered last, else of the newest one. */
   sentHeaders: RequestInit['headers']
+  /** Of the newest attempt. */
+  sentBody: RequestInit['body']
   attempts = 0
   delaysMs: readonly number[] = NO_DELAYS
   lastFailure: Outcome | undefined
@@ -239,6 +241,13 @@ export class FetchCall implements Execution, CacheableCall, VerdictRules {
     return !outcome.ok && this.#localError !== undefined && this.#localError.error === outcome.error
   }
 
+  /** Whether an outcome is no news of the service: it was made here, or the caller's own body broke. */
+  isOwn(outcome: Outcome): boolean {
+    // While that was still being read, nothing was sent.
+    if (this.isLocal(outcome) || this.bodySource) return true
+    return !outcome.ok && isBroken(this.sentBody ?? this.caller.request?.body, outcome.error)
+  }
+
   /** Whether nothing better will come of the call: a stored or substitute response may take its place. */
   hasFailed(outcome: Outcome<Response>): boolean {
     // An expired key is an error of this side too, but one that came of time, not of the caller's code.
@@ -253,7 +262,7 @@ export class FetchCall implements Execution, CacheableCall, VerdictRules {
    */
   judge(ended: Outcome): Standing {
     const outcome = ended as Outcome<Response>
-    if (this.isLocal(outcome) || this.bodySource) return 'nothing'
+    if (this.isOwn(outcome)) return 'nothing'
     const { next, health, effect } = this.verdictOf(outcome)
     if (next === 'retry' || health === 'failure' || (effect === 'untouched' && health !== 'success'))
       return 'failed'

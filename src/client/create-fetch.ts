@@ -1,5 +1,6 @@
 import { describePolicies, showAs } from '../describe.ts'
 import { begin, Settler, type Receiver } from '../direct.ts'
+import { allOf } from '../emit.ts'
 import { EndingScope } from '../ending-scope.ts'
 import { discard } from '../http/discard.ts'
 import type { FetchInput } from '../http/fetch-types.ts'
@@ -11,7 +12,7 @@ import { checkFunction } from '../validate.ts'
 import { assemble, describedParts, type Assembly } from './assemble.ts'
 import { eventResult, type FetchCall, type Watch } from './call.ts'
 import { Listeners } from './listeners.ts'
-import { checkObserver, onAttemptOf } from './observers.ts'
+import { checkObserver } from './observers.ts'
 import type {
   CallOptions,
   DerivedOptions,
@@ -111,7 +112,7 @@ class Client {
     this.#plan = this.#planOf(settings)
     this.#isOff = observers.length === 0 && isOff(settings)
     this.#listeners = new Listeners([settings.onEvent, ...observers.map(({ onEvent }) => onEvent)])
-    this.#watch = { onEvent: undefined, onAttempt: onAttemptOf(observers) }
+    this.#watch = { onEvent: undefined, onAttempt: allOf(observers.map(({ onAttempt }) => onAttempt)) }
   }
 
   describe(): string {

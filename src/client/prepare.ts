@@ -1,4 +1,3 @@
-import { HoldfastError } from '../errors.ts'
 import { readBody, snapshotBody, type RequestBody } from '../http/body.ts'
 import type { BodyLike } from '../http/fetch-types.ts'
 import { parseKey } from '../http/idempotency-key.ts'
@@ -32,20 +31,24 @@ function keyOf(caller: CallerRequest, settings: Settings, given: string | undefi
   }
   if (isNoCors(caller)) return undefined
   const own = ownKey(caller, idempotency.header)
-  if (given !== undefined && own !== undefined && given !== own) {
-    const message = `the header ${idempotency.header} is "${own}" but holdfast.idempotencyKey is "${given}": give one`
-    throw new HoldfastError('ERR_INVALID_OPTION', message)
-  }
+  if (given !== undefined && own !== undefined && given !== own)
+    throw invalidOption('holdfast.idempotencyKey', `"${own}" as in the header, or left out`, given)
   // An empty header is the caller's way of saying: no key.
   if (own === '') return undefined
   return given ?? own ?? generatedKey(caller, idempotency)
 }
 
 /** Headers that cannot be read cannot be sent either: the transport will say so. */
-function ownKey({ init: { headers } }: CallerRequest, name: string): string | undefined {
-  if (lacks(headers, name)) return undefined
+function ownKey({ init, members }: CallerRequest, name: string): string | undefined {
+  if (lacks(init.headers, name)) return undefined
   try {
-    const value = new Headers(headers).get(name)
+    const headers = new Headers(init.headers)
+    const value = headers.get(name)
+    if (value === '') {
+      // No key is sent by no header.
+      headers.delete(name)
+      init.headers = members.headers = headers
+    }
     return value === null ? undefined : parseKey(value)
   } catch {
     return undefined

@@ -1,3 +1,4 @@
+import { builtin } from '../builtin.ts'
 import { isNoStream } from './discard.ts'
 import type { BodyLike } from './fetch-types.ts'
 
@@ -39,6 +40,22 @@ export function isStream(body: unknown): boolean {
   // By tag, not class: a polyfill's or another realm's object is as good.
   const isWebStream = Object.prototype.toString.call(body) === '[object ReadableStream]'
   return isWebStream || Symbol.asyncIterator in body || 'pipe' in body
+}
+
+/** What we need of `node:stream`. */
+interface Streams {
+  isErrored(stream: unknown): boolean
+}
+
+/**
+ * Whether a request failed with `error` because its body broke, a stream of the caller's. Where the platform does not
+ * tell, and of an async iterable, nobody knows.
+ */
+export function isBroken(body: unknown, error: unknown): boolean {
+  if (builtin<Streams>('stream')?.isErrored?.(body) !== true) return false
+  // A stream of Node's may have been destroyed by who was sending it, for what broke the connection.
+  const { errored } = body as { readonly errored?: unknown }
+  return errored === undefined || errored === error || errored === Object(error).cause
 }
 
 /**

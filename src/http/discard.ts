@@ -23,4 +23,4 @@ export const isNoStream = (body: Response['body'] | NoStream): body is NoStream 
   typeof body?.getReader !== 'function'
 
 /** The same for a policy that knows nothing of what it lets go; here that is always a response. */
-export const discardResult = (response: unknown): void => discard(response as Response)
+export const discardResult = discard as (response: unknown) => void

@@ -3,7 +3,7 @@ import { discard } from './discard.ts'
 import { checkKey, formatKey, parseKey } from './idempotency-key.ts'
 import { isIdempotent, isSafe } from './methods.ts'
 import { checkStatuses, statusMatcher } from './statuses.ts'
-import { cannotBeBuilt } from './usage-error.ts'
+import { isRefusedByFetch } from './usage-error.ts'
 import { randomUuid } from './uuid.ts'
 
 describe('methods', () => {
@@ -93,7 +93,11 @@ describe('randomUuid', () => {
   })
 })
 
-describe('cannotBeBuilt', () => {
+describe('isRefusedByFetch', () => {
+  const failure = new TypeError('fetch failed', {
+    cause: Object.assign(new Error('x'), { code: 'ECONNRESET' }),
+  })
+
   test.each<[string, string, RequestInit]>([
     ['a GET with a body', 'http://localhost/', { body: 'x' }],
     ['a URL with credentials', 'http://user:secret@localhost/', {}],
@@ -101,18 +105,26 @@ describe('cannotBeBuilt', () => {
     ['a stream without duplex', 'http://localhost/', { method: 'POST', body: new ReadableStream() }],
     ['a method that is none', 'http://localhost/', { method: 'GE T' }],
   ])('%s', (_, url, init) => {
-    expect(cannotBeBuilt(url, init)).toBe(true)
+    expect(isRefusedByFetch(failure, new URL(url), init)).toBe(true)
   })
 
   test.each([null, undefined])('a GET whose body is %s can be built', (body) => {
-    expect(cannotBeBuilt('http://localhost/', { body } as RequestInit)).toBe(false)
+    expect(isRefusedByFetch(failure, new URL('http://localhost/'), { body } as RequestInit)).toBe(false)
   })
 
   test('a good request can, and its stream is not touched', () => {
     const body = new ReadableStream()
     const init = { method: 'POST', body, duplex: 'half', signal: AbortSignal.abort() }
-    expect(cannotBeBuilt('http://localhost/', init)).toBe(false)
+    expect(isRefusedByFetch(failure, new URL('http://localhost/'), init)).toBe(false)
     expect(body.locked).toBe(false)
+  })
+
+  test.each([
+    ['the port that the URL names', 'http://localhost:6000/', true],
+    ['a port that a redirect led to', 'http://localhost/', false],
+  ])('%s, since it is a blocked one', async (_, url, isRefused) => {
+    const error: unknown = await fetch('http://localhost:6000/').catch((reason: unknown) => reason)
+    expect(isRefusedByFetch(error as TypeError, new URL(url), {})).toBe(isRefused)
   })
 })
 

@@ -62,14 +62,13 @@ function hasCode(error: unknown, codes: RegExp): boolean {
   return codes.test(String(error.code)) || (isObject(error.cause) && codes.test(String(error.cause.code)))
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
-
 /** No name has a colon; all addresses of IPv6 have. */
 const ADDRESS = /:|^[\d.]+$/
 
 function namesAnother({ port, address, hostname }: Coded, url: URL): boolean {
   const own = url.hostname.replaceAll(/[[\]]/g, '')
   if (typeof hostname === 'string' && hostname !== own) return true
-  if (typeof port === 'number' && port !== (Number(url.port) || DEFAULT_PORTS[url.protocol])) return true
+  const ownPort = Number(url.port) || (url.protocol === 'http:' ? 80 : 443)
+  if (typeof port === 'number' && port !== ownPort) return true
   return typeof address === 'string' && ADDRESS.test(own) && address !== own
 }

@@ -4,14 +4,10 @@ import { invalidOption, rule } from '../validate.ts'
 export type StatusPattern = number | '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
 
 /** Refused by definition: the server says that it has not processed the request (RFC 8470, RFC 6585). */
-const REFUSED = new Set([425, 429])
+export const isRefused = (status: number): boolean => status === 425 || status === 429
 
 /** Says nothing of the service's health: the client was slow, early or too frequent. */
-const NEUTRAL = new Set([408, ...REFUSED])
-
-export const isRefused = (status: number): boolean => REFUSED.has(status)
-
-export const isNeutral = (status: number): boolean => NEUTRAL.has(status)
+export const isNeutral = (status: number): boolean => status === 408 || isRefused(status)
 
 const checkStatus = rule('a status from 100 to 599 or a class like "5xx"', (pattern) =>
   typeof pattern === 'string'

@@ -1,17 +1,18 @@
 import { isStream } from './body.ts'
 
 /**
- * Whether a request could not be built at all: a GET with a body, a URL with credentials, a malformed header. The
- * platform's own `Request` is asked, and only after a failure, so that calls which work pay nothing and no message is
- * ever read.
+ * Whether fetch has refused a request as such: a GET with a body, a URL with credentials, a malformed header, a port that
+ * it blocks. The platform's own `Request` is asked, and only after a failure, so that calls which work pay nothing. The one
+ * message that is read is undici's of a blocked port, which has no code; where the URL names none, a redirect led there.
  */
-export function cannotBeBuilt(url: string, init: RequestInit): boolean {
+export function isRefusedByFetch({ cause }: TypeError, { href, port }: URL, init: RequestInit): boolean {
+  if (cause instanceof Error && cause.message === 'bad port') return port !== ''
   const { body, signal: _signal, ...rest } = init
   // What matters is which kind of body there is; the real one may be a stream that must not be touched.
   const placeholder =
     body === null || body === undefined ? {} : { body: isStream(body) ? new ReadableStream() : '' }
   try {
-    void new Request(url, { ...rest, ...placeholder })
+    void new Request(href, { ...rest, ...placeholder })
     return false
   } catch (error) {
     return error instanceof TypeError

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   CircuitOpenError,
@@ -119,6 +120,44 @@ describe('when a circuit opens', () => {
     await clock.advance(30_000)
     expect(await work).toMatchObject({ code: 'ERR_ATTEMPT_TIMEOUT' })
     expect([server.requests.length, circuit.state]).toEqual([0, 'closed'])
+  })
+
+  describe('a body of the caller’s own that breaks does not count', () => {
+    const chunk = new Uint8Array(600_000)
+    const breaking = (): ReadableStream => {
+      let left = 3
+      return new ReadableStream({
+        pull: (controller) => (left-- > 0 ? controller.enqueue(chunk) : controller.error(new Error('mine'))),
+      })
+    }
+    const duplex = 'half' as const
+    test.each<[string, () => HoldfastInit & { duplex: 'half' }]>([
+      ['a stream', () => ({ duplex, body: breaking() })],
+      ['a stream of Node', () => ({ duplex, body: Readable.from(breaking()) as unknown as BodyInit })],
+      ['one that is made anew', () => ({ duplex, holdfast: { body: breaking } })],
+    ])('%s', async (_, init) => {
+      const { circuit, fetch, server } = await bench({ circuitBreaker: { minimumCalls: 1 } })
+      const error = await failureOf(fetch(server.url, { method: 'POST', ...init() }))
+      expect(outcomeOf(error)).toMatchObject({ attempts: 1, uncertain: true })
+      expect(circuit.state).toBe('closed')
+    })
+
+    test.each([{}, false] as const)('that of a Request too long to be kept, retry: %j', async (retry) => {
+      const { circuit, fetch, server } = await bench({ retry, circuitBreaker: { minimumCalls: 1 } })
+      const error = await failureOf(
+        fetch(new Request(server.url, { method: 'POST', duplex, body: breaking() } as RequestInit)),
+      )
+      expect(outcomeOf(error)).toMatchObject({ attempts: 1, uncertain: true })
+      expect(circuit.state).toBe('closed')
+    })
+  })
+
+  test('a connection that is reset while a stream is sent counts', async () => {
+    const { circuit, fetch, plan, server } = await bench({ circuitBreaker: { minimumCalls: 1 } })
+    plan.fault = reset()
+    const init = { method: 'POST', body: new Blob(['x']).stream(), duplex: 'half' }
+    await failureOf(fetch(server.url, init))
+    expect(circuit.state).toBe('open')
   })
 
   test('every attempt of a call counts, not the call', async () => {

@@ -91,6 +91,31 @@ describe('a key', () => {
     expect(keys(server)).toEqual(['mine', 'mine'])
   })
 
+  test.each<[string, (url: string) => Parameters<typeof fetch>]>([
+    ['an object', (url) => [url, { method: 'POST', headers: { a: '1', 'idempotency-KEY': '' } }]],
+    [
+      'Headers, and a signal',
+      (url) => [
+        url,
+        {
+          method: 'POST',
+          headers: new Headers({ a: '1', 'idempotency-key': '' }),
+          signal: new AbortController().signal,
+        },
+      ],
+    ],
+    [
+      'a Request',
+      (url) => [new Request(url, { method: 'POST', headers: { a: '1', 'idempotency-key': '' } })],
+    ],
+  ])('is none, and none is sent, where the header is empty: %s', async (_, args) => {
+    await using server = await faultServer({ faults: [status(503)] })
+    const response = await createFetch()(...args(server.url))
+    expect(server.requests.map(({ headers }) => headers['a'])).toEqual(['1'])
+    expect(keys(server)).toEqual([undefined])
+    expect(outcomeOf(response)).toMatchObject({ attempts: 1, idempotencyKey: undefined })
+  })
+
   test('of the caller’s own makes a PATCH safe where none would be made', async () => {
     const clock = testClock()
     await using server = await faultServer({ faults: [status(503)] })

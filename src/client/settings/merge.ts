@@ -1,4 +1,4 @@
-import { checkKeys, checkObject, invalidOption } from '../../validate.ts'
+import { checkKeys, invalidOption } from '../../validate.ts'
 import type { DerivedOptions, FetchOptions } from '../options.ts'
 
 /** Options given later stand over those given before, part by part; `undefined` changes nothing, in a part neither. */
@@ -36,14 +36,7 @@ export function checkDerived(name: string, options: DerivedOptions, known: reado
     }
   }
   const { circuitBreaker } = options
-  if (circuitBreaker === undefined || circuitBreaker === false) return
-  checkObject(`${name} circuitBreaker`, circuitBreaker)
-  for (const [key, given] of Object.entries(circuitBreaker)) {
-    if (!['key', 'isFailure', 'whenOpen'].includes(key))
-      throw invalidOption(
-        `${name} circuitBreaker.${key}`,
-        'set in createFetch, since circuits are shared',
-        given,
-      )
-  }
+  // The others belong to the circuits, which are shared.
+  if (circuitBreaker !== undefined && circuitBreaker !== false)
+    checkKeys(`${name} circuitBreaker`, circuitBreaker, ['key', 'isFailure', 'whenOpen'])
 }
