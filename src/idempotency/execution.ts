@@ -159,10 +159,14 @@ export class Execution implements Idempotency {
     return goesOn && !(error instanceof TransactionLostError) ? undefined : verdict
   }
 
-  /** Nobody is going to respond any more: what can be undone is, otherwise the key is left to the abandoned policy. */
-  async abandon(): Promise<void> {
+  /**
+   * Nobody is going to respond any more: a throw is settled as one, else what can be undone is, otherwise the key is left
+   * to the abandoned policy.
+   */
+  async abandon(thrown?: Thrown): Promise<void> {
     if (this.#verdict !== undefined) return
-    if (this.#transaction === undefined) this.#end()
+    if (thrown !== undefined) await this.fail(thrown.error)
+    else if (this.#transaction === undefined) this.#end()
     else await this.fail(new TransactionLostError())
   }
 

@@ -198,6 +198,57 @@ describe.each([
     expect((await expectReplayed(port, { path: '/fine', key: '2' })).status).toBe(200)
   })
 
+  const unfinished: Readonly<Record<string, Handler>> = {
+    'passed on': (_, response, next) => {
+      response.write('half')
+      next(new Error('no more'))
+    },
+    'passed on later': (_, response, next) => {
+      response.write('half')
+      setImmediate(() => next(new Error('no more')))
+    },
+    'passed on when its client has left': (request, response, next) => {
+      response.write('half')
+      request.socket.once('close', () => setImmediate(() => next(new Error('no more'))))
+      request.socket.destroy()
+    },
+    'of a stream': (_, response, next) => {
+      const source = Readable.from(
+        (function* () {
+          yield 'half'
+          throw new Error('no more')
+        })(),
+      )
+      passing(pipeline(source, response), next)
+    },
+  }
+  describe.each(Object.entries(unfinished))('an error %s when half of a response is written', (_, handle) => {
+    const start = (began: boolean): Promise<number> => {
+      let runs = 0
+      return serving(
+        application().post('/', (request, response, next) => {
+          if (began) idempotencyOf(request).began()
+          if (++runs === 1) handle(request, response, next)
+          else response.send(`run ${runs}`)
+        }),
+      )
+    }
+
+    test('gives the key back', async () => {
+      const port = await start(false)
+      await expect(ask(port)).rejects.toThrow()
+      await expect.poll(() => events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+      expect((await ask(port)).text).toBe('run 2')
+    })
+
+    test('is saved after began()', async () => {
+      const port = await start(true)
+      await expect(ask(port)).rejects.toThrow()
+      await expect.poll(() => events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
+      expect(await ask(port)).toMatchObject({ status: 500, replayed: true })
+    })
+  })
+
   test('an error response that a handler means is saved', async () => {
     const port = await serving(application().post('/', (_, response) => response.status(500).send('meant')))
     expect((await expectReplayed(port, {})).headers['idempotency-status']).toBe('stored')

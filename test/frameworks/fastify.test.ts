@@ -161,6 +161,21 @@ describe.each(Object.entries(throwing))('%s gives the key back', (_, handle) => 
   })
 })
 
+test('an error when half of a response is written gives the key back, and is told once', async () => {
+  let runs = 0
+  const handle: Handler = async (_, reply) => {
+    if (++runs > 1) return `run ${runs}`
+    reply.raw.write('half')
+    throw new Error('no more')
+  }
+  const port = await kept(answering(handle))
+  await expect(ask(port)).rejects.toThrow()
+  await expect.poll(() => events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+  await ask(port, { key: 'another' })
+  expect((await ask(port)).text).toBe('run 3')
+  expect(events.map(({ type }) => type)).not.toContain('late-error')
+})
+
 test('a status that can not be sent is an error of the handler', async () => {
   const build = answering((_, reply) => {
     Reflect.set(reply.raw, 'statusCode', 42)

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Timer } from '../../clock.ts'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import { attach, type Idempotency } from '../context.ts'
 import type { Engine } from '../engine.ts'
@@ -8,7 +9,7 @@ import { TransactionLostError } from '../transaction.ts'
 import type { HeldResponse } from '../unprotected.ts'
 import { warnOnce } from '../warn.ts'
 import { RequestGoneError } from './body.ts'
-import { ResponseCapture } from './capture.ts'
+import { ResponseCapture, type Gone } from './capture.ts'
 import { hold } from './hold.ts'
 import { loosen } from './loosen.ts'
 import { NodeRequestView, type Incoming } from './request.ts'
@@ -90,6 +91,8 @@ const BODY_GONE =
 /** A handler under a key of its own, whose response is captured on its way to the socket. */
 export class HandlerRun {
   #thrown: Thrown | undefined
+  #gone: Gone | undefined
+  #timer: Timer | undefined
   readonly #settings: Settings
   readonly #execution: Execution
   readonly #capture: ResponseCapture
@@ -111,6 +114,7 @@ export class HandlerRun {
   /** For frameworks whose error handler answers for what was thrown: that response is then judged as a throw's. */
   threw(error: unknown): void {
     this.#thrown = { error }
+    if (this.#gone !== undefined) this.#awaitResponse()
   }
 
   /**
@@ -181,20 +185,29 @@ export class HandlerRun {
     return this.#execution.respond(response, response.status >= 400 ? this.#thrown : undefined)
   }
 
+  #watch(): void {
+    this.#capture.whenGone((how) => {
+      this.#gone = how
+      this.#awaitResponse()
+    })
+  }
+
   /**
    * Where a client is gone a callback may still respond, and keeps its key meanwhile; only when it has been silent for
-   * many leases it is taken for lost. Where the handler cut its client off none can.
+   * many leases it is taken for lost. Where the handler cut its client off none can, nor where a throw left a response
+   * unfinished: no error handler can answer any more, and frameworks then close the connection.
    */
-  #watch(): void {
+  #awaitResponse(): void {
     const { leaseMs, clock } = this.#settings
-    this.#capture.whenGone((how) => {
-      clock.schedule(() => this.#giveUp(), how === 'closed' ? LEASES_WITHOUT_CLIENT * leaseMs : 0)
-    })
+    const isBroken = this.#thrown !== undefined && this.#capture.read('headersSent') === true
+    const mayRespond = this.#gone === 'closed' && !isBroken
+    this.#timer?.cancel()
+    this.#timer = clock.schedule(() => this.#giveUp(), mayRespond ? LEASES_WITHOUT_CLIENT * leaseMs : 0)
   }
 
   #giveUp(): void {
     if (this.#capture.ended) return
     this.#capture.unshield()
-    void this.#execution.abandon()
+    void this.#execution.abandon(this.#thrown)
   }
 }
