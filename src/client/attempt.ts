@@ -119,7 +119,7 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
         ...which(this.#context),
         durationMs: call.parts.clock.now() - this.#startedMs,
         ...eventResult(outcome),
-        ...(isReplay(call, outcome) ? { replayed: true as const } : {}),
+        ...(isReplay(call, outcome) && { replayed: true as const }),
       })
     this.#receiver.end(outcome)
   }
@@ -142,9 +142,9 @@ const which = ({ attempt, isHedge }: Context) => (isHedge ? ({ attempt, hedge: t
 
 function showAttempt(call: FetchCall, context: Context, headers: RequestInit['headers']): void {
   const { onAttempt } = call.watch
+  if (onAttempt === undefined) return
   // Where somebody watches, headers are this attempt's own.
-  if (onAttempt !== undefined && headers instanceof Headers)
-    quietly(() => onAttempt({ ...which(context), call: call.info, headers }))
+  quietly(() => onAttempt({ ...which(context), call: call.info, headers: headers as Headers }))
 }
 
 /** A laptop that slept through the backoff wakes with a key that the server may have forgotten. */

@@ -32,7 +32,7 @@ function keyOf(caller: CallerRequest, settings: Settings, given: string | undefi
   if (isNoCors(caller)) return undefined
   const own = ownKey(caller, idempotency.header)
   if (given !== undefined && own !== undefined && given !== own)
-    throw invalidOption('holdfast.idempotencyKey', `"${own}" as in the header, or left out`, given)
+    throw invalidOption('holdfast.idempotencyKey', `"${own}" as in the header`, given)
   // An empty header is the caller's way of saying: no key.
   if (own === '') return undefined
   return given ?? own ?? generatedKey(caller, idempotency)

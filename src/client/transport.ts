@@ -93,7 +93,7 @@ export class Sender {
     if (underlying.get(transport)) {
       throw invalidOption(
         'fetch',
-        'a plain transport, since retries belong to one layer (use fetch.with)',
+        'a plain transport: retries belong to one layer (use fetch.with)',
         'a holdfast fetch',
       )
     }
@@ -129,7 +129,7 @@ export class Sender {
     if (this.#transport) return flat(this.#transport, input, init, request)
     const fetch = this.#before
     if (!fetch) {
-      throw new TypeError('there is no global fetch: pass one as `fetch`')
+      throw new TypeError('no global fetch: pass one as `fetch`')
     }
     const sender = underlying.get(fetch)
     return sender === undefined ? fetch(input, init) : sender.sendPastReplacement(input, init, request)

@@ -21,7 +21,9 @@ describe('verdictOf a response', () => {
     [304, 'accept, success, answered'],
     [400, 'accept, success, answered'],
     [404, 'accept, success, answered'],
-    [409, 'accept, success, answered'],
+    [401, 'accept, success, untouched'],
+    [409, 'accept, success, untouched'],
+    [412, 'accept, success, untouched'],
     [422, 'accept, success, answered'],
     [408, 'retry, ignored, unknown'],
     [425, 'retry, ignored, untouched'],
@@ -51,13 +53,13 @@ describe('verdictOf a response', () => {
     'a 409 that says the first attempt is running is waited for, with a key: %j',
     (headers) => {
       expect(short(verdictOf(response(409, headers), keyed))).toBe('wait, success, unknown')
-      expect(short(verdictOf(response(409, headers), plain))).toBe('accept, success, answered')
+      expect(short(verdictOf(response(409, headers), plain))).toBe('accept, success, untouched')
       expect(short(verdictOf(response(503, headers), keyed))).toBe('retry, failure, unknown')
     },
   )
 
-  test('a plain 409 is an answer, also with a key', () => {
-    expect(short(verdictOf(response(409), keyed))).toBe('accept, success, answered')
+  test('a plain 409 is an answer for its own attempt, also with a key', () => {
+    expect(short(verdictOf(response(409), keyed))).toBe('accept, success, untouched')
   })
 
   test('without a key of ours a record makes a failure final, and leaves a success alone', () => {
@@ -94,6 +96,7 @@ describe('verdictOf a response', () => {
   test.each([
     ['a refusal does not undo what the first answer stood for', 429, 'retry, ignored, unknown'],
     ['an answer is one', 404, 'accept, success, answered'],
+    ['a conflict is one', 409, 'accept, success, answered'],
   ])('after a redirect %s', (_, status, expected) => {
     const value = { status, headers: new Headers(), redirected: true } as Response
     expect(short(verdictOf({ ok: true, value }, plain))).toBe(expected)

@@ -17,8 +17,8 @@ export interface Verdict {
 }
 
 const ANSWERED: Verdict = { next: 'accept', health: 'success', effect: 'answered' }
-/** RFC 9110, 15.5.2: not applied, since nobody knows who asks. An earlier attempt may have been. */
-const UNAUTHORIZED: Verdict = { next: 'accept', health: 'success', effect: 'untouched' }
+/** Not applied; an earlier attempt may have been. */
+const NOT_APPLIED: Verdict = { next: 'accept', health: 'success', effect: 'untouched' }
 const RECORDED: Verdict = { next: 'accept', health: 'ignored', effect: 'answered' }
 const IN_FLIGHT: Verdict = { next: 'wait', health: 'success', effect: 'unknown' }
 const REFUSED: Verdict = { next: 'retry', health: 'ignored', effect: 'untouched' }
@@ -61,7 +61,7 @@ function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
   if (isFine) return ANSWERED
   if (status === 409 && keyed && (isRacing || state === 'in-flight' || headers.has('retry-after')))
     return IN_FLIGHT
-  const verdict = isTransient(status) ? byClass(status) : untried(status)
+  const verdict = isTransient(status) ? byClass(status) : untried(response)
   return advised(headers, redirected ? afterRedirect(verdict) : verdict)
 }
 
@@ -71,10 +71,13 @@ function byClass(status: number): Verdict {
 }
 
 /** That the caller does not want it tried again changes nothing of what it tells of the operation. */
-function untried(status: number): Verdict {
+function untried({ status, redirected }: Response): Verdict {
   if (isRefused(status)) return REJECTED_HERE
   if (isNeutral(status)) return ABANDONED
-  if (status === 401) return UNAUTHORIZED
+  // RFC 9110, 15.5.2: nobody knows yet who asks.
+  if (status === 401) return NOT_APPLIED
+  // What it conflicts with may be what an earlier attempt has done, and an API may not know what has become of that.
+  if (!redirected && (status === 409 || status === 412)) return NOT_APPLIED
   return status < 500 ? ANSWERED : doubtful(ANSWERED)
 }
 

@@ -425,6 +425,10 @@ describe('statuses that are not tried again, by the caller’s wish', () => {
     [[503, 404], false],
     [[503, 401], true],
     [[401], false],
+    [[503, 409], true],
+    [[409], false],
+    [[503, 412], true],
+    [[412], false],
     [[429], false],
   ])('after %j a write is uncertain: %s', async (codes, uncertain) => {
     const clock = testClock()

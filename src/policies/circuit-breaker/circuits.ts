@@ -26,7 +26,10 @@ export interface CircuitControl {
 /** All circuits of a breaker, by key. */
 export interface Circuits extends Iterable<CircuitControl> {
   readonly size: number
-  /** The circuit of a key; made, closed, if there is none. */
+  /**
+   * The circuit of a key; made, closed, if there is none. Unless `circuitBreaker.key` differs, the key of a fetch is an
+   * origin as `URL.origin` writes it, without a slash at its end.
+   */
   get(key: string): CircuitControl
 }
 
