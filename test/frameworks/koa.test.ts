@@ -3,8 +3,10 @@ import cors from 'cors'
 import compression from 'compression'
 import Koa, { type Context, type Middleware } from 'koa'
 import { createReadStream } from 'node:fs'
-import type { RequestListener } from 'node:http'
+import { once } from 'node:events'
+import { request, type IncomingMessage, type RequestListener } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/koa.ts'
 import { CORS_HEADERS } from '../../src/idempotency/index.ts'
@@ -111,6 +113,24 @@ test('what a handler writes by itself is sent and replayed', async () => {
     }),
   )
   expect((await expectReplayed(port, {})).text).toBe('by hand')
+})
+
+test('interim responses leave before the response', async () => {
+  const port = await started(
+    layer(),
+    answering((context) => {
+      context.res.writeContinue()
+      context.res.writeEarlyHints({ link: '</a.css>; rel=preload' })
+      context.res.writeProcessing()
+      context.body = 'text'
+    }),
+  )
+  const statuses: (number | undefined)[] = []
+  const sent = request({ port, method: 'POST', headers: { 'idempotency-key': 'k' } })
+  sent.on('information', ({ statusCode }) => void statuses.push(statusCode))
+  const [response] = (await once(sent.end(), 'response')) as [IncomingMessage]
+  expect([...statuses, response.statusCode]).toEqual([100, 103, 102, 200])
+  expect(await text(response)).toBe('text')
 })
 
 test('a HEAD request is not protected', async () => {

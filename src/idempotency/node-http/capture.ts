@@ -15,6 +15,7 @@ import {
 import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
 import { joined } from '../web-body.ts'
+import { HiddenSocket } from './hidden-socket.ts'
 import { HeadersOnEntry, linesSince, setWriteHeadHeaders } from './headers.ts'
 import { sendAnswer } from './send-answer.ts'
 import {
@@ -71,8 +72,7 @@ export class ResponseCapture implements StandIn {
   /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
   #heldClose = false
-  /** Out of sight of those who ask the socket whether the client is there: `on-finished`, and all that uses it. */
-  #socket: ServerResponse['socket'] = null
+  readonly #socket: HiddenSocket
   #shielded = true
   #gone: Gone | undefined
   #onGone: ((how: Gone) => void) | undefined
@@ -84,6 +84,7 @@ export class ResponseCapture implements StandIn {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
+    this.#socket = new HiddenSocket(response)
     this.#originals = new Originals(response)
     this.#begunOutside = this.#hasLeaked
     this.#destroyed = response.destroyed
@@ -150,21 +151,11 @@ export class ResponseCapture implements StandIn {
   }
 
   hideSocket(): void {
-    const { socket } = this.#response
-    if (socket === null || this.#state === 'done') return
-    this.#socket = socket
-    Reflect.set(this.#response, 'socket', null)
-    // Where it keeps its listeners: those from outside stay on the socket, those from inside begin anew.
-    Reflect.set(this.#response, '__onFinished', undefined)
+    if (this.#state !== 'done') this.#socket.hide()
   }
 
   showSocket(): void {
-    const socket = this.#socket
-    if (socket === null) return
-    this.#socket = null
-    Reflect.set(this.#response, 'socket', socket)
-    // As when a response is given its socket.
-    this.#response.emit('socket', socket)
+    this.#socket.show()
   }
 
   /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
@@ -192,6 +183,10 @@ export class ResponseCapture implements StandIn {
         return this.#emit(args)
       case 'destroy':
         return this.#destroy(args)
+      case 'writeContinue':
+      case 'writeEarlyHints':
+      case 'writeProcessing':
+        return this.#socket.shownTo(() => this.#originals.call(name, args))
       default:
         if (this.#head !== undefined) throw headersSent()
         return this.#originals.call(name, args)

@@ -10,6 +10,9 @@ const METHODS = [
   'removeHeader',
   'emit',
   'destroy',
+  'writeContinue',
+  'writeEarlyHints',
+  'writeProcessing',
 ] as const
 const GETTERS = ['headersSent', 'writableEnded', 'closed'] as const
 

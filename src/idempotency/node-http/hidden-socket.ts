@@ -1,0 +1,45 @@
+import type { ServerResponse } from 'node:http'
+
+/** Keeps a response's socket out of sight of those who ask it whether the client is there: `on-finished`, and all that uses it. */
+export class HiddenSocket {
+  readonly #response: ServerResponse
+  #socket: ServerResponse['socket'] = null
+
+  constructor(response: ServerResponse) {
+    this.#response = response
+  }
+
+  hide(): void {
+    const { socket } = this.#response
+    if (socket === null) return
+    this.#socket = socket
+    this.#set(null)
+    // Where it keeps its listeners: those from outside stay on the socket, those from inside begin anew.
+    Reflect.set(this.#response, '__onFinished', undefined)
+  }
+
+  show(): void {
+    const socket = this.#socket
+    if (socket === null) return
+    this.#socket = null
+    this.#set(socket)
+    // As when a response is given its socket.
+    this.#response.emit('socket', socket)
+  }
+
+  /** For what is to leave now: without a socket Node would keep it, and send it behind the head. */
+  shownTo<T>(write: () => T): T {
+    const socket = this.#socket
+    if (socket === null) return write()
+    this.#set(socket)
+    try {
+      return write()
+    } finally {
+      this.#set(null)
+    }
+  }
+
+  #set(socket: ServerResponse['socket']): void {
+    Reflect.set(this.#response, 'socket', socket)
+  }
+}
