@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/express.ts'
+import { idempotency as nodeLayer } from '../../src/idempotency/frameworks/node.ts'
 import { CORS_HEADERS, type IdempotencyOptions } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { hasShape } from '../support/shapes.ts'
@@ -328,6 +329,14 @@ describe.each([
     router.post('/orders', (request, response) => response.send(request.originalUrl))
     const port = await serving(quiet().use('/a', router).use('/b', router))
     expect((await expectReplayed(port, { path: '/a/orders' })).text).toBe('/a/orders')
+    expect((await ask(port, { path: '/b/orders' })).status).toBe(422)
+  })
+
+  test('and where a listener for node:http is mounted, too', async () => {
+    const listener = nodeLayer({ store: memoryStore() })((_, response) => response.end('done'))
+    const port = await serving(quiet().use('/a', listener).use('/b', listener))
+    expect((await ask(port, { path: '/a/orders' })).status).toBe(200)
+    expect((await ask(port, { path: '/a/orders' })).replayed).toBe(true)
     expect((await ask(port, { path: '/b/orders' })).status).toBe(422)
   })
 

@@ -51,13 +51,10 @@ export function idempotency<Req extends IncomingMessage = IncomingMessage>(
       }
       next()
     }
-    const target = String(Reflect.get(request, 'originalUrl') ?? request.url)
-    serve(engine, { source: request, request, response, target, advice: ADVICE, proceed }).catch(
-      (error: unknown) => {
-        // oxlint-disable-next-line promise/no-callback-in-promise -- how Express is told of an error
-        next(error)
-      },
-    )
+    serve(engine, { source: request, request, response, advice: ADVICE, proceed }).catch((error: unknown) => {
+      // oxlint-disable-next-line promise/no-callback-in-promise -- how Express is told of an error
+      next(error)
+    })
   }
 }
 

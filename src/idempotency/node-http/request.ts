@@ -10,7 +10,7 @@ export interface Incoming<Req extends object> {
   readonly source: Req
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  /** Path and query, where the framework cuts `request.url`. */
+  /** Path and query, where the framework has them elsewhere. */
   readonly target?: string | undefined
   /** More objects of the framework that stand for the request: `idempotencyOf` takes them, and one may have `rawBody`. */
   readonly aliases?: readonly object[]
@@ -27,7 +27,7 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
   readonly #response: ServerResponse
   readonly #aliases: readonly object[]
 
-  constructor({ source, request, response, target = request.url ?? '/', aliases = [] }: Incoming<Req>) {
+  constructor({ source, request, response, target = wholeTarget(request), aliases = [] }: Incoming<Req>) {
     this.source = source
     this.#request = request
     this.#response = response
@@ -73,6 +73,12 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
     await endOfTurn()
     return body
   }
+}
+
+/** Express, and all that mounts handlers by their path, cuts `url` and keeps it here. */
+function wholeTarget(request: IncomingMessage): string {
+  const original: unknown = Reflect.get(request, 'originalUrl')
+  return typeof original === 'string' ? original : (request.url ?? '/')
 }
 
 /** A proxy may send the absolute form (RFC 9112, 3.2.2). */
