@@ -5,7 +5,7 @@ import { DEFAULTS } from '../../defaults.ts'
 import { isHoldfastError } from '../../errors.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import { withDefaults, type Complete } from '../../options.ts'
-import { isNoNews, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
+import { isNoNews, standingOf, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
 import { AdaptiveLimit, type Ended, type Started } from './adaptive-limit.ts'
@@ -23,7 +23,8 @@ export interface ConcurrencyLimitOptions<Value = unknown> {
   tolerance?: number | undefined
   /**
    * Whether an outcome says that the service has too much to do; `false`: its latency is measured; 'ignored': it says
-   * nothing; `undefined` leaves it to the rules. Default: timeouts do, other errors are ignored. Never asked about the
+   * nothing; `undefined` leaves it to the rules. Default: timeouts do, other failures are ignored, to `createFetch` a 503 among
+   * them. Never asked about the
    * caller's abort, and what was rejected on this side.
    */
   isOverload?: ((outcome: Outcome<Value>, context: Context) => boolean | 'ignored' | undefined) | undefined
@@ -165,11 +166,13 @@ function judge<Value>(
   return verdict ? 'overloaded' : 'measured'
 }
 
-/** A fast failure says nothing of how long work takes. */
-function byRule(outcome: Outcome, { scope }: Context): boolean | 'ignored' {
-  if (outcome.ok) return false
-  const { error } = outcome
-  const isTimeout =
-    scope.abortedBy === 'timeout' || (isHoldfastError(error) && error.code === 'ERR_ATTEMPT_TIMEOUT')
-  return isTimeout || 'ignored'
+/** A fast failure says nothing of how long work takes, be it a response. */
+function byRule(outcome: Outcome, context: Context): boolean | 'ignored' {
+  const standing = standingOf(outcome, context)
+  if (standing === 'served') return false
+  return (standing === 'failed' && isTimeout(outcome, context)) || 'ignored'
 }
+
+const isTimeout = (outcome: Outcome, { scope }: Context): boolean =>
+  scope.abortedBy === 'timeout' ||
+  (!outcome.ok && isHoldfastError(outcome.error) && outcome.error.code === 'ERR_ATTEMPT_TIMEOUT')
