@@ -131,6 +131,16 @@ describe('a throw gives the key back', () => {
     expect((await expectReleased(await started(app), {})).text).toBe('handled: torn')
   })
 
+  test('when Hono throws it, since a handler has returned nothing', async () => {
+    // As code without types does it.
+    const handle = (() => {}) as unknown as Handler
+    const answering = (error: Error, context: Context): Response => context.text(error.message, 500)
+    const port = await started(application(layer()).post('/', handle).get('/', handle).onError(answering))
+    const answer = await expectReleased(port, {})
+    expect([answer.status, answer.text]).toEqual([500, expect.stringContaining('no Response')])
+    expect((await ask(port, { key: null, method: 'GET' })).status).toBe(500)
+  })
+
   test('when it is a validator that refuses', async () => {
     const refusing = validator('json', (_, context) => context.text('wrong', 400))
     const app = application(layer()).post('/', refusing, (context) => context.text('never'))

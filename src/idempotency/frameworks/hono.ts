@@ -43,6 +43,8 @@ export function idempotency<Context extends HonoContext = HonoContext>(
     const entry = (): Headers => (before ??= new Headers(context.res.headers))
     const handle = async (): Promise<Response> => {
       await next()
+      // As Hono does later, unless somebody has read `res`: that alone makes a response.
+      if (!context.finalized) throw new Error(NO_RESPONSE)
       return context.res
     }
     const thrown = (): Thrown | undefined => (context.error ? { error: context.error } : undefined)
@@ -58,6 +60,8 @@ export function idempotency<Context extends HonoContext = HonoContext>(
     return undefined
   }
 }
+
+const NO_RESPONSE = 'The handler has returned no Response: did it forget `return`, or `await next()`?'
 
 /** Hono would put the headers of the discarded response into the new one. */
 function replace(context: HonoContext, response: Response, entry: Headers): void {
