@@ -281,12 +281,7 @@ function concluded(
       call.answered(outcome.value, attempt.scope)
       // Attempts may run side by side.
       call.sentHeaders = init.headers
-    } else if (
-      outcome.error instanceof TypeError &&
-      isRefusedByFetch(outcome.error, call.url, buildable(call, init))
-    ) {
-      call.local(outcome.error)
-    }
+    } else if (isRefusedByFetch(outcome.error, call.url, buildable(call, init))) call.local(outcome.error)
     call.learned(attempt, call.isLocal(outcome) ? 'untouched' : call.verdictOf(outcome).effect)
     return outcome
   } catch (error) {

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { discard } from './discard.ts'
 import { checkKey, formatKey, parseKey } from './idempotency-key.ts'
@@ -108,6 +109,16 @@ describe('isRefusedByFetch', () => {
     expect(isRefusedByFetch(failure, new URL(url), init)).toBe(true)
   })
 
+  test('told by an error of another realm, as in Jest', () => {
+    const foreign: unknown = runInNewContext("new TypeError('x')")
+    expect(foreign instanceof TypeError).toBe(false)
+    expect(isRefusedByFetch(foreign, new URL('http://localhost/'), { body: 'x' })).toBe(true)
+  })
+
+  test.each([new RangeError('x'), 'TypeError', undefined, null])('%s is no word of fetch', (error) => {
+    expect(isRefusedByFetch(error, new URL('http://localhost/'), { body: 'x' })).toBe(false)
+  })
+
   test.each([null, undefined])('a GET whose body is %s can be built', (body) => {
     expect(isRefusedByFetch(failure, new URL('http://localhost/'), { body } as RequestInit)).toBe(false)
   })
@@ -124,7 +135,7 @@ describe('isRefusedByFetch', () => {
     ['a port that a redirect led to', 'http://localhost/', false],
   ])('%s, since it is a blocked one', async (_, url, isRefused) => {
     const error: unknown = await fetch('http://localhost:6000/').catch((reason: unknown) => reason)
-    expect(isRefusedByFetch(error as TypeError, new URL(url), {})).toBe(isRefused)
+    expect(isRefusedByFetch(error, new URL(url), {})).toBe(isRefused)
   })
 })
 
