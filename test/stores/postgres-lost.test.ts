@@ -120,7 +120,7 @@ describe.skipIf(url === undefined).each(clients)(
   },
 )
 
-describe.skipIf(url === undefined).each(clients)('a commit through $client', ({ client }) => {
+describe.skipIf(url === undefined).each(clients)('a commit through $client', ({ client, connect }) => {
   test('that never arrives gives the key back, and its client is told to come again', async () => {
     const way = await without('holdfast_finish')
     const { schema, pool } = await bench(connectPg)
@@ -139,6 +139,23 @@ describe.skipIf(url === undefined).each(clients)('a commit through $client', ({ 
     expect([first.status, first.headers.get('retry-after')]).toEqual([503, '1'])
     expect(await (await handler(request('k'))).text()).toBe('run 2')
     expect(await run(pool, `SELECT id FROM ${orders}`)).toEqual([2])
+  })
+
+  // As after DISCARD ALL, or behind a pooler that gives each transaction another connection.
+  test('is told as one only where it is one, also where the server has forgotten what was prepared', async () => {
+    const { schema } = await bench(connectPg)
+    const orders = await tableIn({ schema }, 'id int')
+    const { pool, end } = await connect({}, 1)
+    onTestFinished(end)
+    const store = postgresStore({ pool, schema, preparedStatements: false })
+    for (const lease of [ask({ key: 'k1' }), undefined, ask({ key: 'k2' }), undefined]) {
+      if (lease !== undefined) await store.acquire(lease)
+      const transaction = await opened(store, lease)
+      await run(transaction.client, `INSERT INTO ${orders} VALUES (1)`)
+      await (lease === undefined ? transaction.commit() : transaction.complete(Uint8Array.of(1)))
+      await run(pool, 'DEALLOCATE ALL')
+    }
+    expect(await run(pool, `SELECT id FROM ${orders}`)).toEqual([1, 1, 1, 1])
   })
 })
 

@@ -6,12 +6,7 @@ import {
   type DatabaseTransaction,
   type Row,
 } from './database.ts'
-import {
-  firstRow,
-  type PostgresJsQuery,
-  type PostgresJsSql,
-  type PostgresJsTransaction,
-} from './postgres-js-client.ts'
+import { firstRow, type PostgresJsSql } from './postgres-js-client.ts'
 import { beginPostgresJs } from './postgres-js-transaction.ts'
 
 export class PostgresJsDatabase implements Database {
@@ -27,7 +22,9 @@ export class PostgresJsDatabase implements Database {
   }
 
   async call(call: Call): Promise<Row> {
-    return firstRow(await this.#query(this.#sql, call))
+    const statement = statementOf(this.#schema, call)
+    const options = { prepare: this.#prepare }
+    return firstRow(await this.#sql.unsafe(statement, [...call.values], options).values())
   }
 
   async callReadCommitted(call: Call): Promise<Row> {
@@ -40,10 +37,6 @@ export class PostgresJsDatabase implements Database {
   }
 
   begin(first: Call): Promise<DatabaseTransaction> {
-    return beginPostgresJs(this.#sql, first, (sql, call) => this.#query(sql, call))
-  }
-
-  #query(sql: PostgresJsTransaction, call: Call): PostgresJsQuery {
-    return sql.unsafe(statementOf(this.#schema, call), [...call.values], { prepare: this.#prepare }).values()
+    return beginPostgresJs(this.#sql, first, this.#schema)
   }
 }

@@ -2,6 +2,7 @@ import {
   CommitError,
   isEndedElsewhere,
   isRefused,
+  literalStatementOf,
   type Call,
   type DatabaseTransaction,
   type Row,
@@ -14,7 +15,16 @@ import {
   type PostgresJsTransaction,
 } from './postgres-js-client.ts'
 
-type MakeQuery = (sql: PostgresJsTransaction, call: Call) => PostgresJsQuery
+/**
+ * Texts, which need nothing that was prepared: postgres.js sends a statement that the server has forgotten once more, at
+ * the end of the line, where its transaction is over.
+ */
+type Send = (sql: PostgresJsTransaction, call: Call, ...more: readonly string[]) => PostgresJsQuery
+
+const senderTo =
+  (schema: string): Send =>
+  (sql, call, ...more) =>
+    sql.unsafe([literalStatementOf(schema, call), ...more].join('; ')).values()
 
 /** What makes postgres.js roll back. */
 const ROLLBACK = new Error('rolled back')
@@ -27,18 +37,21 @@ interface Opened {
 /**
  * `sql.begin(fn)` ends a transaction with `fn`; here `fn` waits until it is told how. Where the connection breaks, `fn`
  * is left alone: postgres.js would send its ROLLBACK to whatever the connection has become by then.
+ *
+ * @param schema - quoted
  */
 export async function beginPostgresJs(
   sql: PostgresJsSql,
   first: Call,
-  query: MakeQuery,
+  schema: string,
 ): Promise<DatabaseTransaction> {
+  const send = senderTo(schema)
   const end = deferred<void>()
   const opened = deferred<Opened>()
   const lost = deferred<unknown>()
   const loss: Loss = { error: undefined }
   const begin = async (client: PostgresJsTransaction): Promise<void> => {
-    opened.resolve({ client, first: firstRow(await query(client, first)) })
+    opened.resolve({ client, first: firstRow(await send(client, first)) })
     return end.promise
   }
   const ended = sql.begin((client) =>
@@ -53,7 +66,7 @@ export async function beginPostgresJs(
     // It is told of its connection's end even where no query is under way.
     lost.resolve(error)
   })
-  return new OpenTransaction(await opened.promise, query, { end, ended, loss, lost: lost.promise })
+  return new OpenTransaction(await opened.promise, send, { end, ended, loss, lost: lost.promise })
 }
 
 /** How a transaction is ended from here, and how it ended. */
@@ -69,17 +82,17 @@ class OpenTransaction implements DatabaseTransaction {
   readonly lost: Promise<unknown>
   readonly first: Row
   readonly #sql: PostgresJsTransaction
-  readonly #query: MakeQuery
+  readonly #send: Send
   readonly #end: Deferred<void>
   readonly #ended: Promise<unknown>
   readonly #loss: Loss
 
-  constructor({ client, first }: Opened, query: MakeQuery, { end, ended, loss, lost }: Endings) {
+  constructor({ client, first }: Opened, send: Send, { end, ended, loss, lost }: Endings) {
     this.client = guarded(client, loss)
     this.lost = lost
     this.first = first
     this.#sql = client
-    this.#query = query
+    this.#send = send
     this.#end = end
     this.#ended = ended
     this.#loss = loss
@@ -87,24 +100,22 @@ class OpenTransaction implements DatabaseTransaction {
 
   async commit(last: Call): Promise<void> {
     if (this.#loss.error !== undefined) throw new CommitError('rolled-back', this.#loss.error)
-    const call = this.#query(this.#sql, last).execute()
-    // Its COMMIT follows at once. If the call fails, that COMMIT is a rollback.
+    const call = this.#send(this.#sql, last, 'COMMIT AND CHAIN').execute()
+    // The COMMIT of postgres.js follows at once, and ends an empty transaction, or undoes one whose call has failed. What it
+    // tells is not to be relied on: one that the server has forgotten fails, and sent once more it "ends" what has failed.
     this.#end.resolve()
     const called = await this.#settled(call)
-    if (called.status === 'rejected' && isEndedElsewhere(called.reason)) {
-      // The connection went back to the pool then, and nothing more is heard from this transaction.
-      throw new CommitError('unknown', called.reason)
-    }
-    const [ended] = await Promise.allSettled([this.#ended])
-    const failed = ended.status === 'rejected' ? ended : called
-    if (failed.status === 'rejected') {
-      throw new CommitError(isRefused(failed.reason) ? 'rolled-back' : 'unknown', failed.reason)
-    }
+    if (called.status === 'fulfilled') return
+    const { reason } = called
+    // Of one that was ended by somebody else nothing more is heard: its connection went back to the pool then.
+    const isKnown = isRefused(reason) && !isEndedElsewhere(reason)
+    if (isKnown) await this.#ended.catch(() => {})
+    throw new CommitError(isKnown ? 'rolled-back' : 'unknown', reason)
   }
 
   async rollback(last: Call): Promise<void> {
     if (this.#loss.error !== undefined) throw this.#loss.error
-    const called = await this.#settled(this.#query(this.#sql, last))
+    const called = await this.#settled(this.#send(this.#sql, last))
     if (called.status === 'rejected') {
       const { reason } = called
       if (isEndedElsewhere(reason) || !isRefused(reason)) throw reason
@@ -115,7 +126,8 @@ class OpenTransaction implements DatabaseTransaction {
 
   /** What postgres.js keeps back until a query of the handler's was answered it forgets where the connection breaks. */
   async #settled(call: PromiseLike<unknown>): Promise<PromiseSettledResult<unknown>> {
-    const [settled] = await Promise.allSettled([Promise.race([call, this.#ended])])
+    const broken = this.#ended.then(() => new Promise<never>(() => {}))
+    const [settled] = await Promise.allSettled([Promise.race([call, broken])])
     return settled
   }
 }
