@@ -59,7 +59,8 @@ end
  * ARGV: fingerprint, owner, lease, ttl, takeover, most keys. Answers the fence of who has the key now, the response of
  * what is done, or else a word and how long it stays so.
  *
- * The set is rid of expired keys when the scope is full, and with one new key in 64.
+ * The set is rid of expired keys when the scope is full, and with one new key in 64: after that is written, since a
+ * script that has written may write more where Redis is full.
  */
 export const ACQUIRE: string = `
 local m, b
@@ -69,7 +70,8 @@ for i = 1, #fields, 2 do
 end
 if fields[1] and not m then m = '' end
 ${OPEN}${PUT}
-local lease, ttl, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+local lease, ttl, most, count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+local function rid() redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) end
 if s and s ~= 'r' then
   if f ~= ARGV[1] then return {'mismatch'} end
   if s == 'd' then return b end
@@ -78,10 +80,10 @@ if s and s ~= 'r' then
   if ARGV[5] ~= '1' then return {'abandoned'} end
 end
 if not s then
-  local count = redis.call('ZCARD', KEYS[2])
-  if count >= most or count % 64 == 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-    if count >= most and redis.call('ZCARD', KEYS[2]) >= most then
+  count = redis.call('ZCARD', KEYS[2])
+  if count >= most then
+    rid()
+    if redis.call('ZCARD', KEYS[2]) >= most then
       return {'full', math.max(0, redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] - now)}
     end
   end
@@ -89,12 +91,22 @@ if not s then
   n = 0
 end
 put('a', n + 1, now + lease, now + ttl, math.max(now + ttl, now + 2 * lease), ARGV[1], ARGV[2])
+if count and count % 64 == 0 then rid() end
 return n + 1
+`
+
+/**
+ * A full Redis takes no new keys (with `noeviction`). But what has been done must be remembered all the same: a script
+ * that has written may write more, and this writes nothing.
+ */
+const EVEN_IF_FULL = `
+redis.call('HDEL', KEYS[1], '')
 `
 
 /** ARGV: owner, lease. Answers 1 where it was done, as the next two do, and 0 where the key is not the owner's. */
 export const HEARTBEAT: string = `${FIND}${PUT}
 if s ~= 'a' or o ~= ARGV[1] then return 0 end
+${EVEN_IF_FULL}
 local lease = tonumber(ARGV[2])
 put('a', n, now + lease, w, math.max(w, now + 2 * lease), f, o)
 return 1
@@ -103,13 +115,16 @@ return 1
 /** ARGV: owner, lease, response. Again by the same owner changes nothing. */
 export const COMPLETE: string = `${FIND}${PUT}
 if not s or o ~= ARGV[1] or s == 'r' then return 0 end
-if s == 'a' then put('d', n, l, w, math.max(w, now + tonumber(ARGV[2])), f, o, ARGV[3]) end
+if s == 'd' then return 1 end
+${EVEN_IF_FULL}
+put('d', n, l, w, math.max(w, now + tonumber(ARGV[2])), f, o, ARGV[3])
 return 1
 `
 
 /** ARGV: owner. A tombstone stays, so that the fence goes on. */
 export const RELEASE: string = `${FIND}${PUT}
 if not s or o ~= ARGV[1] or s == 'd' then return 0 end
+${EVEN_IF_FULL}
 put('r', n, l, w, x, f, o)
 return 1
 `
