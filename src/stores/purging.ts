@@ -21,9 +21,14 @@ export class Purging {
     return this.#keys >= EVERY_KEYS || this.#clock.now() - this.#purgedMs >= EVERY_MS
   }
 
-  /** A new key was taken, and expired rows deleted with it or not. */
+  /** A new key was taken, or is about to be, and expired rows are deleted with it or not. */
   took(purged: boolean): void {
     this.#keys = purged ? 1 : this.#keys + 1
     if (purged) this.#purgedMs = this.#clock.now()
+  }
+
+  /** No new key was taken, and so nothing was deleted either. */
+  missed(): void {
+    this.#keys = EVERY_KEYS
   }
 }

@@ -208,6 +208,34 @@ describe.skipIf(url === undefined)('expired rows', () => {
     expect(await count(subject)).toEqual([4])
   })
 
+  test('that can not be deleted keep no second key from being taken', async () => {
+    const subject = await bench(connectPg, { ownSchema: true })
+    await subject.store.acquire(ask({ key: 'old' }))
+    const schema = quoteName(subject.schema)
+    await administrate(`CREATE FUNCTION ${schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'not this row'; END $$`)
+    await administrate(`CREATE TRIGGER refuse BEFORE DELETE ON ${schema}.holdfast_keys
+      FOR EACH ROW EXECUTE FUNCTION ${schema}.refuse()`)
+    subject.advance(1e6)
+    const second = await another(connectPg, subject)
+    await expect(second.acquire(ask({ key: 'new' }))).rejects.toThrow('not this row')
+    expect(await second.acquire(ask({ key: 'new' }))).toEqual({ type: 'acquired', fence: 1 })
+  })
+
+  test('go with the next new key where there was none yet', async () => {
+    const subject = await bench(connectPg, { ownSchema: true })
+    const { store } = subject
+    await store.acquire(ask({ key: 'old', ttlMs: 1000, leaseMs: 1000 }))
+    const known = ask({ key: 'known', ttlMs: 1e9 })
+    await store.acquire(known)
+    subject.advance(1e6)
+    const second = await another(connectPg, subject)
+    expect((await second.acquire({ ...known, fingerprint: 'g' })).type).toBe('mismatch')
+    expect(await count(subject)).toEqual([2])
+    await second.acquire(ask({ key: 'new' }))
+    expect(await count(subject)).toEqual([2])
+  })
+
   const plans: readonly [string, PoolSettings][] = [
     ['the best plan', {}],
     [

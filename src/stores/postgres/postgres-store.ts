@@ -91,14 +91,16 @@ export class SqlStore implements PostgresStore {
     const [scope, key] = await recordOf(request)
     const { maxKeysPerScope } = request
     const room = this.#room.ask(scope, maxKeysPerScope)
-    const purgeRows = this.#purging.isDue ? PURGE_ROWS : 0
+    const purges = this.#purging.isDue
+    // Not with the next one, too, whatever becomes of this one: new keys are taken where rows can not be deleted in time.
+    if (purges) this.#purging.took(true)
     const claim = [written(request.fingerprint), written(request.owner), request.leaseMs, request.ttlMs]
-    const limits = [maxKeysPerScope, room.counting ? 1 : 0, room.fullUntilMs, purgeRows]
+    const limits = [maxKeysPerScope, room.counting ? 1 : 0, room.fullUntilMs, purges ? PURGE_ROWS : 0]
     const takeover = request.abandoned === 'takeover' ? 1 : 0
     const values = [scope, key, ...claim, takeover, ...limits, this.#now()]
     const row = await this.#row({ name: 'acquire', values }).catch(orBusy)
     if (row === undefined) return BUSY
-    this.#note(row, scope, maxKeysPerScope, purgeRows)
+    this.#note(row, scope, maxKeysPerScope, purges)
     return resultOf(row)
   }
 
@@ -175,10 +177,13 @@ export class SqlStore implements PostgresStore {
   }
 
   /** What an acquire has said of its scope by the way. */
-  #note([answer, , content]: Row, scope: string, maxKeys: number, purgeRows: number): void {
+  #note([answer, , content]: Row, scope: string, maxKeys: number, purged: boolean): void {
     if (answer === 'full') this.#room.full(scope, maxKeys, numberOf(content))
-    if (answer !== 'acquired') return
-    this.#purging.took(purgeRows > 0)
+    if (answer !== 'acquired') {
+      if (purged) this.#purging.missed()
+      return
+    }
+    if (!purged) this.#purging.took(false)
     if (content === null) this.#room.changed(scope)
     else this.#room.counted(scope, maxKeys, numberOf(content))
   }
