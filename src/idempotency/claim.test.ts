@@ -296,6 +296,37 @@ describe('a claim', () => {
     expect(owners.size).toBe(1001)
   })
 
+  test('is looked for in its turn where a thousand others are, and at once where its answer comes', async () => {
+    const clock = virtualClock()
+    const inner = memoryStore({ clock })
+    const late = gate()
+    const back = gate()
+    const store: IdempotencyStore = {
+      ...delegating(inner),
+      acquire: (request) =>
+        request.key === 'late'
+          ? late.opened.then(() => inner.acquire(request))
+          : inner.acquire(request).then(never),
+      release: (request) =>
+        request.key === 'late' ? inner.release(request) : back.opened.then(() => inner.release(request)),
+    }
+    const settings = resolveOptions({ store, clock, maxKeysPerScope: 2000 })
+    const keys = [...Array.from({ length: 1001 }, (_, index) => String(index)), 'late']
+    const claims = keys.map((key) => acquire(new Claim(settings, info, { ...record, key })))
+    const failed = Promise.allSettled(claims)
+    await clock.advance(2000)
+    await failed
+    const takenAnew = async (key: string): Promise<string> =>
+      (await inner.acquire({ ...lease, maxKeysPerScope: 2000, key, owner: 'other' })).type
+    late.open()
+    await clock.settle()
+    expect(await takenAnew('late')).toBe('acquired')
+    back.open()
+    await clock.advance(10_000)
+    expect(new Set(await Promise.all(keys.map(takenAnew)))).toEqual(new Set(['acquired']))
+    expect(clock.pending).toBe(0)
+  })
+
   test('has one owner for all of its attempts, and another one than every other claim', async () => {
     const clock = virtualClock()
     const owners: string[] = []

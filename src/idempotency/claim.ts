@@ -6,7 +6,7 @@ import { bounded, persistently } from './patience.ts'
 import { CorruptRecordError } from './record.ts'
 import { isSealed } from './sealed.ts'
 import { endInTime, workInTime } from './transaction-time.ts'
-import { undoAcquire } from './undo.ts'
+import { undoAcquire, undoAcquired } from './undo.ts'
 import { warnOnce } from './warn.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
@@ -95,14 +95,14 @@ export class Claim {
     let underWay = attempts.length
     const isUnderWay = (): boolean => underWay > 0
     this.#isUnderWay = isUnderWay
-    const undo = (): void => undoAcquire(this.#settings, request, isUnderWay)
     const fence = result?.type === 'acquired' ? result.fence : undefined
     const undoLate = (late: AcquireResult): void => {
       underWay--
-      if (late.type === 'acquired' && late.fence !== fence) undo()
+      if (late.type === 'acquired' && late.fence !== fence) undoAcquired(this.#settings, request, isUnderWay)
     }
     // The key that is this request's stays; one that is done can not be taken.
-    if (result?.type !== 'acquired' && result?.type !== 'done') undo()
+    if (result?.type !== 'acquired' && result?.type !== 'done')
+      undoAcquire(this.#settings, request, isUnderWay)
     for (const attempt of attempts) attempt.then(undoLate, () => underWay--)
   }
 

@@ -4,10 +4,33 @@ import type { IdempotencyStore, Lease } from './store.ts'
 
 const FIRST_WAIT_MS = 50
 const LONGEST_WAIT_MS = 5000
-/** A store that comes back from an outage has more to do than this; what is left out goes with its lease. */
+/** A store that comes back from an outage has other things to do. */
 const MOST_AT_ONCE = 1000
 
-const underWay = new WeakMap<IdempotencyStore, number>()
+/** What is to be given back to one store: so many are asked for at a time, the others wait for a place. */
+class Line {
+  #atWork = 0
+  readonly #waiting = new Set<() => Promise<void>>()
+
+  add(work: () => Promise<void>): void {
+    this.#waiting.add(work)
+    this.#next()
+  }
+
+  #next(): void {
+    for (const work of this.#waiting) {
+      if (this.#atWork >= MOST_AT_ONCE) return
+      this.#waiting.delete(work)
+      this.#atWork++
+      void work().finally(() => {
+        this.#atWork--
+        this.#next()
+      })
+    }
+  }
+}
+
+const lines = new WeakMap<IdempotencyStore, Line>()
 
 /**
  * Gives back a key that was perhaps acquired although the answer never came: nobody is going to run under it, and it
@@ -17,11 +40,18 @@ const underWay = new WeakMap<IdempotencyStore, number>()
  * @param isUnderWay - whether an attempt to acquire it may still arrive, and take it once more
  */
 export function undoAcquire(settings: Settings, lease: Lease, isUnderWay: () => boolean): void {
-  const { store } = settings
-  const others = underWay.get(store) ?? 0
-  if (others >= MOST_AT_ONCE) return
-  underWay.set(store, others + 1)
-  void undo(settings, lease, isUnderWay).finally(() => underWay.set(store, (underWay.get(store) ?? 1) - 1))
+  const { store, clock } = settings
+  let line = lines.get(store)
+  if (line === undefined) lines.set(store, (line = new Line()))
+  const startedMs = clock.now()
+  line.add(async () => {
+    if (clock.now() - startedMs < settings.leaseMs) await undo(settings, lease, isUnderWay)
+  })
+}
+
+/** The same for one that is known to be taken, by a store that has just answered: as many as it has answers for. */
+export function undoAcquired(settings: Settings, lease: Lease, isUnderWay: () => boolean): void {
+  void undo(settings, lease, isUnderWay)
 }
 
 async function undo(
