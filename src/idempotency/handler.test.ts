@@ -242,6 +242,17 @@ describe('a web response', () => {
     expect(events.map(({ type }) => type)).toEqual(['acquired', 'released'])
   })
 
+  test.each([undefined, 'text'])(
+    'that is none (%j) fails with what it should be, and gives the key back',
+    async (value) => {
+      const { protect, events } = protector()
+      // As code without types does it.
+      const handler = protect(() => value as unknown as Response)
+      await expect(handler(ask())).rejects.toThrow(`should return a Response, got ${typeof value}`)
+      expect(events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+    },
+  )
+
   test('that is an error after the handler had begun is saved as its failure', async () => {
     const { protect } = protector()
     const handler = protect((request: Request) => {

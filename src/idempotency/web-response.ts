@@ -19,6 +19,9 @@ const EVENT_STREAM = /^\s*text\/event-stream\b/i
  * @throws for one that no server can send
  */
 export async function capture(source: Response, maxBytes: number): Promise<Captured> {
+  const given: unknown = source
+  if (!isResponse(given))
+    throw new TypeError(`the handler should return a Response, got ${given === null ? 'null' : typeof given}`)
   if (source.type === 'error') throw new TypeError('the handler responded with an error: Response.error()')
   const headers = [...source.headers]
   // What was fetched elsewhere may have words that no response can be made with.
