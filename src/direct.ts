@@ -85,8 +85,7 @@ export function nextOf<T>(start: Start<T>): Next<T> {
 function promising<T>(next: Next<T>): Next<T> {
   return (context) => {
     try {
-      const result: Promise<T> | T = next(context)
-      return result instanceof Promise ? result : Promise.resolve(result)
+      return Promise.resolve(next(context))
     } catch (error) {
       return rejected(error)
     }
@@ -99,13 +98,15 @@ export function workOf<T>(foreign: Next<T>): Work<T> {
   return { next, start: startOf(next) }
 }
 
+/** Work that is told by a receiver. */
+export const directWork = <T>(start: Start<T>): Work<T> => ({ start, next: nextOf(start) })
+
 /** Puts policies around work, outermost first. */
 export function compose<Value>(policies: readonly Policy<Value>[], innermost: Work<Value>): Work<Value> {
   return policies.reduceRight((inner, policy) => {
     // It was made for values of this policy.
     const around: Around<Value> | undefined = arounds.get(policy)
     if (around === undefined) return workOf(policy.wrap(inner.next))
-    const start = around(inner.start)
-    return { start, next: nextOf(start) }
+    return directWork(around(inner.start))
   }, innermost)
 }

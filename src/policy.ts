@@ -137,10 +137,6 @@ export class Context {
     if (attempt === this.attempt) return this
     return new Context(this.execution, this.scope, this.deadline, this.budget, attempt)
   }
-
-  asHedge(scope: Scope): Context {
-    return new Context(this.execution, scope, this.deadline, this.budget, this.attempt, true)
-  }
 }
 
 /** Whether an outcome is no news of the service: it was called off by who wanted it, or refused on this side. */

@@ -90,6 +90,16 @@ export class Semaphore {
   }
 }
 
+/** Goes on with a place that `enter` has given, at once or in its turn; `refused` is told why there is none. */
+export function onTurn(
+  turn: Promise<void> | undefined,
+  refused: (error: unknown) => void,
+  go: () => void,
+): void {
+  if (turn === undefined) go()
+  else turn.then(go, refused)
+}
+
 /** A linked list: what waits may leave from the middle, and a `Set` is slow at giving its first when it is long. */
 class Queue {
   size = 0

@@ -78,7 +78,7 @@ const withinTotal =
     const endMs = startedMs + totalMs
     const timer = clock.schedule(() => {
       emit(undefined, { type: 'timeout', kind: 'total', timeoutMs: totalMs }, context)
-      const message = `the call, its retries included, took longer than ${totalMs} ms`
+      const message = `the call with its retries took longer than ${totalMs} ms`
       const cause = causeOf(context.execution)
       scope.abort(new TimeoutError('ERR_TOTAL_TIMEOUT', message, totalMs, cause), 'timeout')
     }, endMs - clock.now())

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { discard, discardResult } from '../http/discard.ts'
 import type { Described } from '../describe.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
-import { compose, nextOf, type Start } from '../direct.ts'
+import { compose, directWork, type Start } from '../direct.ts'
 import { guard, type CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { fallbackBy, type FailureInfo } from '../policies/fallback.ts'
 import { lendBudget, type RetryBudgets } from '../policies/retry-budget.ts'
@@ -60,8 +60,7 @@ export function assemble(settings: Settings, shared: SharedParts): Assembly {
   ].filter(isOn)
   // Its own order is right; what is given to it may not fit.
   for (const own of policies) orderCheck.get(own)?.('createFetch', all)
-  const work = compose<Response>(all, { start: attempt, next: nextOf(attempt) })
-  return { start: work.start, policies: all }
+  return { start: compose<Response>(all, directWork(attempt)).start, policies: all }
 }
 
 /** The pipeline with what is no policy but belongs to the picture: the key around it, the transport inside. */

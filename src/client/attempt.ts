@@ -152,7 +152,7 @@ function refuseOldKey(call: FetchCall, { execution }: Context): void {
   const { idempotency } = call.settings
   if (call.attempts === 0 || idempotency === undefined) return
   if (call.keyLeftMs > 0) return
-  const message = `the idempotency key is older than ${idempotency.windowMs} ms: the server may have forgotten it`
+  const message = `the idempotency key is older than ${idempotency.windowMs} ms: the server may forget it`
   throw new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, causeOf(execution))
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
+import { compose, directPolicy, directWork, follow, type Start, type Work } from '../direct.ts'
 import { isNoStream } from '../http/discard.ts'
 import { lazy, type Lazy } from '../lazy.ts'
 import { withDefaults, type Complete } from '../options.ts'
@@ -30,7 +31,7 @@ export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Poli
     { name: 'bulkhead', settings },
     ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys }),
     // A limit that is not kept is none.
-    () => EXTRAS.load(),
+    EXTRAS.load,
   )
 }
 
@@ -86,6 +87,8 @@ export const resumingBodies =
     return code?.resumable(response, context, attempts, clock) ?? response
   }
 
+type Fields = Pick<Policy, 'name' | 'settings'>
+
 /**
  * A policy whose code comes with the first call, which waits for it.
  *
@@ -93,22 +96,23 @@ export const resumingBodies =
  * @param limit around calls that wait for the code, where no timeout stands outside
  */
 function lazyPolicy(
-  without: Pick<Policy, 'name' | 'settings'> & Partial<Pick<Policy<Response>, 'wrap'>>,
+  without: Fields | Policy<Response>,
   make: (code: Extras) => Policy<Response>,
   load: () => Promise<Extras | undefined> = ifLoadable,
   limit?: Policy | 0,
 ): Policy<Response> {
   let policy: Policy<Response> | undefined
-  return {
-    ...without,
-    wrap<T extends Response>(next: Next<T>): Next<T> {
-      let handler: Next<T> | undefined
-      const run: Next<T> = async (context) => {
-        const code = EXTRAS.loaded ?? (await load())
-        if (code === undefined) return (without.wrap?.(next) ?? next)(context)
-        return (handler ??= (policy ??= make(code)).wrap(next))(context)
-      }
-      return (context) => (limit && !EXTRAS.loaded ? limit.wrap(run) : run)(context)
-    },
-  }
+  return directPolicy<Response, Fields>(without, <T extends Response>(start: Start<T>): Start<T> => {
+    const inner = directWork(start)
+    let work: Work<T> | undefined
+    const workBy = (code: Extras | undefined): Work<T> =>
+      code
+        ? (work ??= compose<T>([(policy ??= make(code))], inner))
+        : compose<T>('wrap' in without ? [without] : [], inner)
+    const later: Next<T> = async (context) => workBy(await load()).next(context)
+    return (context, receiver) =>
+      EXTRAS.loaded
+        ? workBy(EXTRAS.loaded).start(context, receiver)
+        : follow((limit ? limit.wrap(later) : later)(context), receiver)
+  })
 }

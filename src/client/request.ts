@@ -118,7 +118,7 @@ let latest: { readonly prefix: string; readonly place: Place } | undefined
 /** `undefined` for what is no URL of http(s). To know an origin without parsing the URL saves 400 ns. */
 function placeOf(address: string): Place | undefined {
   // As `startsWith`, which takes 74 ns on Node 20, and this 31.
-  if (latest !== undefined && address.lastIndexOf(latest.prefix, 0) === 0) return latest.place
+  if (latest && address.lastIndexOf(latest.prefix, 0) === 0) return latest.place
   // Behind 'http://x' at the earliest.
   const end = address.indexOf('/', 8)
   const start = end < 0 ? '' : address.slice(0, end)

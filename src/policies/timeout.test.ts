@@ -41,7 +41,7 @@ describe('timeout', () => {
     await clock.advance(100)
     expect(result.error).toMatchObject({
       code: 'ERR_TOTAL_TIMEOUT',
-      message: 'the call, its retries included, took longer than 100 ms',
+      message: 'the call with its retries took longer than 100 ms',
     })
     expect(signal?.reason).toBe(result.error)
     expect(seen?.scope.abortedBy).toBe('timeout')

@@ -48,7 +48,7 @@ export function timeoutBy(options: TimeoutOptions): Policy {
 
   function timeUp(context: Context): TimeoutError {
     emit(onEvent, { type: 'timeout', kind, timeoutMs }, context)
-    const what = isOfAttempt ? 'the attempt' : 'the call, its retries included,'
+    const what = isOfAttempt ? 'the attempt' : 'the call with its retries'
     const code = isOfAttempt ? 'ERR_ATTEMPT_TIMEOUT' : 'ERR_TOTAL_TIMEOUT'
     return new TimeoutError(
       code,

@@ -1,10 +1,11 @@
 import { BoundedMap } from '../../bounded-map.ts'
 import { ordered } from '../../composition.ts'
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
+import { begin, directPolicy, failed, type Receiver, type Start } from '../../direct.ts'
 import { withDefaults, type Complete } from '../../options.ts'
-import type { Context, Next, Policy } from '../../policy.ts'
+import type { Context, Outcome, Policy } from '../../policy.ts'
 import { BulkheadFullError } from '../../refusals.ts'
-import { Semaphore } from '../../semaphore.ts'
+import { onTurn, Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkOptions } from '../../validate.ts'
 import { BULKHEAD_RULES, type BulkheadSettings } from './settings.ts'
 
@@ -48,36 +49,46 @@ export function bulkheadBy(options: BulkheadOptions): Bulkhead {
     () => new Semaphore(settings.maxConcurrent, settings.maxQueued),
     (places) => places.isIdle,
   )
-  return {
+  const fields = {
     name: 'bulkhead',
     settings,
     places(of = 'default') {
       const { running, queued } = compartments.get(of)
       return { running, queued }
     },
-    wrap: (next) => (context) => {
+  }
+  return directPolicy(fields, <T>(start: Start<T>): Start<T> => {
+    return (context, receiver) => {
       const own = key(context)
       const places = compartments.get(own)
       const turn = places.enter(context.scope, () => fullError(own, places), context.deadline)
-      return turn === undefined
-        ? within(places, next, context)
-        : turn.then(() => within(places, next, context))
-    },
-  }
+      onTurn(
+        turn,
+        (error) => receiver.end(failed(error)),
+        () => begin(start, context, new Place(places, receiver)),
+      )
+    }
+  })
 }
 
-/** The place is taken; it is given back when what is inside has settled. */
-function within<T>(places: Semaphore, next: Next<T>, context: Context): Promise<T> {
-  return next(context).then(
-    (value) => {
-      places.leave()
-      return value
-    },
-    (error: unknown) => {
-      places.leave()
-      throw error
-    },
-  )
+/** It is given back when what is inside has settled. */
+class Place<T> implements Receiver<T> {
+  readonly #places: Semaphore
+  readonly #receiver: Receiver<T>
+
+  constructor(places: Semaphore, receiver: Receiver<T>) {
+    this.#places = places
+    this.#receiver = receiver
+  }
+
+  /** Told before the next one is let in: that may be a hedge of the same execution, which nobody needs any more. */
+  end(outcome: Outcome<T>): void {
+    try {
+      this.#receiver.end(outcome)
+    } finally {
+      this.#places.leave()
+    }
+  }
 }
 
 const fullError = (key: string, places: Semaphore): BulkheadFullError =>

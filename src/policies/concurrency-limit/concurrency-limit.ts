@@ -2,11 +2,12 @@ import { BoundedMap } from '../../bounded-map.ts'
 import { systemClock, type Clock } from '../../clock.ts'
 import { ordered } from '../../composition.ts'
 import { DEFAULTS } from '../../defaults.ts'
+import { begin, directPolicy, failed, type Receiver, type Start } from '../../direct.ts'
 import { isHoldfastError } from '../../errors.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import { withDefaults, type Complete } from '../../options.ts'
-import { isNoNews, standingOf, type Context, type Next, type Outcome, type Policy } from '../../policy.ts'
-import { Semaphore } from '../../semaphore.ts'
+import { isNoNews, standingOf, type Context, type Outcome, type Policy } from '../../policy.ts'
+import { onTurn, Semaphore } from '../../semaphore.ts'
 import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
 import { AdaptiveLimit, type Ended, type Started } from './adaptive-limit.ts'
 
@@ -67,24 +68,26 @@ export function concurrencyLimit<Value = unknown>(
     (name) => new Lane(name, settings, clock),
     ({ places }) => places.isIdle,
   )
-  return ordered({
+  const fields = {
     name: 'concurrency-limit',
     settings,
     places(of = 'default') {
       const { running, queued, limit } = lanes.get(of).places
       return { running, queued, limit }
     },
-    wrap:
-      <T extends Value>(next: Next<T>): Next<T> =>
-      (context) => {
+  }
+  return ordered(
+    directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
+      return (context, receiver) => {
         const { execution } = context
         const { parkings } = execution
-        return lanes.get(key(context)).enter(next, context, (outcome) =>
+        lanes.get(key(context)).enter(start, context, receiver, (outcome) =>
           // A wait for a circuit to close says nothing of how long work takes.
           execution.parkings === parkings ? judge(outcome, context, isOverload) : 'ignored',
         )
-      },
-  })
+      }
+    }),
+  )
 }
 
 function checkedSettings(options: ConcurrencyLimitOptions<never>): Settings {
@@ -115,34 +118,34 @@ class Lane {
     this.places = new Semaphore(this.#limit.limit, settings.maxQueued)
   }
 
-  enter<T>(next: Next<T>, context: Context, judgeOutcome: JudgeOutcome<T>): Promise<T> {
+  enter<T>(start: Start<T>, context: Context, receiver: Receiver<T>, judgeOutcome: JudgeOutcome<T>): void {
     const turn = this.places.enter(context.scope, () => this.#fullError(), context.deadline)
-    const run = (): Promise<T> => this.#run(next, context, judgeOutcome)
-    return turn === undefined ? run() : turn.then(run)
+    const go = (): void => {
+      const started = this.#limit.start(this.places.running)
+      begin(start, context, { end: (outcome) => this.#end(started, judgeOutcome, outcome, receiver) })
+    }
+    onTurn(turn, (error) => receiver.end(failed(error)), go)
   }
 
-  #run<T>(next: Next<T>, context: Context, judgeOutcome: JudgeOutcome<T>): Promise<T> {
-    const started = this.#limit.start(this.places.running)
-    return next(context).then(
-      (value) => {
-        this.#leave(started, judgeOutcome, { ok: true, value })
-        return value
-      },
-      (error: unknown) => {
-        this.#leave(started, judgeOutcome, { ok: false, error })
-        throw error
-      },
-    )
-  }
-
-  #leave<T>(started: Started, judgeOutcome: JudgeOutcome<T>, outcome: Outcome<T>): void {
+  /** Told before the next one is let in: that may be a hedge of the same execution, which nobody needs any more. */
+  #end<T>(started: Started, judgeOutcome: JudgeOutcome<T>, outcome: Outcome<T>, receiver: Receiver<T>): void {
     try {
-      const ended = judgeOutcome(outcome)
-      if (ended !== 'ignored') this.#limit.end(started, ended)
+      receiver.end(this.#sampled(started, judgeOutcome, outcome))
     } finally {
       // The new limit first: the place that gets free may be one too many.
       this.places.limit = this.#limit.limit
       this.places.leave()
+    }
+  }
+
+  /** A rule of the caller's may throw. */
+  #sampled<T>(started: Started, judgeOutcome: JudgeOutcome<T>, outcome: Outcome<T>): Outcome<T> {
+    try {
+      const ended = judgeOutcome(outcome)
+      if (ended !== 'ignored') this.#limit.end(started, ended)
+      return outcome
+    } catch (error) {
+      return failed(error)
     }
   }
 

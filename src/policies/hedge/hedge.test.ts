@@ -5,7 +5,9 @@ import type { HoldfastEvent } from '../../events.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { AttemptBudget, Context, Policy } from '../../policy.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
+import { bulkhead } from '../bulkhead/bulkhead.ts'
 import { circuitBreaker } from '../circuit-breaker/circuit-breaker.ts'
+import { concurrencyLimit } from '../concurrency-limit/concurrency-limit.ts'
 import { retry } from '../retry.ts'
 import { timeout } from '../timeout.ts'
 import { hedge, hedgeFrom, type HedgeOptions, type HedgeRules } from './hedge.ts'
@@ -611,6 +613,23 @@ class CountingBudget implements AttemptBudget {
 const lending = (budget: AttemptBudget): Policy<string> => ({
   name: 'lend',
   wrap: (next) => (context) => next(context.paidFrom(budget)),
+})
+
+describe('a hedge that waits in line', () => {
+  test.each([
+    ['bulkhead', () => bulkhead({ maxConcurrent: 1, maxQueued: 1 })],
+    ['concurrencyLimit', () => concurrencyLimit({ initialLimit: 1, maxLimit: 1, maxQueued: 1 })],
+  ])('of a %s is not sent for the place of an attempt that has won', async (_, limiter) => {
+    const { clock, policy, events } = bench()
+    const { all, operation } = runs()
+    const work = watch(pipeline<string>(policy, limiter()).execute(operation))
+    await clock.advance(100)
+    expect([events.length, all.length]).toEqual([1, 1])
+    all[0]?.end.resolve('first')
+    await clock.settle()
+    expect(work.value).toBe('first')
+    expect(all.length).toBe(1)
+  })
 })
 
 describe('the options of a hedge', () => {

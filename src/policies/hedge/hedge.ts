@@ -1,7 +1,8 @@
 import { systemClock, type Clock } from '../../clock.ts'
 import { ordered } from '../../composition.ts'
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
-import type { Context, Next, Policy } from '../../policy.ts'
+import { directPolicy, type Start } from '../../direct.ts'
+import type { Context, Policy } from '../../policy.ts'
 import { checkFunction, checkInteger, checkOptions, unchecked } from '../../validate.ts'
 import { Race, type RaceRules } from './race.ts'
 import { HEDGE_RULES, type HedgeSettings } from './settings.ts'
@@ -53,14 +54,11 @@ export function hedge<Value = unknown>(options: HedgeOptions<Value> = {}): Polic
 
 /** The policy over a store. */
 export function hedgeFrom<Value>(store: HedgeStore, rules: HedgeRules<Value>): Policy<Value> {
-  return {
-    name: 'hedge',
-    settings: { ...store.settings },
-    wrap:
-      <T extends Value>(next: Next<T>): Next<T> =>
-      (context) => {
-        if (context.scope.aborted || rules.isHedgeable?.(context) === false) return next(context)
-        return new Race(rules, store.get(rules.key(context)), next, context).run()
-      },
-  }
+  const fields = { name: 'hedge', settings: { ...store.settings } }
+  return directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
+    return (context, receiver) => {
+      if (context.scope.aborted || rules.isHedgeable?.(context) === false) start(context, receiver)
+      else new Race<Value, T>(rules, store.get(rules.key(context)), start, context, receiver).run()
+    }
+  })
 }

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../../clock.ts'
+import { begin, failed, type Receiver, type Start } from '../../direct.ts'
 import { emit } from '../../emit.ts'
 import { isLocalRejection } from '../../errors.ts'
-import { type Context, type Next, type OnEvent, type Outcome } from '../../policy.ts'
+import { Context, type OnEvent, type Outcome } from '../../policy.ts'
 import { Scope, type AbortListener } from '../../signal.ts'
 import type { HedgeStats } from './stats.ts'
 
@@ -20,17 +21,28 @@ export interface RaceRules<Value> {
 }
 
 /** One of the two attempts. */
-interface Runner<T> {
+class Runner<T> implements Receiver<T> {
   readonly context: Context
   outcome: Outcome<T> | undefined
+  readonly #ended: (runner: Runner<T>, outcome: Outcome<T>) => void
+
+  constructor(context: Context, ended: (runner: Runner<T>, outcome: Outcome<T>) => void) {
+    this.context = context
+    this.#ended = ended
+  }
+
+  end(outcome: Outcome<T>): void {
+    this.#ended(this, outcome)
+  }
 }
 
 /** An attempt, and maybe a second one beside it. */
 export class Race<Value, T extends Value> implements AbortListener {
   readonly #rules: RaceRules<Value>
   readonly #stats: HedgeStats
-  readonly #next: Next<T>
+  readonly #start: Start<T>
   readonly #context: Context
+  readonly #receiver: Receiver<T>
   readonly #startedMs: number
   readonly #parkings: number | undefined
   readonly #delayMs: number
@@ -38,65 +50,70 @@ export class Race<Value, T extends Value> implements AbortListener {
   #second: Runner<T> | undefined
   #timer: Timer | undefined
   #isOver = false
-  #resolve: (value: T) => void = () => {}
-  #reject: (error: unknown) => void = () => {}
 
-  constructor(rules: RaceRules<Value>, stats: HedgeStats, next: Next<T>, context: Context) {
+  constructor(
+    rules: RaceRules<Value>,
+    stats: HedgeStats,
+    start: Start<T>,
+    context: Context,
+    receiver: Receiver<T>,
+  ) {
     this.#rules = rules
     this.#stats = stats
-    this.#next = next
+    this.#start = start
     this.#context = context
+    this.#receiver = receiver
     this.#startedMs = rules.clock.now()
     this.#parkings = context.execution.parkings
     this.#delayMs = stats.delayMs
     // Before the attempt's own scope: an abort from outside has ended the race when it gets there.
     context.scope.add(this)
-    this.#first = runnerOf(context.within(new Scope(context.scope), context.deadline))
+    this.#first = this.#runner(context.within(new Scope(context.scope), context.deadline))
   }
 
-  run(): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      if (this.#startedMs + this.#delayMs < this.#context.deadline) {
-        this.#timer = this.#rules.clock.schedule(() => this.#sendSecond(), this.#delayMs)
+  run(): void {
+    if (this.#startedMs + this.#delayMs < this.#context.deadline) {
+      this.#timer = this.#rules.clock.schedule(() => this.#sendSecond(), this.#delayMs)
+    }
+    this.#begin(this.#first)
+  }
+
+  /** The caller's abort or a timeout outside. It would reach both attempts by itself, but they end before the race does. */
+  onAbort(scope: Scope): void {
+    this.#close()
+    for (const runner of [this.#first, this.#second]) {
+      if (runner === undefined) continue
+      // One may have ended, not well enough, while the other was waited for.
+      this.#free(runner)
+      runner.context.scope.onAbort(scope)
+    }
+    this.#receiver.end(failed(scope.reason))
+  }
+
+  #runner(context: Context): Runner<T> {
+    return new Runner(context, (runner, outcome) => {
+      try {
+        this.#ended(runner, outcome)
+      } catch (error) {
+        this.#fail(error)
       }
-      this.#start(this.#first)
     })
   }
 
-  /** The caller's abort or a timeout outside: it reaches both attempts by itself. */
-  onAbort(scope: Scope): void {
-    this.#close()
-    this.#reject(scope.reason)
-    // One may have ended, not well enough, while the other was waited for.
-    for (const runner of [this.#first, this.#second]) if (runner !== undefined) this.#free(runner)
-  }
-
-  #start(runner: Runner<T>): void {
-    this.#run(runner.context)
-      .then(
-        (value) => this.#ended(runner, { ok: true, value }),
-        (error: unknown) => this.#ended(runner, { ok: false, error }),
-      )
-      .catch((error: unknown) => this.#fail(error))
-  }
-
-  /** `async`, so that a policy which throws before it returns its promise fails like any other. */
-  async #run(context: Context): Promise<T> {
-    return this.#next(context)
+  #begin(runner: Runner<T>): void {
+    begin(this.#start, runner.context, runner)
   }
 
   #sendSecond(): void {
     try {
       if (!this.#mayHedge() || !this.#pay()) return
-      const context = this.#context.asHedge(new Scope(this.#context.scope))
+      const context = besides(this.#context)
       emit(this.#rules.onEvent, { type: 'hedge', attempt: context.attempt, delayMs: this.#delayMs }, context)
       // A listener may have aborted just now.
       if (!this.#isOver) this.#rules.onHedge?.(context)
       if (this.#isOver) return this.#refund()
-      this.#second = runnerOf(context)
-      this.#start(this.#second)
+      this.#second = this.#runner(context)
+      this.#begin(this.#second)
     } catch (error) {
       this.#fail(error)
     }
@@ -162,16 +179,15 @@ export class Race<Value, T extends Value> implements AbortListener {
 
   /** A rule or a hook has thrown: that is surfaced, as by other policies. */
   #fail(error: unknown): void {
-    if (!this.#isOver) this.#finish(undefined, { ok: false, error })
+    if (!this.#isOver) this.#finish(undefined, failed(error))
   }
 
   #finish(chosen: Runner<T> | undefined, outcome: Outcome<T>): void {
     this.#close()
-    if (outcome.ok) this.#resolve(outcome.value)
-    else this.#reject(outcome.error)
     for (const runner of [this.#first, this.#second]) {
       if (runner !== undefined && runner !== chosen) this.#dismiss(runner)
     }
+    this.#receiver.end(outcome)
   }
 
   #dismiss(runner: Runner<T>): void {
@@ -196,9 +212,9 @@ export class Race<Value, T extends Value> implements AbortListener {
   }
 }
 
-function runnerOf<T>(context: Context): Runner<T> {
-  return { context, outcome: undefined }
-}
+/** For a second attempt: the same, with an end of its own. */
+const besides = ({ execution, scope, deadline, budget, attempt }: Context): Context =>
+  new Context(execution, new Scope(scope), deadline, budget, attempt, true)
 
 const isRefusal = (outcome: Outcome | undefined): boolean =>
   outcome?.ok === false && isLocalRejection(outcome.error)
