@@ -76,6 +76,17 @@ describe('a heartbeat', () => {
     block.heartbeat.stop()
   })
 
+  test('that was answered has moved the end of the lease', async () => {
+    let left = 1
+    const watched = watch(async () => {
+      if (left-- > 0) return 'extended'
+      throw new Error('away')
+    }, true)
+    await watched.clock.advance(1000)
+    // A lease of 300 from the only beat that was answered, at 100.
+    expect(watched.lostMs).toBe(400)
+  })
+
   test('goes on while a store hangs', async () => {
     const { clock, heartbeat, beatsMs } = watch(() => new Promise(() => {}))
     await clock.advance(350)
