@@ -8,6 +8,7 @@ import type { Progress } from '../harness/progress.ts'
 import { comparison, type Measured } from '../harness/result.ts'
 import { root } from '../harness/machine.ts'
 import { entries, importedPeers, optionalPeers, type Imported } from './packages.ts'
+import { sizeOfParts } from './size-parts.ts'
 
 const client: Imported = {
   library: 'holdfast',
@@ -54,7 +55,8 @@ export const run: RunBench = async (_settings, progress) => {
     }
     sections.push(comparison({ title, note, unit: 'B', baseline: client, measured }))
   }
-  return sections
+  const [theClient, ...others] = sections
+  return [theClient, await sizeOfParts(), ...others].filter((section) => section !== undefined)
 }
 
 function counter(progress: Progress, count: number): (what: string) => void {
