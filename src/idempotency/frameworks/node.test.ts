@@ -843,7 +843,8 @@ describe('a listener', () => {
     expect((await send(port)).body.toString()).toBe('fine')
   })
 
-  test('whose client left before it was called runs all the same, and is saved', async () => {
+  /** A client that leaves while the store is asked: its listener is called afterwards. */
+  async function leftBefore(listener: Parameters<typeof start>[0], body = '') {
     let gone = false
     const store = memoryStore()
     const acquire = store.acquire.bind(store)
@@ -853,42 +854,31 @@ describe('a listener', () => {
       await turns(5)
       return acquire(request)
     }
-    const { port, events } = await start(
-      (_, response) => pipeline(Readable.from(['do', 'ne']), response),
+    const { port, events, errors } = await start(
+      listener,
       { store },
       (request) => void request.socket.once('close', () => (gone = true)),
     )
     const socket = connect(port, '127.0.0.1')
-    socket.write('POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n')
-    await until(() => events.some(({ type }) => type === 'completed'))
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n'
+    socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
+    await until(() => events.some(({ type }) => type === 'completed') || errors.length > 0)
+    return { events, errors }
+  }
+
+  test('whose client left before it was called runs all the same, and is saved', async () => {
+    const { events } = await leftBefore((_, response) => pipeline(Readable.from(['do', 'ne']), response))
     expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
   })
 
   test.each(['', 'an order'])(
     'can read the body %j although its client left before it was called',
     async (body) => {
-      let gone = false
-      const store = memoryStore()
-      const acquire = store.acquire.bind(store)
-      store.acquire = async (request) => {
-        socket.destroy()
-        await until(() => gone)
-        await turns(5)
-        return acquire(request)
-      }
       const bodies: string[] = []
-      const { port, events, errors } = await start(
-        async (request, response) => {
-          bodies.push(await text(request))
-          response.end()
-        },
-        { store },
-        (request) => void request.socket.once('close', () => (gone = true)),
-      )
-      const socket = connect(port, '127.0.0.1')
-      const head = 'POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n'
-      socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
-      await until(() => events.some(({ type }) => type === 'completed') || errors.length > 0)
+      const { errors } = await leftBefore(async (request, response) => {
+        bodies.push(await text(request))
+        response.end()
+      }, body)
       expect(errors).toEqual([])
       expect(bodies).toEqual([body])
     },
