@@ -409,7 +409,7 @@ describe('the rest', () => {
     ['gone', rest({}, 404)],
   ])('%s: the body ends with its own error, and what came is let go', async (_, init) => {
     const cancel = vi.fn<(reason: unknown) => void>()
-    const wrong = new Response(body('XXXXXXX', 'waits', cancel), init)
+    const wrong = new Response(body('another', 'waits', cancel), init)
     const { fetch, clock, of } = client({ fetch: scripted(cut(), wrong).transport })
     expect(await finish(clock, readAll(await fetch(URL_)))).toEqual({ text: 'abc', error: broken })
     expect(cancel).toHaveBeenCalledOnce()
