@@ -8,7 +8,7 @@ import { formatKey } from '../http/idempotency-key.ts'
 import { isRefusedByFetch } from '../http/usage-error.ts'
 import { causeOf, rejected, type Context, type Outcome } from '../policy.ts'
 import type { AbortListener, Scope } from '../signal.ts'
-import { Returned } from '../stamp.ts'
+import { rawInit, shown } from './attempt-init.ts'
 import {
   callOf,
   eventResult,
@@ -19,7 +19,7 @@ import {
 } from './call.ts'
 import type { BeforeAttemptInput } from './options.ts'
 import { initOf, lacks } from './request.ts'
-import { routeOf } from './transport.ts'
+import { routeOf, type RoutedInit } from './transport.ts'
 
 /**
  * One attempt: the innermost part of a call's pipeline. It waits for a promise of its own only where something has to be
@@ -128,7 +128,13 @@ class Sending implements SentAttempt, AbortListener, Receiver<Response> {
 /** Foreign code: it may throw at once, or return what is no promise. */
 function answerOf(call: FetchCall, init: RequestInit): Promise<Response> {
   try {
-    return Promise.resolve(call.parts.sender.send(inputOf(call), init, call.caller.request))
+    const route = routeOf(init)
+    const { caller, parts } = call
+    return Promise.resolve(
+      route === undefined
+        ? parts.sender.send(inputOf(call), shown(init), caller.request)
+        : route.send(init as RoutedInit),
+    )
   } catch (error) {
     return rejected(error)
   }
@@ -156,12 +162,11 @@ function refuseOldKey(call: FetchCall, { execution }: Context): void {
   throw new TimeoutError('ERR_TOTAL_TIMEOUT', message, idempotency.windowMs, causeOf(execution))
 }
 
-/** What the transport is given: the caller's own, with what an attempt adds. */
+/** What is sent: the caller's own, with what an attempt adds. */
 function attemptInit(call: FetchCall, context: Context): RequestInit {
   const { members } = call.caller
-  // An interceptor takes the context itself: to leave out its signal saves 250 ns.
-  const own = routeOf(members) ? { context } : new AttemptInit(context)
-  const init: RequestInit = Object.assign(own, members)
+  // An interceptor takes the context itself.
+  const init = routeOf(members) ? Object.assign({ context }, members) : rawInit(context, members)
   const headers = attemptHeaders(call)
   if (headers !== undefined) init.headers = headers
   return init
@@ -180,45 +185,6 @@ function withBody(
   init.body = bytes
   return init
 }
-
-/**
- * Reading a signal makes it, which takes 1.5 us: a transport that never looks never pays. The getter is of the object
- * itself, so that a copy has the signal; and one for all of them, since one for each takes 200 to 1000 ns more.
- */
-const SIGNAL: PropertyDescriptor = {
-  get(this: object) {
-    return AttemptInit.contextOf(this)?.signal
-  },
-  /** A transport may put a signal of its own in the place. */
-  set(this: RequestInit, value) {
-    AttemptInit.forget(this)
-    Object.defineProperty(this, 'signal', { value, writable: true, enumerable: true, configurable: true })
-  },
-  enumerable: true,
-  configurable: true,
-}
-
-/** Notes the context on a plain object. A stamp, which shares its code with others, takes 150 ns more. */
-class AttemptInit extends Returned {
-  #context: Context | undefined
-
-  constructor(context: Context) {
-    super(Object.defineProperty({}, 'signal', SIGNAL))
-    this.#context = context
-  }
-
-  static forget(init: object): void {
-    if (#context in init) init.#context = undefined
-  }
-
-  static contextOf(init: object): Context | undefined {
-    return #context in init ? init.#context : undefined
-  }
-}
-
-/** The attempt that an init is for: a transport of ours need not have its signal made. */
-export const contextOf = (init: RequestInit | undefined): Context | undefined =>
-  init && AttemptInit.contextOf(init)
 
 /** Reads it with the first attempt. */
 async function loadBody(call: FetchCall, source: BodySource, { scope }: Context): Promise<void> {

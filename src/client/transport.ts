@@ -103,16 +103,18 @@ export class Sender {
 
   /** Sends an attempt. */
   send(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
-    // By a route there is no signal.
     if (!this.#isPinned && globalThis.fetch !== this.#before && init?.signal)
       sentSignals.set(init.signal, true)
-    return this.pass(input, init, request)
+    return this.#hand(input, init, request)
   }
 
   /** Sends what is none of the pipeline's business: it carries the caller's own signal. */
   pass(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     const route = routeOf(init)
-    if (route) return route.send(init as RoutedInit)
+    return route ? route.send(init as RoutedInit) : this.#hand(input, init, request)
+  }
+
+  #hand(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     const fetch = globalThis.fetch
     const other = underlying.get(fetch)
     if ((this.#isPinned ||= other === this) || other) return this.sendPastReplacement(input, init, request)

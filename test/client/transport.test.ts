@@ -154,6 +154,12 @@ describe('how a transport is called', () => {
   test.each<[string, (init: RequestInit) => { readonly signal?: AbortSignal | null }]>([
     ['a spread', (init) => ({ ...init, keepalive: true })],
     ['Object.assign', (init) => Object.assign({}, init)],
+    [
+      'a copy of its descriptors',
+      (init) => Object.defineProperties({}, Object.getOwnPropertyDescriptors(init)),
+    ],
+    ['the init, frozen', (init) => ({ ...Object.freeze(init) })],
+    ['what inherits from it', (init) => Object.create(init) as RequestInit],
     ['what a pattern leaves', ({ method: _, ...rest }) => rest],
     ['a Request', (init) => new Request('http://x.test/', init)],
     [
@@ -188,6 +194,16 @@ describe('how a transport is called', () => {
     })
     expect((await fetch('http://x.test/')).status).toBe(200)
     expect(seen).toEqual([false, true, true])
+  })
+
+  test('a transport may take the signal away', async () => {
+    const transport = vi.fn<Transport>(async (_, init = {}) => {
+      delete init.signal
+      expect([init.signal, Object.keys(init), 'signal' in init]).toEqual([undefined, [], false])
+      return new Response()
+    })
+    await over(transport).call()
+    expect(transport).toHaveBeenCalledOnce()
   })
 
   test('the signal is made when it is read', async () => {

@@ -2,7 +2,7 @@ import type { Transport } from '../../client/options.ts'
 import type { Fetch } from '../../http/fetch-types.ts'
 import { holdersOf, isComing } from '../../http/lazy-body.ts'
 import { copyOf, requestOf } from '../../client/request.ts'
-import { contextOf } from '../../client/attempt.ts'
+import { contextOf, rawOf } from '../../client/attempt-init.ts'
 import { callOf } from '../../client/call.ts'
 import { Sender } from '../../client/transport.ts'
 import { followSignal, Scope } from '../../signal.ts'
@@ -53,7 +53,7 @@ export function transport(options: TransportOptions): Fetch {
     const init = given ?? undefined
     const context = contextOf(init)
     const isPlain = context !== undefined || init === undefined || isSignalled(init)
-    const request = isPlain ? plainRequest(input, init) : undefined
+    const request = isPlain ? plainRequest(input, rawOf(init) ?? init) : undefined
     if (request !== undefined)
       return context === undefined
         ? send(dispatcher, request, init?.signal)
