@@ -1,5 +1,6 @@
+import { beginAt } from '../beginning.ts'
 import { describePolicies, showAs } from '../describe.ts'
-import { begin, Settler, type Receiver } from '../direct.ts'
+import { Settler, type Receiver } from '../direct.ts'
 import { allOf } from '../emit.ts'
 import { EndingScope } from '../ending-scope.ts'
 import { discard } from '../http/discard.ts'
@@ -143,7 +144,7 @@ class Client {
     const route = routeOf(init)
     if (route === undefined) scope.link = followSignal(caller.signal, scope)
     else scope.moveUnder(route.scope)
-    if (!scope.aborted) begin(plan.start, new Context(call, scope), scope)
+    if (!scope.aborted) beginAt(call.startedMs, plan.start, new Context(call, scope), scope)
   }
 
   #planFor(own: CallOptions): Plan {

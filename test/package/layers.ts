@@ -59,7 +59,10 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
 /** The first pattern that fits a path names its layer. */
 const layers: readonly (readonly [RegExp, Layer])[] = [
   [/^index\.ts$/, 'root'],
-  [/^(?:events|emit|diagnostics|policy|direct|ending-scope|work|composition|describe|pipeline)\.ts$/, 'core'],
+  [
+    /^(?:events|emit|diagnostics|policy|direct|beginning|ending-scope|work|composition|describe|pipeline)\.ts$/,
+    'core',
+  ],
   [/^[^/]+\.ts$/, 'primitives'],
   [/^idempotency\/frameworks\//, 'frameworks'],
   [/^idempotency\/node-http\//, 'node http'],

@@ -67,13 +67,21 @@ export class Circuit {
 
   /** Closed with nothing under way: may be forgotten. */
   get isIdle(): boolean {
-    return this.#state === 'closed' && this.#inFlight === 0
+    return this.isClosed && this.#inFlight === 0
+  }
+
+  /** Closed: who asks for a permit gets it at any time. */
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  get retryAfterMs(): number {
+    return this.retryAfterMsAt(this.#parts.clock.now())
   }
 
   /** When a rejected caller should come again. Of an isolated circuit nobody knows: `openMs`. */
-  get retryAfterMs(): number {
-    const { settings, clock } = this.#parts
-    const nowMs = clock.now()
+  retryAfterMsAt(nowMs: number): number {
+    const { settings } = this.#parts
     if (this.#state === 'open') return Math.max(0, this.#openUntilMs - nowMs)
     if (this.#state === 'isolated') return settings.openMs
     const lease = this.#halfOpen?.isFull === true ? this.#halfOpen.nextLease : undefined
@@ -85,12 +93,15 @@ export class Circuit {
     return this.#parts.settings.slowCall === false ? undefined : this.#parts.clock.now()
   }
 
-  /** @param leaseMs how long it may take before it counts as failed, if it is a test request */
-  tryAcquire(leaseMs: number = this.#parts.settings.leaseMs): Permit {
-    if (this.#state === 'closed') return this.#admit()
-    const nowMs = this.#parts.clock.now()
-    this.#expireLeases(nowMs)
-    return this.#tryAcquireAt(nowMs, leaseMs)
+  /**
+   * @param leaseMs how long it may take before it counts as failed, if it is a test request
+   * @param nowMs for who has read the clock
+   */
+  tryAcquire(leaseMs: number = this.#parts.settings.leaseMs, nowMs?: number): Permit {
+    if (this.isClosed) return this.#admit()
+    const atMs = nowMs ?? this.#parts.clock.now()
+    this.#expireLeases(atMs)
+    return this.#tryAcquireAt(atMs, leaseMs)
   }
 
   /** Whether a permit is that of a test request under way. */
@@ -107,7 +118,7 @@ export class Circuit {
 
   /** Counts an attempt that needed no permit here, as one that was redirected from elsewhere. */
   record(verdict: Verdict, startedMs?: number): void {
-    if (this.#state !== 'closed' || verdict === 'ignored') return
+    if (!this.isClosed || verdict === 'ignored') return
     const nowMs = this.#parts.clock.now()
     const cause = this.#sample(nowMs, verdict === 'failure', this.#isSlow(startedMs, nowMs))
     if (cause !== undefined) this.#open(cause, nowMs)
@@ -122,7 +133,7 @@ export class Circuit {
 
   /** Closed, as if new. */
   reset(): void {
-    const wasClosed = this.#state === 'closed'
+    const wasClosed = this.isClosed
     this.#close()
     if (!wasClosed) this.#parts.onChange({ type: 'circuit-close', key: this.key })
   }
@@ -163,7 +174,7 @@ export class Circuit {
   }
 
   #tryAcquireAt(nowMs: number, leaseMs: number): Permit {
-    if (this.#state === 'closed') return this.#admit()
+    if (this.isClosed) return this.#admit()
     if (this.#state === 'open' && nowMs >= this.#openUntilMs) return this.#startHalfOpen(nowMs, leaseMs)
     if (this.#halfOpen === undefined || this.#halfOpen.isFull) return REFUSED
     return this.#admitProbe(this.#halfOpen, nowMs, leaseMs)

@@ -1,3 +1,4 @@
+import { nowIn } from '../../beginning.ts'
 import { systemClock, type Clock } from '../../clock.ts'
 import { begin, directPolicy, failed, type Receiver, type Start } from '../../direct.ts'
 import { CircuitOpenError } from '../../errors.ts'
@@ -79,7 +80,7 @@ interface GuardOptions<Value> extends Pick<CircuitBreakerOptions<Value>, 'key' |
  * @param parking Where calls wait; without one they are rejected.
  */
 export function guard<Value>(
-  { settings, circuits }: CircuitStore,
+  { settings, circuits, clock }: CircuitStore,
   options: GuardOptions<Value>,
   parking?: Parking,
 ): CircuitBreaker<Value> {
@@ -89,10 +90,11 @@ export function guard<Value>(
   return directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
     return (context, receiver) => {
       const circuit = circuits.get(options.key?.(context) ?? context.execution.key)
-      const permit = circuit.tryAcquire(leaseMs)
+      const nowMs = circuit.isClosed ? 0 : nowIn(context.scope, clock)
+      const permit = circuit.tryAcquire(leaseMs, nowMs)
       if (permit !== REFUSED)
         begin(start, context, new GuardedAttempt<Value, T>(circuit, permit, context, receiver, rules))
-      else if (parking === undefined) refuse(circuit, receiver)
+      else if (parking === undefined) refuse(circuit, circuit.retryAfterMsAt(nowMs), receiver)
       else park(parking, circuit, context, receiver, start, rules)
     }
   })
@@ -117,8 +119,8 @@ function park<Value, T extends Value>(
  * In a moment: a promise that is rejected from the start would be told of by the platform as one that nobody handles,
  * and again once somebody does, which takes 500 ns.
  */
-function refuse(circuit: Circuit, receiver: Receiver<never>): void {
-  void soon.then(() => receiver.end(failed(new CircuitOpenError(circuit.key, circuit.retryAfterMs))))
+function refuse({ key }: Circuit, retryAfterMs: number, receiver: Receiver<never>): void {
+  void soon.then(() => receiver.end(failed(new CircuitOpenError(key, retryAfterMs))))
 }
 
 interface Rules<Value> {
