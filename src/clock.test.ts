@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import * as original from './clock.ts'
-import { systemClock, type Timer } from './clock.ts'
+import { systemClock, type Clock, type Timer } from './clock.ts'
 import { delay } from './delay.ts'
 import { Scope } from './signal.ts'
 import { virtualClock } from './testing/virtual-clock.ts'
@@ -74,7 +73,7 @@ test('a clock that was loaded under fake timers goes on without them', async () 
 
 describe('waits whose end is told', () => {
   /** The clock as if fake timers were the platform's own. */
-  async function fakePlatform(): Promise<typeof original> {
+  async function fakePlatform(): Promise<Clock> {
     vi.useFakeTimers()
     onTestFinished(() => {
       vi.unstubAllGlobals()
@@ -83,62 +82,57 @@ describe('waits whose end is told', () => {
       vi.resetModules()
     })
     vi.resetModules()
-    return import('./clock.ts')
+    return (await import('./clock.ts')).systemClock
   }
 
-  const wait = (
-    { systemClock: clock, wakeAt }: typeof original,
-    delayMs: number,
-    wake = (): void => {},
-  ): Timer => wakeAt(clock, { wake }, delayMs, clock.now() + delayMs)
+  const wait = (clock: Clock, delayMs: number, callback = (): void => {}): Timer =>
+    clock.schedule(callback, delayMs, { dueMs: clock.now() + delayMs })
 
   test('end at it, whatever the timer was armed for that they have taken over', async () => {
-    const platform = await fakePlatform()
-    const { systemClock: clock } = platform
+    const clock = await fakePlatform()
     const startMs = clock.now()
     const ended: string[] = []
     const end = (name: string): (() => void) => {
       return () => void ended.push(`${name} ${clock.now() - startMs}`)
     }
-    wait(platform, 100).cancel()
+    wait(clock, 100).cancel()
     vi.advanceTimersByTime(50)
-    wait(platform, 100, end('later'))
+    wait(clock, 100, end('later'))
     vi.advanceTimersByTime(200)
-    wait(platform, 10_000).cancel()
-    wait(platform, 10, end('sooner'))
+    wait(clock, 10_000).cancel()
+    wait(clock, 10, end('sooner'))
     vi.advanceTimersByTime(10)
-    wait(platform, 10).cancel()
+    wait(clock, 10).cancel()
     vi.advanceTimersByTime(10_000)
-    wait(platform, 10, end('by an idle one'))
+    wait(clock, 10, end('by an idle one'))
     vi.advanceTimersByTime(10)
     expect(ended).toEqual(['later 150', 'sooner 260', 'by an idle one 10270'])
   })
 
   test('arm one timer for all that come one after the other', async () => {
-    const platform = await fakePlatform()
-    for (let call = 0; call < 3; call++) wait(platform, 1000).cancel()
+    const clock = await fakePlatform()
+    for (let call = 0; call < 3; call++) wait(clock, 1000).cancel()
     expect(vi.getTimerCount()).toBe(1)
-    for (const each of Array.from({ length: 200 }, () => wait(platform, 1000))) each.cancel()
+    for (const each of Array.from({ length: 200 }, () => wait(clock, 1000))) each.cancel()
     expect(vi.getTimerCount(), 'of many at a time so many stay').toBe(100)
   })
 
   test('are each one’s own, also when their ends have cancelled those before, and twice', async () => {
-    const platform = await fakePlatform()
+    const clock = await fakePlatform()
     const ended: string[] = []
-    const first = wait(platform, 10, () => {
-      wait(platform, 10, () => void ended.push('set off'))
+    const first = wait(clock, 10, () => {
+      wait(clock, 10, () => void ended.push('set off'))
       first.cancel()
     })
     vi.advanceTimersByTime(10)
     first.cancel()
-    for (const name of ['one', 'other']) wait(platform, 20, () => void ended.push(name))
+    for (const name of ['one', 'other']) wait(clock, 20, () => void ended.push(name))
     vi.advanceTimersByTime(20)
     expect(ended).toEqual(['set off', 'one', 'other'])
   })
 
   test('whatever is started, cancelled and waited for, each ends when it is due, or never', async () => {
-    const platform = await fakePlatform()
-    const { systemClock: clock } = platform
+    const clock = await fakePlatform()
     const step = fc.oneof(
       fc.record({ kind: fc.constant('start' as const), ms: fc.constantFrom(5, 20, 21, 60) }),
       fc.record({ kind: fc.constant('cancel' as const), ms: fc.nat(9) }),
@@ -157,7 +151,7 @@ describe('waits whose end is told', () => {
           else {
             const each: (typeof waits)[number] = { dueMs: clock.now() + ms }
             waits.push(each)
-            each.timer = wait(platform, ms, () => {
+            each.timer = wait(clock, ms, () => {
               each.endedMs = each.timer === undefined ? Number.NaN : clock.now()
               cancel(each)
             })
@@ -174,12 +168,12 @@ describe('waits whose end is told', () => {
   })
 
   test('leave none where it would hold the process, as a number does in Deno', async () => {
-    const platform = await fakePlatform()
+    const clock = await fakePlatform()
     const { setTimeout: set } = globalThis
     vi.stubGlobal('setTimeout', (callback: () => void, delayMs: number) => Number(set(callback, delayMs)))
     vi.resetModules()
-    wait(await import('./clock.ts'), 1000).cancel()
-    wait(platform, 1000).cancel()
+    wait((await import('./clock.ts')).systemClock, 1000).cancel()
+    wait(clock, 1000).cancel()
     expect(vi.getTimerCount()).toBe(0)
   })
 
@@ -188,7 +182,7 @@ describe('waits whose end is told', () => {
     wait(await fakePlatform(), 1000).cancel()
     expect(vi.getTimerCount()).toBe(0)
     vi.unstubAllGlobals()
-    wait(original, 1000).cancel()
+    wait(systemClock, 1000).cancel()
     expect(vi.getTimerCount()).toBe(0)
   })
 })

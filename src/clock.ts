@@ -8,6 +8,11 @@ export interface Timer {
 export interface ScheduleOptions {
   /** Whether the wait keeps a Node process alive. Default `false`: a backoff does, a mere timeout does not. */
   keepAlive?: boolean
+  /**
+   * When that will be, in `now()` terms, from who is done with the timer once it has cancelled it. The clock may then
+   * serve one call after the other by one timer of the platform's, and `callback` run in the async context of another.
+   */
+  dueMs?: number
 }
 
 /**
@@ -73,12 +78,12 @@ class SpareTimer implements Timer {
   #timer: SystemTimer | undefined
   #armedMs = Infinity
   #dueMs = Infinity
-  #sleeper: Sleeper | undefined
+  #callback: (() => void) | undefined
   #isTaken = false
 
-  start(sleeper: Sleeper, dueMs: number): this {
+  start(callback: () => void, dueMs: number): this {
     this.#isTaken = true
-    this.#sleeper = sleeper
+    this.#callback = callback
     this.#dueMs = dueMs
     if (dueMs < this.#armedMs) this.#arm()
     return this
@@ -87,7 +92,7 @@ class SpareTimer implements Timer {
   cancel(): void {
     if (!this.#isTaken) return
     this.#isTaken = false
-    this.#sleeper = undefined
+    this.#callback = undefined
     if (this.#timer?.isFree === true && spares.length < MOST_SPARES) spares.push(this)
     else this.#timer?.cancel()
   }
@@ -102,12 +107,12 @@ class SpareTimer implements Timer {
   /** Who has taken over what was armed for another waits longer. */
   #goOff(): void {
     const isEarly = this.#armedMs < this.#dueMs
-    const sleeper = this.#sleeper
+    const callback = this.#callback
     this.#armedMs = Infinity
-    if (sleeper === undefined) return
+    if (callback === undefined) return
     if (isEarly) return this.#arm()
     // It stays its owner's until that cancels it: who has it twice in hand would cancel another's wait.
-    sleeper.wake()
+    callback()
   }
 }
 
@@ -144,20 +149,8 @@ const mayTakeOver = (): boolean => areShared && setTimeout === platformTimer
 export const systemClock: Clock = {
   now: platformNow(),
   wallNow,
-  schedule: (callback, delayMs, { keepAlive = false } = {}) => new SystemTimer(callback, delayMs, keepAlive),
-}
-
-/** Who waits for a time that mostly does not come: itself, and no closure. */
-export interface Sleeper {
-  wake(): void
-}
-
-/**
- * Wakes `sleeper` after `delayMs`, at `dueMs` in `now()` terms, unless it cancels the timer: once, and is done with it.
- * The system's clock serves one after the other by one timer of the platform's, so it wakes in any async context.
- */
-export function wakeAt(clock: Clock, sleeper: Sleeper, delayMs: number, dueMs: number): Timer {
-  return clock === systemClock && mayTakeOver()
-    ? (spares.pop() ?? new SpareTimer()).start(sleeper, dueMs)
-    : clock.schedule(() => sleeper.wake(), delayMs)
+  schedule: (callback, delayMs, { keepAlive = false, dueMs } = {}) =>
+    dueMs !== undefined && mayTakeOver()
+      ? (spares.pop() ?? new SpareTimer()).start(callback, dueMs)
+      : new SystemTimer(callback, delayMs, keepAlive),
 }

@@ -1,6 +1,6 @@
-import { ordered } from '../composition.ts'
 import { beginAt, nowIn } from '../beginning.ts'
-import { systemClock, wakeAt, type Clock, type Sleeper, type Timer } from '../clock.ts'
+import { ordered } from '../composition.ts'
+import { systemClock, type Clock, type Timer } from '../clock.ts'
 import { directPolicy, type Receiver, type Start } from '../direct.ts'
 import { TimeoutError } from '../errors.ts'
 import { emit } from '../emit.ts'
@@ -46,20 +46,16 @@ export function timeoutBy(options: TimeoutOptions): Policy {
   const timeoutMs = attemptMs ?? totalMs
   const kind = isOfAttempt ? 'attempt' : 'total'
 
-  const rules: TimeoutRules = {
-    isOfAttempt,
-    discard,
-    timeUp(context) {
-      emit(onEvent, { type: 'timeout', kind, timeoutMs }, context)
-      const what = isOfAttempt ? 'the attempt' : 'the call with its retries'
-      const code = isOfAttempt ? 'ERR_ATTEMPT_TIMEOUT' : 'ERR_TOTAL_TIMEOUT'
-      return new TimeoutError(
-        code,
-        `${what} took longer than ${timeoutMs} ms`,
-        timeoutMs,
-        causeOf(context.execution),
-      )
-    },
+  function timeUp(context: Context): TimeoutError {
+    emit(onEvent, { type: 'timeout', kind, timeoutMs }, context)
+    const what = isOfAttempt ? 'the attempt' : 'the call with its retries'
+    const code = isOfAttempt ? 'ERR_ATTEMPT_TIMEOUT' : 'ERR_TOTAL_TIMEOUT'
+    return new TimeoutError(
+      code,
+      `${what} took longer than ${timeoutMs} ms`,
+      timeoutMs,
+      causeOf(context.execution),
+    )
   }
 
   const limited =
@@ -69,8 +65,12 @@ export function timeoutBy(options: TimeoutOptions): Policy {
       const endMs = nowMs + timeoutMs
       // An outer timeout that ends no later wins: no second timer, and never an attempt timeout in its place.
       if (endMs >= context.deadline) return start(context, receiver)
-      const scope = new TimedScope(rules, context, receiver)
-      scope.timer = wakeAt(clock, scope, timeoutMs, endMs)
+      const scope = new TimedScope(receiver, discard)
+      const end = (): void => {
+        // The promise below tells a moment after the timer: the attempt may have ended by then.
+        if (scope.timer !== undefined) scope.abort(timeUp(context), 'timeout')
+      }
+      scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs: endMs })
       scope.moveUnder(context.scope)
       beginAt(nowMs, start, context.within(scope, endMs), scope)
     }
@@ -78,35 +78,19 @@ export function timeoutBy(options: TimeoutOptions): Policy {
   return directPolicy(fields, limited)
 }
 
-interface TimeoutRules {
-  readonly isOfAttempt: boolean
-  readonly discard: ((late: unknown) => void) | undefined
-  timeUp(context: Context): TimeoutError
+/** Whoever hears of an attempt's end may begin another one: not in the async context of a timer. */
+function inThisContext(work: () => void): () => void {
+  let open!: () => void
+  void new Promise<void>((resolve) => (open = resolve)).then(work)
+  return open
 }
 
-/** It allocates no closure: three a call took 300 bytes. */
-class TimedScope<T> extends EndingScope<T> implements Sleeper {
+class TimedScope<T> extends EndingScope<T> {
   declare timer: Timer | undefined
-  declare private readonly rules: TimeoutRules
-  declare private readonly context: Context
-  declare private readonly door: ((scope: Timed) => void) | undefined
 
-  constructor(rules: TimeoutRules, context: Context, receiver: Receiver<T>) {
-    super(receiver, rules.discard)
+  constructor(receiver: Receiver<T>, discard: ((late: T) => void) | undefined) {
+    super(receiver, discard)
     this.timer = undefined
-    this.rules = rules
-    this.context = context
-    this.door = rules.isOfAttempt ? doorFromHere() : undefined
-  }
-
-  wake(): void {
-    if (this.door === undefined) this.timeUp()
-    else this.door(this)
-  }
-
-  timeUp(): void {
-    // Through the door it comes a moment after the timer: the attempt may have ended by then.
-    if (this.timer !== undefined) this.abort(this.rules.timeUp(this.context), 'timeout')
   }
 
   /** Once only: it may be another call's by then. */
@@ -114,19 +98,4 @@ class TimedScope<T> extends EndingScope<T> implements Sleeper {
     this.timer?.cancel()
     this.timer = undefined
   }
-}
-
-type Timed = Pick<TimedScope<unknown>, 'timeUp'>
-
-const timeUp = (scope: Timed): void => scope.timeUp()
-
-let opened!: (scope: Timed) => void
-const takeOpener = (open: (scope: Timed) => void): void => {
-  opened = open
-}
-
-/** Whoever hears of an attempt's end may begin another one: in this async context, and not in that of a timer. */
-function doorFromHere(): (scope: Timed) => void {
-  void new Promise<Timed>(takeOpener).then(timeUp)
-  return opened
 }
