@@ -57,12 +57,10 @@ export const pipelineByHand: Subject<Ready> = subjectsOf<Ready>('none')(NAME, []
     })
 })
 
-/** A signal that is made when somebody looks: an `AbortController` takes more than all the rest. */
-const signal: PropertyDescriptor = {
-  get: () => new AbortController().signal,
-  set: () => {},
-  enumerable: true,
-  configurable: true,
+/** A signal that is made when somebody looks: on Node 20 an `AbortController` takes more than all the rest. */
+const reading: ProxyHandler<RequestInit> = {
+  get: (init, name) =>
+    name === 'signal' ? new AbortController().signal : (Reflect.get(init, name) as unknown),
 }
 
 /** A note on the response, for `outcomeOf()`: the least it takes, less than a `WeakMap`. */
@@ -95,12 +93,12 @@ export const fetchByHand: Subject<Exchange> = clientsOf('none')(NAME, [], (trans
     new Promise<Response>((resolve, reject) => {
       const circuit = url.slice(0, url.indexOf('/', 8))
       const own = origins.get(circuit) ?? health
-      const init: RequestInit = Object.assign(Object.defineProperty({}, 'signal', signal), given)
+      const init: RequestInit = Object.assign({ signal: null }, given)
       const idempotencyKey = isWrite(given?.method) ? crypto.randomUUID() : undefined
       if (idempotencyKey !== undefined)
         init.headers = { 'Idempotency-Key': idempotencyKey, ...(given?.headers as Record<string, string>) }
       own.began()
-      transport(url, init).then((response) => {
+      transport(url, new Proxy(init, reading)).then((response) => {
         if (response.status < 400) own.wasGood()
         // oxlint-disable-next-line no-new -- the note is on `response`
         new Noted(response, { attempts: 1, circuit, idempotencyKey })
