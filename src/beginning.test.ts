@@ -83,3 +83,14 @@ test('what begins later within the same scope has a time of its own', async () =
   await late.execute(({ deadline }) => void deadlines.push(deadline - beganMs))
   expect(deadlines).toEqual([900])
 })
+
+test('a breaker with a clock of its own goes by that', async () => {
+  const [outer, own] = [virtualClock(), virtualClock()]
+  await outer.advance(1_000_000)
+  const breaker = circuitBreaker({ consecutive: 1, clock: own })
+  const guarded = pipeline(timeout({ totalMs: 1000, clock: outer }), breaker)
+  await guarded.execute(() => Promise.reject(new Error('down'))).catch(() => {})
+  await expect(guarded.execute(() => 'too early')).rejects.toMatchObject({ code: 'ERR_CIRCUIT_OPEN' })
+  await own.advance(60_000)
+  expect(await guarded.execute(() => 'a test request')).toBe('a test request')
+})

@@ -144,7 +144,8 @@ class Client {
     const route = routeOf(init)
     if (route === undefined) scope.link = followSignal(caller.signal, scope)
     else scope.moveUnder(route.scope)
-    if (!scope.aborted) beginAt(call.startedMs, plan.start, new Context(call, scope), scope)
+    if (!scope.aborted)
+      beginAt(this.#state.clock, call.startedMs, plan.start, new Context(call, scope), scope)
   }
 
   #planFor(own: CallOptions): Plan {

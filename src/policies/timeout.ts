@@ -72,7 +72,7 @@ export function timeoutBy(options: TimeoutOptions): Policy {
       }
       scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs: endMs })
       scope.moveUnder(context.scope)
-      beginAt(nowMs, start, context.within(scope, endMs), scope)
+      beginAt(clock, nowMs, start, context.within(scope, endMs), scope)
     }
   const fields = { name: `${kind}-timeout`, settings: { [`${kind}Ms`]: timeoutMs } }
   return directPolicy(fields, limited)
