@@ -205,21 +205,24 @@ function nextBody(body: RequestBody): BodyLike | null {
 /** The caller's headers with what is added; `undefined` where nothing is. A copy, where somebody may change them. */
 function attemptHeaders(call: FetchCall): HeadersLike | undefined {
   const { beforeAttempt, idempotency } = call.settings
-  const { idempotencyKey: key, body, extraHeaders, caller, watch } = call
+  const { idempotencyKey, body, extraHeaders, caller, watch } = call
   const given = caller.init.headers
-  const added: [string, string][] = []
-  if (body?.contentType !== undefined) added.push(['content-type', body.contentType])
-  if (key !== undefined && idempotency !== undefined)
-    added.push([idempotency.header, formatKey(key, idempotency.format)])
-  if (extraHeaders !== undefined) added.push(...Object.entries(extraHeaders))
-  if (beforeAttempt === undefined && watch.onAttempt === undefined) {
-    const [first] = added
-    if (first === undefined) return undefined
-    // `Headers` take 500 ns. What is added comes first: after a spread it takes 400 ns longer.
-    if (added.length === 1 && lacks(given, first[0])) return { [first[0]]: first[1], ...(given as object) }
+  const type = body?.contentType
+  const header = idempotency?.header ?? ''
+  const key = idempotency && idempotencyKey && formatKey(idempotencyKey, idempotency.format)
+  if (beforeAttempt === undefined && watch.onAttempt === undefined && extraHeaders === undefined) {
+    if (type === undefined && key === undefined) return undefined
+    // As of most writes. `Headers` take 500 ns, a list of what is added 300 bytes. The key comes first: after a spread it
+    // takes 400 ns longer.
+    if (type === undefined && lacks(given, header)) return { [header]: key ?? '', ...(given as object) }
   }
   const headers = new Headers(given)
-  for (const [name, value] of added) if (!headers.has(name)) headers.set(name, value)
+  const add = (name: string, value: string | undefined): void => {
+    if (value !== undefined && !headers.has(name)) headers.set(name, value)
+  }
+  add('content-type', type)
+  add(header, key)
+  for (const name in extraHeaders) add(name, extraHeaders[name])
   return headers
 }
 

@@ -101,8 +101,10 @@ export function lacks(headers: HeadersLike | undefined, name: string): boolean {
   if (headers === undefined) return true
   // Malformed ones can be anything.
   if (typeof headers !== 'object' || headers === null || !isPlain(headers)) return false
-  const wanted = name.toLowerCase()
-  return !Object.keys(headers).some((own) => own.toLowerCase() === wanted)
+  // Not by a list of names in small letters: that took 200 bytes each time.
+  for (const own in headers as object)
+    if (own.length === name.length && own.toLowerCase() === name.toLowerCase()) return false
+  return true
 }
 
 /** What a URL begins with, if what follows its next slash can't make it invalid: that says where it goes. */
