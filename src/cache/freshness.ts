@@ -1,5 +1,6 @@
 import CachePolicy from 'http-cache-semantics'
 import type { Clock } from '../clock.ts'
+import { headersOf } from '../http/headers-of.ts'
 import { randomUuid } from '../http/uuid.ts'
 import type { Arrival, ResponseMeta } from './record.ts'
 
@@ -31,7 +32,9 @@ function policyOf(request: Headers, status: number, headers: Headers): CachePoli
 const NO_HEADERS = new Headers()
 
 /** Whether a private cache may keep the answer to a GET that was sent with `request` (RFC 9111, 3). */
-export function isStorable(request: Headers, { status, headers }: Response): boolean {
+export function isStorable(request: Headers, response: Response): boolean {
+  const { status } = response
+  const headers = headersOf(response)
   return isWhole(status) && !varyOf(headers).includes('*') && policyOf(request, status, headers).storable()
 }
 

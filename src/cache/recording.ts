@@ -1,3 +1,4 @@
+import { headersOf } from '../http/headers-of.ts'
 import { relay, type BodyReader, type ReadResult } from '../http/relay.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
@@ -11,7 +12,7 @@ export function recorded(
   maxBytes: number,
   onComplete: (body: Bytes) => Promise<void> | undefined,
 ): Response {
-  if (Number(response.headers.get('content-length')) > maxBytes) return response
+  if (Number(headersOf(response).get('content-length')) > maxBytes) return response
   if (response.body === null) {
     void onComplete(new Uint8Array())
     return response

@@ -1,4 +1,5 @@
-import { discard } from '../http/discard.ts'
+import { discard, isNoStream } from '../http/discard.ts'
+import { headersOf } from '../http/headers-of.ts'
 import { isSafe } from '../http/methods.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
 import { onWorkers } from '../on-workers.ts'
@@ -53,7 +54,7 @@ async function write(
   response: Response,
 ): Promise<Response> {
   if (response.status >= 400) return response
-  const named = ['location', 'content-location'].map((name) => response.headers.get(name))
+  const named = ['location', 'content-location'].map((name) => headersOf(response).get(name))
   const base = response.url === '' ? url : response.url
   const targets = [url, ...named.filter((target) => target !== null)]
     .map((target) => parsedUrl(target, base))
@@ -173,11 +174,13 @@ class Read {
 
   #keep(opened: Opened, response: Response): Response {
     const { client, maxEntryBytes } = this.#parts
+    // What has another kind of body, as a mock, could not be recorded.
+    if (response.body !== null && isNoStream(response.body)) return response
     const sent = client.sentHeaders(this.#context)
     if (sent === undefined || !this.#isSameUser() || !isStorable(sent, response)) return response
     const { status, statusText, url, redirected, type } = response
     const arrival = arrivalNow(client.clock)
-    const headers = storedHeaders(response.headers, arrival.wallMs, this.#request.coded)
+    const headers = storedHeaders(headersOf(response), arrival.wallMs, this.#request.coded)
     const meta = { status, statusText, headers, arrival, provenance: { url, redirected, type } }
     return recorded(response, maxEntryBytes, (body) => this.#save(opened, sent, { meta, body }))
   }
@@ -192,11 +195,12 @@ class Read {
   async #confirm(opened: Opened, found: Found, response: Response): Promise<Response> {
     const { shelf, client, staleIfErrorMs } = this.#parts
     discard(response)
+    const confirmation = headersOf(response)
     const sent = client.sentHeaders(this.#context) ?? this.#request.headers
     const isOurs =
       this.#isSameUser() &&
       response.url === found.meta.provenance.url &&
-      isConfirmed(found.meta.headers, response.headers) &&
+      isConfirmed(found.meta.headers, confirmation) &&
       (await shelf.fits(opened, found, this.#asked(sent)))
     // It speaks of another response, or to somebody else: only a whole one will do.
     if (!isOurs) {
@@ -206,12 +210,13 @@ class Read {
     const { scope } = this.#context
     if (scope.aborted) throw scope.reason
     const arrival = arrivalNow(client.clock)
-    const headers = freshened(found.meta.headers, response.headers, arrival.wallMs)
+    const headers = freshened(found.meta.headers, confirmation, arrival.wallMs)
     const meta = { ...found.meta, headers, arrival }
     const appraisal = appraise(meta, client.clock, staleIfErrorMs) ?? found.appraisal
     const stored = { ...found, meta, appraisal }
     const served = this.#serve(stored, 304)
-    for (const cookie of response.headers.getSetCookie()) served.headers.append('set-cookie', cookie)
+    // `getSetCookie` is younger than some browsers.
+    for (const [name, value] of confirmation) if (name === 'set-cookie') served.headers.append(name, value)
     if (isStorable(sent, served)) await this.#save(opened, sent, stored)
     else void shelf.forget(client.clock, found.key)
     return served

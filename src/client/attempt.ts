@@ -4,6 +4,7 @@ import { TimeoutError } from '../errors.ts'
 import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
+import { headersOf } from '../http/headers-of.ts'
 import { formatKey } from '../http/idempotency-key.ts'
 import { isRefusedByFetch } from '../http/usage-error.ts'
 import { causeOf, rejected, type Context, type Outcome } from '../policy.ts'
@@ -142,7 +143,7 @@ function answerOf(call: FetchCall, init: RequestInit): Promise<Response> {
 
 /** The API has recognized the key: what it answers is what it answered before. */
 const isReplay = ({ keyed }: FetchCall, outcome: Outcome<Response>): boolean =>
-  keyed && outcome.ok && outcome.value.headers.get('idempotent-replayed') === 'true'
+  keyed && outcome.ok && headersOf(outcome.value).get('idempotent-replayed') === 'true'
 
 const which = ({ attempt, isHedge }: Context) => (isHedge ? ({ attempt, hedge: true } as const) : { attempt })
 

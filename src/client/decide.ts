@@ -1,3 +1,4 @@
+import { headersOf } from '../http/headers-of.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
 import { adviceOf, type Verdict } from '../http/verdict.ts'
 import { ACCEPT, FINAL, type RetryDecision } from '../policies/retry.ts'
@@ -52,7 +53,7 @@ function isPermitted(
   if (!methods.has(call.method)) return false
   if (call.repeatable || effect === 'untouched') return true
   // The server itself said that trying again is right.
-  return outcome.ok && adviceOf(outcome.value.headers) === 'true'
+  return outcome.ok && adviceOf(headersOf(outcome.value)) === 'true'
 }
 
 /** The caller's own rule. */
@@ -87,7 +88,7 @@ function resend(
   const { clock, random } = call.parts
   const free = next === 'wait'
   const notAfterMs = clock.now() + call.keyLeftMs
-  const askedMs = outcome.ok ? retryAfterMs(outcome.value.headers, clock.wallNow()) : undefined
+  const askedMs = outcome.ok ? retryAfterMs(headersOf(outcome.value), clock.wallNow()) : undefined
   if (askedMs !== undefined && askedMs > maxRetryAfterMs) return { kind: 'stop', reason: 'retry-after' }
   const minDelayMs = askedMs && askedMs * uniform(random, 1, 1 + RETRY_AFTER_JITTER)
   return { kind: 'retry', free, notAfterMs, minDelayMs }

@@ -1,5 +1,6 @@
 import { isLocalRejection } from '../errors.ts'
 import type { Outcome } from '../policy.ts'
+import { headersOf } from './headers-of.ts'
 import { isAbort, isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 import { isNeutral, isRefused } from './statuses.ts'
 
@@ -51,7 +52,7 @@ function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
   // An opaque response has status 0: it is no failure, and nothing can be read of it.
   const isFine = status < 400 && !isTransient(status)
   if (isFine && !keyed) return ANSWERED
-  const { headers, redirected } = response
+  const headers = headersOf(response)
   // The markers by which a server tells that it knows keys, and what it did with this one.
   const replayed = headers.get('idempotent-replayed')
   const state = headers.get('idempotency-status')
@@ -59,10 +60,10 @@ function verdictOfResponse(response: Response, rules: VerdictRules): Verdict {
   // On record: the same key brings the same answer, so asking again cannot change it.
   if (replayed === 'true' || state === 'stored') return RECORDED
   if (isFine) return ANSWERED
-  if (status === 409 && keyed && (isRacing || state === 'in-flight' || headers.has('retry-after')))
+  if (status === 409 && keyed && (isRacing || state === 'in-flight' || headers.get('retry-after')))
     return IN_FLIGHT
   const verdict = isTransient(status) ? byClass(status) : untried(response)
-  return advised(headers, redirected ? afterRedirect(verdict) : verdict)
+  return advised(headers, response.redirected ? afterRedirect(verdict) : verdict)
 }
 
 function byClass(status: number): Verdict {

@@ -1,4 +1,5 @@
 import { parseDictionary, parseList, type Parameters } from 'structured-headers'
+import { headersOf } from '../http/headers-of.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
 
 /** One quota of a service, as a response announces it. */
@@ -32,10 +33,11 @@ export const NO_NEWS: LimitReport = { quotas: [], pauseMs: 0 }
  * sent (07: `limit=100, remaining=5, reset=30`; 06: three fields), and in the Retry-After of a 429. What is malformed
  * is ignored.
  */
-export function limitsOf({ status, headers }: Response, wallNowMs: number): LimitReport {
+export function limitsOf(response: Response, wallNowMs: number): LimitReport {
+  const headers = headersOf(response)
   return {
     quotas: listed(headers) ?? dictionary(headers) ?? separate(headers) ?? [],
-    pauseMs: (status === 429 ? retryAfterMs(headers, wallNowMs) : undefined) ?? 0,
+    pauseMs: (response.status === 429 ? retryAfterMs(headers, wallNowMs) : undefined) ?? 0,
   }
 }
 
