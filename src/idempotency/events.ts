@@ -90,7 +90,7 @@ export type StoreOperation = 'acquire' | 'heartbeat' | 'complete' | 'release' | 
  *
  * - `scope-defaulted`: the first Bearer token arrived and there is no `scope` option; tokens rotate, and the client is
  *   then another one.
- * - `late-error`: the handler threw after its transaction had committed; the recorded response was sent.
+ * - `late-error`: the handler threw after its response was settled; that was sent.
  */
 export type IdempotencyEvent =
   | Acquired

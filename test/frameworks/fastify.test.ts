@@ -176,6 +176,45 @@ test('an error when half of a response is written gives the key back, and is tol
   expect(events.map(({ type }) => type)).not.toContain('late-error')
 })
 
+describe.each(
+  Object.entries<Handler>({
+    throws: (_, reply) => {
+      reply.code(201).send('first')
+      throw new Error('too late')
+    },
+    rejects: async (_, reply) => {
+      reply.code(201).send('first')
+      throw new Error('too late')
+    },
+    'sends again': (_, reply) => {
+      reply.code(201).send('first')
+      reply.code(202).send('second')
+    },
+    'resolves to something else': async (_, reply) => {
+      reply.code(201).send('first')
+      return 'second'
+    },
+    'resolves to nothing': async (_, reply) => {
+      reply.code(201).send('first')
+    },
+  }),
+)('what a handler sends is its response, although it then %s', (how, handle) => {
+  const handled = (_: unknown, __: FastifyRequest, reply: FastifyReply): unknown => reply.code(502).send('x')
+  const build = (app: FastifyInstance): void => answering(handle)(app.setErrorHandler(handled))
+
+  test('with a key', async () => {
+    await expectFaithful({ bare: await started(build), kept: await kept(build) }, {})
+    const types = events.map(({ type }) => type)
+    expect(types.includes('late-error')).toBe(how === 'throws' || how === 'rejects')
+    expect(types).not.toContain('released')
+  })
+
+  test('without one', async () => {
+    const answer = await ask(await kept(build), { key: null })
+    expect([answer.status, answer.text]).toEqual([201, 'first'])
+  })
+})
+
 test('a status that can not be sent is an error of the handler', async () => {
   const build = answering((_, reply) => {
     Reflect.set(reply.raw, 'statusCode', 42)

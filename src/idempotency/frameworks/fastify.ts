@@ -19,7 +19,7 @@ import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node
 import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
-import { committed, type HeldResponse } from '../unprotected.ts'
+import { Unprotected, type HeldResponse } from '../unprotected.ts'
 import { createStamp } from '../../stamp.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
@@ -36,6 +36,7 @@ export interface FastifyRequest {
 export interface FastifyReply {
   readonly raw: ServerResponse
   readonly statusCode: number
+  readonly log: { warn(details: object, message: string): void }
   send(payload?: unknown): unknown
   hijack(): unknown
   code(statusCode: number): unknown
@@ -50,15 +51,19 @@ export interface FastifyHooks<Request, Reply> {
   addHook(name: 'onError', hook: (request: Request, reply: Reply, error: unknown) => Promise<void>): unknown
   addHook(
     name: 'onSend',
-    hook: (request: Request, reply: Reply, payload: unknown) => Promise<unknown>,
+    hook: (request: Request, reply: Reply, payload: unknown, done: SendDone) => unknown,
   ): unknown
 }
+
+type SendDone = (error: null, payload: unknown) => void
 
 interface Running {
   readonly run: HandlerRun
   readonly holder: HeaderHolder
   readonly entry: HeadersOnEntry
 }
+
+const ALREADY_SENT = 'Reply was already sent, did you forget to "return reply"?'
 
 const running = createStamp<Running>()
 const answered = createStamp<Answer>()
@@ -84,7 +89,13 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
       muted.get(reply)?.()
       running.get(reply)?.run.threw(error)
     })
-    instance.addHook('onSend', (request, reply, payload) => leave(request, reply, payload))
+    instance.addHook('onSend', (request, reply, payload, done) => {
+      const leaving = leave(request, reply, payload)
+      if (leaving instanceof Promise) return leaving
+      // At once: what has nothing to wait for is sent when Fastify would send it.
+      done(null, leaving)
+      return undefined
+    })
   }
   // The hooks are for the scope that registers the plugin, not for one of its own.
   return Object.assign(plugin, {
@@ -174,28 +185,81 @@ function held(reply: FastifyReply): HeldResponse {
 }
 
 /** What leaves through the socket may have been changed by later hooks; the record is of what is here. */
-async function leave(request: object, reply: FastifyReply, payload: unknown): Promise<unknown> {
+function leave(request: object, reply: FastifyReply, payload: unknown): unknown {
   if (answered.get(reply)?.headers.some(([name]) => name === 'content-type') === false) {
     // Fastify has guessed one.
     reply.removeHeader('content-type')
   }
   const found = running.get(reply)
-  const foreign = payload instanceof Response || isEventStream(reply.getHeaders()['content-type'])
-  if (found === undefined) await committed(contextOf(request))
-  if (found === undefined || foreign) return payload
-  const { run, holder, entry } = found
+  const context = contextOf(request)
+  if (found === undefined && context instanceof Unprotected && context.used) {
+    return onlySend(reply, async () => {
+      await context.committed()
+      return payload
+    })
+  }
+  if (found === undefined || payload instanceof Response || isEventStream(reply.getHeaders()['content-type']))
+    return payload
+  const { run } = found
+  return onlySend(
+    reply,
+    () => settle(reply, found, payload),
+    (error) => run.threwLate(error),
+  )
+}
+
+async function settle(
+  reply: FastifyReply,
+  { run, holder, entry }: Running,
+  payload: unknown,
+): Promise<unknown> {
   const status = sentStatus(reply.statusCode)
-  const { body, unread } = await readPayload(payload, status, run.maxResponseBytes)
   const headers = linesSince(holder, entry)
+  const { body, unread } = await readPayload(payload, status, run.maxResponseBytes)
   const verdict = await run.settle({ status, statusText: reasonOf(reply.raw) ?? '', headers, body })
   if (verdict.type === 'void') throw verdict.error
   if (verdict.type === 'own') {
     if (verdict.status !== undefined) reply.header('idempotency-status', verdict.status)
+    // Who meant to send another one has perhaps set it.
+    if (reply.statusCode !== status) reply.code(status)
     return unread
   }
   entry.restore()
   setAnswer(reply, holder, verdict.answer)
   return asBuffer(verdict.answer.body)
+}
+
+/**
+ * While a response waits for `work` it counts as sent. Fastify only knows it as sent once it has left, and would send
+ * another one as well: the error of a handler that throws after it has responded.
+ *
+ * @param onError - hears of that
+ */
+async function onlySend(
+  reply: FastifyReply,
+  work: () => Promise<unknown>,
+  onError: (error: Error) => void = () => {},
+): Promise<unknown> {
+  const send = reply.send.bind(reply)
+  const errors: Error[] = []
+  let waits = true
+  const onlyOne: FastifyReply['send'] = (...args) => {
+    const [later] = args
+    if (!waits) return send(...args)
+    // Fastify sends what a handler resolves to, also where that is nothing.
+    if (later !== undefined) reply.log.warn(later instanceof Error ? { err: later } : {}, ALREADY_SENT)
+    if (later instanceof Error) errors.push(later)
+    return reply
+  }
+  reply.send = onlyOne
+  try {
+    const payload = await work()
+    for (const error of errors) onError(error)
+    return payload
+  } finally {
+    waits = false
+    if (reply.send === onlyOne) Reflect.deleteProperty(reply, 'send')
+  }
 }
 
 function setAnswer(reply: FastifyReply, holder: HeaderHolder, { status, statusText, headers }: Answer): void {

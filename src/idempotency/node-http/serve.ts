@@ -128,6 +128,11 @@ export class HandlerRun {
     return isOurs
   }
 
+  /** Once its response is settled, what a handler throws is told and changes nothing. */
+  threwLate(error: unknown): void {
+    void this.#execution.fail(error)
+  }
+
   get maxResponseBytes(): number {
     return this.#settings.maxResponseBytes
   }
