@@ -80,8 +80,15 @@ describe.skipIf(program === undefined)('redisStore', () => {
       const refused = outcomes(store, right, time).then(() => `${right} is not needed`)
       await expect(refused).rejects.toThrow(/NOPERM|can't run this command/)
     }
+    expect(await keysForEver(connected())).toEqual([])
   })
 })
+
+async function keysForEver(client: Redis): Promise<string[]> {
+  const keys = await client.keys('holdfast:*')
+  const left = await Promise.all(keys.map((key) => client.pttl(key)))
+  return keys.filter((_, index) => left[index] === -1)
+}
 
 const lease = {
   scope: 'client',

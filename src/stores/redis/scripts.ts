@@ -42,16 +42,24 @@ ${OPEN}`
  * up to a minute, so that its own expiry is written once a minute and not for each of them. Both names go on with five
  * characters (`:key:`, `:keys`), so the key begins where the name of the set ends. Where the window ends as was said
  * when the key was taken, as nearly always, there is nothing to say of it again.
+ *
+ * A script that fails in its middle is not undone. Whatever its user may not do fails before a new record is there,
+ * which would have no expiry: by calls that change nothing yet, the first one of a kind that a full Redis refuses.
  */
 const PUT = `
 local function put(s, n, l, w, at, f, o, b)
   local m = struct.pack('>c4c1ddddI4c0I4c0', 'hf1:', s, n, l, w, at, #f, f, #o, o)
+  local left, short = at - now
+  if at ~= x then
+    short = redis.call('PTTL', KEYS[2]) < left
+    redis.call('ZADD', KEYS[2], 'XX', at, '')
+    redis.call('PEXPIRE', KEYS[1], left + 60000)
+  end
   if b then redis.call('HSET', KEYS[1], 'm', m, 'b', b) else redis.call('HSET', KEYS[1], 'm', m) end
   if at == x then return end
-  local left = at - now
   redis.call('PEXPIRE', KEYS[1], left + 60000)
   redis.call('ZADD', KEYS[2], at, string.sub(KEYS[1], #KEYS[2] + 1))
-  if redis.call('PTTL', KEYS[2]) < left then redis.call('PEXPIRE', KEYS[2], left + 60000) end
+  if short then redis.call('PEXPIRE', KEYS[2], left + 60000) end
 end
 `
 
