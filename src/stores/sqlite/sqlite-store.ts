@@ -35,10 +35,17 @@ const OWNED = `SELECT fence FROM holdfast_keys WHERE scope = ? AND key = ? AND o
 const COUNT = 'SELECT keys FROM holdfast_scopes WHERE scope = ?'
 const KEPT = `SELECT count(*) AS keys, min(expires_ms) AS earliest FROM holdfast_keys
   WHERE scope = ? AND expires_ms > ?`
-const PURGE = `DELETE FROM holdfast_keys
-  WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE expires_ms <= ? LIMIT 128)`
-const PURGE_SCOPE = `DELETE FROM holdfast_keys
-  WHERE rowid IN (SELECT rowid FROM holdfast_keys WHERE scope = ? AND expires_ms <= ? LIMIT 128)`
+/** How many rows are deleted at a time, and up to how many bytes of responses: the event loop waits 1 ms for each MiB. */
+const MOST_ROWS = 128
+const ENOUGH_BYTES = 4_194_304
+/** One row at least. What is before a row that comes after nothing, or after what has no response, is null. */
+const purgeOf = (where: string): string => `DELETE FROM holdfast_keys WHERE rowid IN (SELECT id FROM (
+    SELECT id, sum(bytes) OVER (ORDER BY expires_ms ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (SELECT rowid AS id, expires_ms, length(response) AS bytes FROM holdfast_keys WHERE ${where} LIMIT ${MOST_ROWS})
+  ) WHERE before IS NULL OR before < ${ENOUGH_BYTES}) RETURNING fence`
+const PURGE = purgeOf('expires_ms <= ?')
+const PURGE_SCOPE = purgeOf('scope = ? AND expires_ms <= ?')
+const EXPIRED = 'SELECT 1 FROM holdfast_keys WHERE expires_ms <= ? LIMIT 1'
 
 interface FullScope {
   readonly keys: number
@@ -126,9 +133,7 @@ export class SqliteStore implements IdempotencyStore {
     const decision = this.#decide(query, request)
     if (decision.type !== 'take') return decision
     const nowMs = this.#nowMs()
-    const purges = this.#purging.isDue
-    if (purges) query(PURGE).run(nowMs)
-    this.#purging.took(purges)
+    this.#purge(query, nowMs)
     const full = this.#full(query, request, nowMs)
     if (full !== undefined) return full
     const { scope, key, fingerprint, owner, ttlMs, leaseMs } = request
@@ -141,6 +146,14 @@ export class SqliteStore implements IdempotencyStore {
     return { type: 'acquired', fence: numberIn(row, 'fence') }
   }
 
+  #purge(query: Query, nowMs: number): void {
+    const purges = this.#purging.isDue
+    const rows = purges ? query(PURGE).all(nowMs).length : 0
+    this.#purging.took(purges)
+    // Where responses are that large, the next key takes more along: they may come faster than they would go.
+    if (rows > 0 && rows < MOST_ROWS && query(EXPIRED).get(nowMs) !== undefined) this.#purging.missed()
+  }
+
   #full(
     query: Query,
     { scope, key, maxKeysPerScope }: AcquireRequest,
@@ -151,7 +164,7 @@ export class SqliteStore implements IdempotencyStore {
     // A key that has a row already adds none; one that has expired goes with the others.
     const own = query(FIND).get(scope, key)
     if (own !== undefined && recordOf(own).expiresMs > nowMs) return undefined
-    query(PURGE_SCOPE).run(scope, nowMs)
+    query(PURGE_SCOPE).all(scope, nowMs)
     const left = query(COUNT).get(scope)
     if (left === undefined || numberIn(left, 'keys') < maxKeysPerScope) return undefined
     // Who has a larger limit may have let in more than are deleted at a time.

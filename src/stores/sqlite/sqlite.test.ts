@@ -338,6 +338,23 @@ describe('a SQLite store', () => {
     )
   })
 
+  test('deletes a few large responses at a time, and more with each key until none is left', async () => {
+    const clock = virtualClock()
+    const store = open({ clock })
+    const other = await openOther()
+    for (let key = 0; key < 10; key++) {
+      await store.acquire(ask(`old ${key}`))
+      await store.complete(ask(`old ${key}`), new Uint8Array(1_048_576))
+    }
+    await clock.advance(100_000)
+    const left: unknown[] = []
+    for (let key = 0; key < 4; key++) {
+      await store.acquire(ask(`new ${key}`))
+      left.push(count(other, "holdfast_keys WHERE key LIKE 'old %'"))
+    }
+    expect(left).toEqual([6, 2, 0, 0])
+  })
+
   test('refuses keys of a full scope without looking at all of them, and without the write lock', async () => {
     const clock = virtualClock()
     const store = open({ clock })
