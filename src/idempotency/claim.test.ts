@@ -327,6 +327,59 @@ describe('a claim', () => {
     expect(clock.pending).toBe(0)
   })
 
+  describe('whose lease has run since an answer that was late', () => {
+    /** Its first answer comes after most of the lease, and the next operation is this one. */
+    async function lateClaim(heartbeat: IdempotencyStore['heartbeat'] | undefined): Promise<{
+      readonly result: unknown
+      readonly other: AcquireResult
+      readonly errors: readonly string[]
+    }> {
+      const clock = virtualClock()
+      const inner = memoryStore({ clock })
+      const errors: string[] = []
+      const store: IdempotencyStore = {
+        ...delegating(inner),
+        ...(heartbeat && { heartbeat }),
+        async acquire(request) {
+          const result = await inner.acquire(request)
+          await new Promise<void>((resolve) => void clock.schedule(resolve, 900))
+          return result
+        },
+      }
+      const settings = resolveOptions({
+        store,
+        clock,
+        leaseMs: 1000,
+        storeTimeoutMs: 2000,
+        onEvent: (event) => void (event.type === 'store-error' && errors.push(event.operation)),
+      })
+      const acquiring = acquire(new Claim(settings, info, record)).catch((error: unknown) => error)
+      // It has the key for 900 ms when it hears of it, and another request comes 200 ms later.
+      await clock.advance(1100)
+      const other = await inner.acquire({ ...lease, owner: 'another one' })
+      await clock.runAll()
+      return { result: await acquiring, other, errors }
+    }
+
+    test('renews it before anybody runs under it', async () => {
+      const { result, other } = await lateClaim(undefined)
+      expect(result).toEqual({ type: 'acquired', fence: 1 })
+      expect(other).toMatchObject({ type: 'busy' })
+    })
+
+    test('is given up where it is lost, and where nobody says', async () => {
+      const lost = await lateClaim(async () => 'lost')
+      expect(lost.result).toMatchObject({ message: 'the key was lost before its answer came' })
+      const failed = await lateClaim(async () => {
+        throw new Error('the store is gone')
+      })
+      expect(failed.result).toMatchObject({ message: 'the store is gone' })
+      expect(failed.errors).toEqual(['heartbeat'])
+      // What nobody runs under is given back.
+      expect([lost.other.type, failed.other.type]).toEqual(['acquired', 'acquired'])
+    })
+  })
+
   test('has one owner for all of its attempts, and another one than every other claim', async () => {
     const clock = virtualClock()
     const owners: string[] = []

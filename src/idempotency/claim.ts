@@ -1,6 +1,7 @@
 import type { Timer } from '../clock.ts'
 import { after } from '../settled.ts'
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
+import { BEAT } from './heartbeat.ts'
 import type { Settings } from './options.ts'
 import { bounded, persistently } from './patience.ts'
 import { CorruptRecordError } from './record.ts'
@@ -67,14 +68,32 @@ export class Claim {
     acquiring: Promise<AcquireResult>,
     attempts: readonly Promise<AcquireResult>[],
   ): Promise<AcquireResult> {
+    const { clock } = this.#settings
+    const askedMs = clock.now()
     try {
       const result = await acquiring
+      if (result.type === 'acquired') await this.#renewOld(clock.now() - askedMs)
       if (attempts.length > 1) this.#undoOthers(request, attempts, result)
       return result
     } catch (error) {
       this.#undoOthers(request, attempts)
       throw error
     }
+  }
+
+  /**
+   * A lease runs from when the store has taken the key, and an answer that was late, or asked for again, says nothing of
+   * when that was: with one that may have run out by now nobody begins.
+   */
+  async #renewOld(ageMs: number): Promise<void> {
+    if (ageMs < this.#settings.leaseMs * BEAT) return
+    try {
+      if ((await this.heartbeat()) === 'extended') return
+    } catch (error) {
+      this.failed('heartbeat', error)
+      throw error
+    }
+    throw new Error('the key was lost before its answer came')
   }
 
   /** Gives the key back although the store does not answer now. Only for who has nothing to keep it for. */

@@ -10,7 +10,10 @@ export interface HeartbeatOptions {
   readonly lostWhenOver: boolean
 }
 
-/** Keeps a lease alive, at a third of its length: two beats may fail before it runs out. */
+/** When a lease is renewed, as a share of its length: two beats may fail before it runs out. */
+export const BEAT: number = 1 / 3
+
+/** Keeps a lease alive. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
   #timer: Timer | undefined
@@ -30,7 +33,7 @@ export class Heartbeat {
 
   #schedule(): void {
     const { clock, leaseMs } = this.#options
-    this.#timer = clock.schedule(() => void this.#beat(), leaseMs / 3)
+    this.#timer = clock.schedule(() => void this.#beat(), leaseMs * BEAT)
   }
 
   async #beat(): Promise<void> {
