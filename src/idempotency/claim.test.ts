@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
-import { virtualClock } from '../testing/virtual-clock.ts'
+import { virtualClock, type VirtualClock } from '../testing/virtual-clock.ts'
 import { beginTransaction, Claim } from './claim.ts'
 import { resolveOptions } from './options.ts'
-import type { AcquireRequest, AcquireResult, IdempotencyStore, StoreTransaction } from './store.ts'
+import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
 const info = { method: 'POST', path: '/', key: 'k' }
 const record = { scope: 's', key: 'k', fingerprint: 'f' }
@@ -329,7 +329,12 @@ describe('a claim', () => {
 
   describe('whose lease has run since an answer that was late', () => {
     /** Its first answer comes after most of the lease, and the next operation is this one. */
-    async function lateClaim(heartbeat: IdempotencyStore['heartbeat'] | undefined): Promise<{
+    async function lateClaim(
+      heartbeat?: (
+        lease: Lease,
+        at: { readonly clock: VirtualClock; readonly inner: IdempotencyStore },
+      ) => Promise<'extended' | 'lost'>,
+    ): Promise<{
       readonly result: unknown
       readonly other: AcquireResult
       readonly errors: readonly string[]
@@ -339,7 +344,7 @@ describe('a claim', () => {
       const errors: string[] = []
       const store: IdempotencyStore = {
         ...delegating(inner),
-        ...(heartbeat && { heartbeat }),
+        ...(heartbeat && { heartbeat: (renewed) => heartbeat(renewed, { clock, inner }) }),
         async acquire(request) {
           const result = await inner.acquire(request)
           await new Promise<void>((resolve) => void clock.schedule(resolve, 900))
@@ -362,7 +367,7 @@ describe('a claim', () => {
     }
 
     test('renews it before anybody runs under it', async () => {
-      const { result, other } = await lateClaim(undefined)
+      const { result, other } = await lateClaim()
       expect(result).toEqual({ type: 'acquired', fence: 1 })
       expect(other).toMatchObject({ type: 'busy' })
     })
@@ -375,6 +380,11 @@ describe('a claim', () => {
       })
       expect(failed.result).toMatchObject({ message: 'the store is gone' })
       expect(failed.errors).toEqual(['heartbeat'])
+      const slow = await lateClaim(async (lease, { clock, inner }) => {
+        await new Promise<void>((resolve) => void clock.schedule(resolve, 700))
+        return inner.heartbeat(lease)
+      })
+      expect(slow.result).toMatchObject({ message: 'the store answers too late for a lease of 1000 ms' })
       // What nobody runs under is given back.
       expect([lost.other.type, failed.other.type]).toEqual(['acquired', 'acquired'])
     })

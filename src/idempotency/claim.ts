@@ -68,11 +68,10 @@ export class Claim {
     acquiring: Promise<AcquireResult>,
     attempts: readonly Promise<AcquireResult>[],
   ): Promise<AcquireResult> {
-    const { clock } = this.#settings
-    const askedMs = clock.now()
+    const askedMs = this.#settings.clock.now()
     try {
       const result = await acquiring
-      if (result.type === 'acquired') await this.#renewOld(clock.now() - askedMs)
+      if (result.type === 'acquired') await this.#renewOld(askedMs)
       if (attempts.length > 1) this.#undoOthers(request, attempts, result)
       return result
     } catch (error) {
@@ -85,15 +84,23 @@ export class Claim {
    * A lease runs from when the store has taken the key, and an answer that was late, or asked for again, says nothing of
    * when that was: with one that may have run out by now nobody begins.
    */
-  async #renewOld(ageMs: number): Promise<void> {
-    if (ageMs < this.#settings.leaseMs * BEAT) return
+  async #renewOld(askedMs: number): Promise<void> {
+    const { clock, leaseMs, storeTimeoutMs } = this.#settings
+    const untilMs = clock.now() + storeTimeoutMs
+    for (let sinceMs = askedMs; clock.now() - sinceMs >= leaseMs * BEAT;) {
+      sinceMs = clock.now()
+      if (sinceMs >= untilMs) throw new Error(`the store answers too late for a lease of ${leaseMs} ms`)
+      if ((await this.#renew()) === 'lost') throw new Error('the key was lost before its answer came')
+    }
+  }
+
+  async #renew(): Promise<'extended' | 'lost'> {
     try {
-      if ((await this.heartbeat()) === 'extended') return
+      return await this.heartbeat()
     } catch (error) {
       this.failed('heartbeat', error)
       throw error
     }
-    throw new Error('the key was lost before its answer came')
   }
 
   /** Gives the key back although the store does not answer now. Only for who has nothing to keep it for. */

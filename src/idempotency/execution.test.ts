@@ -65,6 +65,18 @@ const away = async (): Promise<never> => {
   throw new Error('away')
 }
 
+/** Commits succeed, and nobody hears of it; for 2 s nothing can be read, either. */
+const unheard = ({ clock, inner }: Subject): Partial<IdempotencyStore> => ({
+  begin: async (lease) =>
+    transactions({
+      async complete(response) {
+        if (lease !== undefined) await inner.complete(lease, response)
+        return away()
+      },
+    })(lease),
+  read: async (lease) => (clock.now() < 2000 ? away() : inner.read(lease)),
+})
+
 describe('an execution', () => {
   test('whose record is made has lost nothing when its heartbeat finds no lease any more', async () => {
     const subject = await run()
@@ -125,6 +137,45 @@ describe('an execution', () => {
     subject.change({ release: (lease) => subject.inner.release(lease) })
     await clock.advance(2000)
     expect((await claim().acquire()).type).toBe('acquired')
+  })
+
+  test('whose commit was refused tells that its key is given back', async () => {
+    const { events, execution } = await run({ begin: transactions({ complete: away }) })
+    await execution.transaction(() => undefined)
+    expect(await execution.respond(made)).toMatchObject({ type: 'other', answer: { status: 503 } })
+    expect(events).toEqual(['store-error', 'released'])
+  })
+
+  test('whose commit succeeded, and can be found out no sooner than when the key is given back, is answered so', async () => {
+    const subject = await run()
+    const { clock, events, execution } = subject
+    subject.change(unheard(subject))
+    await execution.transaction(() => undefined)
+    const verdict = execution.respond(made)
+    await clock.advance(5000)
+    expect(await verdict).toMatchObject({ type: 'other', answer: { status: 201, body: made.body } })
+    expect(events.filter((type) => type !== 'store-error')).toEqual(['stale'])
+  })
+
+  test('that had begun, and whose commit succeeded unheard, is answered by what is on record', async () => {
+    const subject = await run()
+    const { clock, execution } = subject
+    subject.change(unheard(subject))
+    execution.began()
+    await execution.transaction(() => undefined)
+    const verdict = execution.respond(made)
+    await clock.advance(5000)
+    expect(await verdict).toMatchObject({ type: 'other', answer: { status: 201, body: made.body } })
+  })
+
+  test('that had begun before its transaction was lost, and can tell nobody, is not said to be free to run again', async () => {
+    const { clock, events, execution } = await run({ begin: away, complete: away })
+    execution.began()
+    const error = await execution.transaction(() => undefined).catch((lost: unknown) => lost)
+    const verdict = execution.fail(error)
+    await clock.advance(2000)
+    expect(await verdict).toMatchObject({ type: 'other', answer: { status: 409 } })
+    expect(events.filter((type) => type !== 'store-error')).toEqual(['unsaved'])
   })
 
   test('whose transaction never ends is told so in time, commits nothing, and undoes it once it has ended', async () => {
@@ -189,7 +240,7 @@ describe('an execution', () => {
 
   test.each([
     ['', false, { type: 'own', status: 'unsaved' }, ['store-error', 'unsaved']],
-    [', in a transaction too', true, { type: 'other', answer: { status: 503 } }, ['store-error']],
+    [', in a transaction too', true, { type: 'other', answer: { status: 503 } }, ['store-error', 'released']],
   ])(
     'whose response can not be encrypted tells it as one that can not be saved%s',
     async (_, transactional, verdict, told) => {

@@ -175,7 +175,7 @@ export class Execution implements Idempotency {
     // What the store could not do is no failure of the handler.
     const isLost = error instanceof TransactionLostError && verdict.type === 'own'
     if (!isLost || verdict.status === 'stored') return verdict
-    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+    return this.#lost(verdict.status)
   }
 
   /** Whatever somebody outside makes of the error, its client is told what is recorded. */
@@ -265,16 +265,19 @@ export class Execution implements Idempotency {
     // What the handler began outside of the transaction has not been undone with it, and must not be done again.
     if (this.#began) return this.#saveFailure()
     // The client is told to send it again, so the key has to be free however the store answers now.
-    await this.#release()
-    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
+    return this.#free(response)
   }
 
-  async #release(): Promise<void> {
+  async #free(response: HandlerResponse): Promise<Verdict> {
     try {
-      await this.#claim.release()
+      // The commit has succeeded after all, or a successor has the key.
+      if ((await this.#claim.release()) === 'stale') return await this.#stale()
+      this.#released(response, true)
     } catch {
       this.#claim.undo()
+      this.#unsaved(response)
     }
+    return this.#lost()
   }
 
   /** As after a throw: what the handler has responded with did not happen. */
@@ -282,14 +285,19 @@ export class Execution implements Idempotency {
     const failure = this.#problem('handler-failed')
     const verdict = await this.#save(failure, true)
     if (verdict.type !== 'own') return verdict
-    if (verdict.status === 'stored') return { type: 'other', answer: asStored(failure) }
-    return {
-      type: 'other',
-      answer:
-        verdict.status === 'unsaved'
-          ? this.#problem('outcome-unknown')
-          : this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs),
-    }
+    if (verdict.status !== 'stored') return this.#lost(verdict.status)
+    // Where the commit has succeeded after all, that is on record, and a store keeps what it has.
+    const recorded = await this.#recorded()
+    if (recorded !== undefined && isSame(recorded, this.#saved))
+      return { type: 'other', answer: asStored(failure) }
+    return { type: 'other', answer: await this.#answerOf(recorded) }
+  }
+
+  /** The client may send it again, unless the handler has begun something outside of the transaction, and nobody could be told. */
+  #lost(status?: 'unsaved'): Verdict {
+    if (status === 'unsaved' && this.#began)
+      return { type: 'other', answer: this.#problem('outcome-unknown') }
+    return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
   }
 
   /** @throws where it can't be made or encrypted, which is told as what can't be saved */
@@ -345,13 +353,11 @@ export class Execution implements Idempotency {
     const recorded = await this.#recorded()
     const { onEvent } = this.#settings
     emit(onEvent, { type: 'stale', ...this.#claim.info, fence: this.fence, recorded: recorded !== undefined })
-    return {
-      type: 'other',
-      answer: recorded === undefined ? this.#problem('outcome-unknown') : await this.#replay(recorded),
-    }
+    return { type: 'other', answer: await this.#answerOf(recorded) }
   }
 
-  async #replay(recorded: Uint8Array): Promise<Answer> {
+  async #answerOf(recorded: Uint8Array | undefined): Promise<Answer> {
+    if (recorded === undefined) return this.#problem('outcome-unknown')
     try {
       return replay(await this.#claim.open(recorded), this.#settings.policyUrl).answer
     } catch (error) {

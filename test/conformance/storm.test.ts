@@ -43,6 +43,7 @@ const work: fc.Arbitrary<Work> = fc.record({
   takesMs: fc.oneof(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 400, max: 6000 })),
   gives: fc.constantFrom<Work['gives'][]>(200, 201, 404, 409, 422, 500, 503, 'throws'),
   began: fc.boolean(),
+  inTransaction: fc.boolean(),
 })
 
 const storm: fc.Arbitrary<Storm> = fc.record({
@@ -52,6 +53,7 @@ const storm: fc.Arbitrary<Storm> = fc.record({
     leaseMs: fc.constantFrom(1000, 3000),
     ttlMs: fc.constantFrom(20_000, 86_400_000),
     storeTimeoutMs: fc.constantFrom(500, 2000),
+    transactionTimeoutMs: fc.constantFrom(1000, 60_000),
     maxWaitersPerKey: fc.constantFrom(1, 100),
   }),
   asked: fc.array(asked, { minLength: 1, maxLength: 12 }),
@@ -65,9 +67,15 @@ const storm: fc.Arbitrary<Storm> = fc.record({
 
 const RELEASED = new Set<unknown>([400, 401, 403, 404, 405, 413, 415, 422, 425, 429, 503, 'throws'])
 
-/** Whether the key is given back by this ending, so that the operation may be tried again. */
-const isGivenBack = ({ endMs, work: { gives, began } }: Run): boolean =>
-  endMs !== undefined && !began && RELEASED.has(gives)
+/** Whether the key may be given back by this ending, so that the operation may be tried again. */
+function isGivenBack(
+  { effects }: Aftermath,
+  { endMs, number, work: { gives, began, inTransaction } }: Run,
+): boolean {
+  if (began) return false
+  if (inTransaction) return !effects.includes(number)
+  return endMs !== undefined && RELEASED.has(gives)
+}
 
 const deedOf = ({ deeds }: Aftermath, { key, fence }: Run, what: Deed['what'], beforeMs = Infinity) =>
   deeds.findLast(
@@ -90,8 +98,10 @@ function* pairs({ runs }: Aftermath): Generator<[first: Run, next: Run]> {
 const runOf = ({ runs }: Aftermath, { text }: Answered): Run | undefined =>
   runs.find(({ number }) => text === `run ${number}`)
 
-const isCalm = ({ wasFaulty, endMs }: Aftermath, { diesMs }: Storm): boolean =>
-  !wasFaulty && diesMs.every((diesAtMs = Infinity) => diesAtMs > endMs)
+const isCalm = ({ wasFaulty, endMs }: Aftermath, { diesMs, options, work: jobs }: Storm): boolean =>
+  !wasFaulty &&
+  diesMs.every((diesAtMs = Infinity) => diesAtMs > endMs) &&
+  jobs.every(({ takesMs, inTransaction }) => !inTransaction || takesMs < options.transactionTimeoutMs)
 
 const SETTLING = ['completed', 'released', 'unsaved', 'stale']
 
@@ -101,8 +111,33 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
     if (one.options.abandoned !== 'block') return
     for (const [first, next] of pairs(aftermath)) {
       if (isLater(aftermath, first, next, one)) continue
-      expect(isGivenBack(first)).toBe(true)
-      expect(first.endMs ?? Infinity).toBeLessThanOrEqual(next.startMs)
+      const taken = deedOf(aftermath, next, 'acquired', next.startMs)
+      expect(deedOf(aftermath, first, 'released', taken?.atMs)).toBeDefined()
+    }
+  },
+
+  'a key is given back only by what may be tried again'(aftermath) {
+    for (const run of aftermath.runs) {
+      const given = deedOf(aftermath, run, 'released')
+      if (given === undefined || given.atMs < run.startMs) continue
+      expect(isGivenBack(aftermath, run)).toBe(true)
+      if (!run.work.inTransaction) expect(run.endMs ?? Infinity).toBeLessThanOrEqual(given.atMs)
+    }
+  },
+
+  'what is done in transactions is done once, whatever the policy'(aftermath, one) {
+    for (const [first, next] of pairs(aftermath)) {
+      if (isLater(aftermath, first, next, one)) continue
+      expect([first, next].every(({ number }) => aftermath.effects.includes(number))).toBe(false)
+    }
+  },
+
+  'an answer tells what has become of its transaction'({ answered, runs, effects }) {
+    for (const { place, text, code, replayed, mark } of answered) {
+      const run = runs.find(({ asked: of }) => of === place)
+      if (run?.work.inTransaction !== true || replayed || code === 'outcome-unknown' || mark === 'unsaved')
+        continue
+      expect(effects.includes(run.number)).toBe(text === `run ${run.number}`)
     }
   },
 
@@ -141,7 +176,9 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
   'whoever is told that nothing was begun is told the truth'(aftermath) {
     for (const { code, place } of aftermath.answered) {
       if (code !== 'store-unavailable' && code !== 'key-reused' && code !== 'request-in-flight') continue
-      expect(aftermath.runs.filter((run) => run.asked === place)).toEqual([])
+      // What was rolled back was not begun, either.
+      const runs = aftermath.runs.filter((run) => run.asked === place)
+      expect(runs.filter((run) => !(run.work.inTransaction && isGivenBack(aftermath, run)))).toEqual([])
     }
   },
 
@@ -149,7 +186,12 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
     for (const answer of aftermath.answered) {
       const run = runOf(aftermath, answer)
       const question = all[answer.place]
-      if (run === undefined || question === undefined || isGivenBack(run) || answer.mark === 'unsaved')
+      if (
+        run === undefined ||
+        question === undefined ||
+        isGivenBack(aftermath, run) ||
+        answer.mark === 'unsaved'
+      )
         continue
       const taken = deedOf(aftermath, run, 'acquired', run.startMs)
       if (aftermath.endMs >= (taken?.atMs ?? 0) + ttlMs) continue
@@ -160,8 +202,8 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
 
   'every request is answered in time'(aftermath, { asked: all, diesMs, options, work: jobs }) {
     const longestMs = Math.max(...jobs.map(({ takesMs }) => takesMs))
-    // To ask, to wait, to ask again, to run, to save, to look what is recorded.
-    const mostMs = longestMs + options.leaseMs + 5 * options.storeTimeoutMs
+    // To ask, to wait, to ask again, to renew, to begin, to run, to save or undo, to look what is recorded.
+    const mostMs = longestMs + options.leaseMs + 8 * options.storeTimeoutMs
     for (const [place, { startMs, process }] of all.entries()) {
       const answer = aftermath.answered.find((each) => each.place === place)
       if (answer !== undefined) expect(answer.atMs - startMs).toBeLessThanOrEqual(mostMs)

@@ -10,6 +10,7 @@ import {
   type IdempotencyEvent,
   type IdempotencyStore,
   type Lease,
+  type StoreTransaction,
 } from '../../src/idempotency/index.ts'
 import type { Clock } from '../../src/clock.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
@@ -27,6 +28,7 @@ export interface Work {
   readonly takesMs: number
   readonly gives: number | 'throws'
   readonly began: boolean
+  readonly inTransaction: boolean
 }
 
 export interface Asked {
@@ -44,6 +46,7 @@ export interface StormOptions {
   readonly leaseMs: number
   readonly ttlMs: number
   readonly storeTimeoutMs: number
+  readonly transactionTimeoutMs: number
   readonly maxWaitersPerKey: number
 }
 
@@ -105,6 +108,8 @@ export interface Aftermath {
   readonly runs: readonly Run[]
   readonly events: readonly Told[]
   readonly deeds: readonly Deed[]
+  /** What runs did in transactions that were committed: their numbers. */
+  readonly effects: readonly number[]
   /** Whether any call of the store failed, hung, or came late. */
   readonly wasFaulty: boolean
   /** When all was over. */
@@ -121,11 +126,14 @@ const wait = (clock: VirtualClock, ms: number): Promise<void> =>
 /** The store as the processes see it, and what really happened to it. */
 class WeatheredStore {
   readonly deeds: Deed[] = []
+  readonly effects: number[] = []
   wasFaulty = false
   readonly #clock: VirtualClock
   readonly #real: IdempotencyStore
   readonly #weather: StoreWeather[]
   readonly #fences = new Map<string, number>()
+  /** Keys whose records are locked by an open transaction. */
+  readonly #locks = new Map<string, OpenTransaction>()
 
   constructor(clock: VirtualClock, weather: readonly StoreWeather[]) {
     this.#clock = clock
@@ -141,7 +149,8 @@ class WeatheredStore {
       call(async () => this.#note(lease, await work()))
     return {
       name: 'weathered',
-      acquire: (request: AcquireRequest) => call(() => this.#acquire(request)),
+      acquire: (request) => call(() => this.#acquire(request)),
+      begin: (lease) => call(() => this.#begin(isDead, lease)),
       heartbeat: (lease) => noted(lease, () => real.heartbeat(lease)),
       complete: (lease, response) => noted(lease, () => real.complete(lease, response)),
       release: (lease) => noted(lease, () => real.release(lease)),
@@ -150,12 +159,51 @@ class WeatheredStore {
   }
 
   async #acquire(request: AcquireRequest): Promise<AcquireResult> {
+    // As a database, which can't give away what a transaction has locked.
+    if (this.#isLocked(request.key)) return { type: 'busy', retryAfterMs: 1 }
     const result = await this.#real.acquire(request)
-    if (result.type === 'acquired') {
+    // To its owner it is told once more, and no longer his for that.
+    if (result.type === 'acquired' && !this.#fences.has(request.owner)) {
       this.#fences.set(request.owner, result.fence)
       this.#note(request, 'acquired')
     }
     return result
+  }
+
+  #isLocked(key: string): boolean {
+    return this.#locks.get(key)?.isOpen() === true
+  }
+
+  /** Its effects and the record happen together, or not at all; with its process it is rolled back. */
+  async #begin(isDead: () => boolean, lease: Lease | undefined): Promise<StoreTransaction | 'stale'> {
+    if (lease === undefined) throw new Error('in a storm every request has a key')
+    if (this.#isLocked(lease.key)) throw new Error('the record is locked')
+    if (this.#note(lease, await this.#real.heartbeat(lease)) === 'lost') return 'stale'
+    let isOver = false
+    this.#locks.set(lease.key, { isOpen: () => !isOver && !isDead() })
+    const client: number[] = []
+    const end = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (isOver) throw new Error('the transaction is over')
+      isOver = true
+      return work()
+    }
+    return {
+      client,
+      complete: (response) =>
+        this.#call(isDead, () =>
+          end(async () => {
+            const result = this.#note(lease, await this.#real.complete(lease, response))
+            if (result === 'completed') this.effects.push(...client)
+            return result
+          }),
+        ),
+      commit: () => Promise.reject(new Error('in a storm every request has a key')),
+      // Whether the answer comes or not: a database rolls back what it has lost the connection to.
+      rollback: () => {
+        isOver = true
+        return this.#call(isDead, async () => {})
+      },
+    }
   }
 
   #note<T extends string>({ key, owner }: Lease, what: T): T {
@@ -181,6 +229,10 @@ class WeatheredStore {
     if (fault === 'after') throw new Error('the answer got lost')
     return result
   }
+}
+
+interface OpenTransaction {
+  isOpen(): boolean
 }
 
 const isDeed = (what: string): what is Deed['what'] =>
@@ -262,10 +314,14 @@ export async function weathered({ options, asked, store, work, diesMs }: Storm):
       }
       runs.push(run)
       if (job.began) idempotencyOf(request).began()
-      await new Promise<void>((resolve) => void own.schedule(resolve, job.takesMs))
-      run.endMs = clock.now()
-      if (job.gives === 'throws') throw new Error(THREW)
-      return new Response(`run ${number}`, { status: job.gives })
+      const perform = async (effects?: number[]): Promise<Response> => {
+        await new Promise<void>((resolve) => void own.schedule(resolve, job.takesMs))
+        run.endMs = clock.now()
+        effects?.push(number)
+        if (job.gives === 'throws') throw new Error(THREW)
+        return new Response(`run ${number}`, { status: job.gives })
+      }
+      return job.inTransaction ? idempotencyOf(request).transaction(perform) : perform()
     }
     const protect = idempotency({
       ...options,
@@ -288,6 +344,7 @@ export async function weathered({ options, asked, store, work, diesMs }: Storm):
     runs,
     events,
     deeds: shared.deeds,
+    effects: shared.effects,
     wasFaulty: shared.wasFaulty,
     endMs: clock.now(),
     ask(key, body) {
