@@ -7,7 +7,7 @@ export interface RequestBody {
   /** The bytes for the next attempt. */
   next(): BodyLike | null
   /** The media type that belongs to those bytes, where the platform would derive another one each time. */
-  readonly contentType?: string
+  readonly contentType?: string | undefined
   /** Why there is only one attempt. */
   readonly sentOnce?: 'stream' | 'too-large'
 }
@@ -34,12 +34,14 @@ export function isUsedUp(body: unknown): boolean {
   }
 }
 
+/** By tag, not class: a polyfill's or another realm's object is as good. */
+const isTagged = (value: unknown, tag: string): boolean =>
+  Object.prototype.toString.call(value) === `[object ${tag}]`
+
 /** What can be read only once: a web stream, a Node stream, an async iterable. */
 export function isStream(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false
-  // By tag, not class: a polyfill's or another realm's object is as good.
-  const isWebStream = Object.prototype.toString.call(body) === '[object ReadableStream]'
-  return isWebStream || Symbol.asyncIterator in body || 'pipe' in body
+  return isTagged(body, 'ReadableStream') || Symbol.asyncIterator in body || 'pipe' in body
 }
 
 /** What we need of `node:stream`. */
@@ -67,15 +69,28 @@ export function snapshotBody(body: BodyLike): RequestBody | Promise<RequestBody>
     return copied(new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice())
   }
   if (body instanceof ArrayBuffer) return copied(body.slice(0))
-  if (body instanceof FormData) return freezeForm(body)
+  if (isStream(body)) return once(body, 'stream')
   if (body instanceof URLSearchParams) return replayable(new URLSearchParams(body))
-  return isStream(body) ? once(body, 'stream') : replayable(body)
+  return isTagged(body, 'FormData') ? freezeForm(body as FormData) : replayable(body)
 }
 
-/** A form is given a new boundary each time it is sent: written out once, every attempt has the same bytes. */
-async function freezeForm(form: FormData): Promise<RequestBody> {
+/**
+ * A form is given a new boundary each time it is sent: written out once, every attempt has the same bytes. That of a
+ * package, which only the package's own fetch takes for one, is made one of the platform's. What can't be, as React
+ * Native's or one with files of a class of their own, is sent as it is.
+ */
+async function freezeForm(given: FormData): Promise<RequestBody> {
+  const form = new FormData()
+  try {
+    for (const [name, value] of given)
+      if (typeof value === 'string') form.append(name, value)
+      // Without a name what is no Blob here would go as a string.
+      else form.append(name, value, value.name)
+  } catch {
+    return replayable(given)
+  }
   const written = new Response(form)
-  const contentType = written.headers.get('content-type') ?? 'multipart/form-data'
+  const contentType = written.headers.get('content-type') ?? undefined
   const blob = await written.blob()
   return { next: () => blob, contentType }
 }

@@ -1,6 +1,15 @@
 import { Readable } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
-import { createFetch, outcomeOf, type CallOptions, type HoldfastEvent, type Policy } from '../../src/index.ts'
+import * as undici from 'undici'
+import * as undici6 from 'undici6'
+import {
+  createFetch,
+  outcomeOf,
+  type CallOptions,
+  type HoldfastEvent,
+  type Policy,
+  type Transport,
+} from '../../src/index.ts'
 import { faultServer, reset, status, times, type FaultServer } from '../../src/testing/index.ts'
 import { testClock } from './support/clock.ts'
 import { deferred } from '../support/operations.ts'
@@ -76,6 +85,49 @@ describe('a body is the same on every attempt', () => {
     expect(read.get('a')).toBe('1')
     const file = read.get('file') as File
     expect([file.name, file.type, await file.text()]).toEqual(['ä "b".css', 'text/css', 'line 1\r\nline 2'])
+  })
+
+  test.each([
+    ['undici', undici],
+    ['undici 6', undici6],
+  ])('a form of %s, sent by its own fetch', async (_, { FormData: OwnForm, fetch: ownFetch }) => {
+    const clock = testClock()
+    await using server = await third()
+    const own = new OwnForm()
+    for (const [name, value] of form()) own.append(name, value)
+    const fetch = createFetch({ clock, fetch: ownFetch as never })
+    const init: Init = { method: 'POST', body: own as never }
+    expect((await finish(clock, fetch(server.url, init))).status).toBe(200)
+    const [first = '', ...others] = sent(server)
+    expect(first).toMatch('line 1\r\nline 2')
+    expect(first).toMatch('filename="ä %22b%22.css"')
+    expect(others).toEqual([first, first])
+    const [type = '', ...types] = typesSent(server)
+    expect(types).toEqual([type, type])
+    expect(first).toMatch(type.replace('multipart/form-data; boundary=', ''))
+  })
+
+  test.each([
+    ['can’t be read', { [Symbol.toStringTag]: 'FormData', getParts: () => [] }],
+    [
+      'has a file of a class of its own',
+      {
+        [Symbol.toStringTag]: 'FormData',
+        *[Symbol.iterator]() {
+          yield ['text', 'value']
+          yield ['file', { name: 'own.txt', [Symbol.toStringTag]: 'File' }]
+        },
+      },
+    ],
+  ])('a form that %s goes to its transport as it is, each time', async (_, own) => {
+    const clock = testClock()
+    const transport = vi.fn<Transport>(async () => new Response(null, { status: 503 }))
+    await finish(
+      clock,
+      createFetch({ clock, fetch: transport })('http://x.test/', { method: 'POST', body: own as never }),
+    )
+    expect(transport).toHaveBeenCalledTimes(5)
+    for (const [, init] of transport.mock.calls) expect(init?.body).toBe(own)
   })
 
   test('a form whose content type the caller gave', async () => {
@@ -230,6 +282,15 @@ describe('a stream', () => {
   test.each<[string, () => Init]>([
     ['a web stream', () => ({ ...POST, body: streamOf('data') })],
     ['a Node stream', () => ({ ...POST, body: Readable.from([Buffer.from('data')]) as never })],
+    [
+      'a Node stream that is called a form',
+      () => ({
+        ...POST,
+        body: Object.assign(Readable.from([Buffer.from('data')]), {
+          [Symbol.toStringTag]: 'FormData',
+        }) as never,
+      }),
+    ],
     [
       'an async iterable',
       () => ({
