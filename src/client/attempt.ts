@@ -1,7 +1,7 @@
 import { failed, follow, type Receiver, type Start } from '../direct.ts'
 import { quietly } from '../emit.ts'
 import { TimeoutError } from '../errors.ts'
-import { isStream, isUsedUp, type RequestBody } from '../http/body.ts'
+import { isStream, isUsedUp, telling, type RequestBody } from '../http/body.ts'
 import { discard } from '../http/discard.ts'
 import type { BodyLike, FetchInput, HeadersLike } from '../http/fetch-types.ts'
 import { headersOf } from '../http/headers-of.ts'
@@ -183,7 +183,7 @@ function withBody(
   const bytes = nextBody(body)
   // A stream of ours needs what the platform asks of a caller who passes one.
   if (bytes !== init.body && isStream(bytes)) init.duplex ??= 'half'
-  init.body = bytes
+  init.body = telling(bytes)
   return init
 }
 

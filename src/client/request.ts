@@ -83,9 +83,9 @@ export function copyOf(init: HoldfastInit): HoldfastInit {
   if (request !== undefined) return wholeInitOf(request)
   // A plain object inherits none: not to look for fourteen of them saves 200 ns.
   if (isPlain(init)) return { ...init }
-  const inherited = MEMBERS.filter((name) => name in init && !Object.hasOwn(init, name))
-  const members = inherited.map((name) => [name, Reflect.get(init, name)])
-  return { ...Object.fromEntries(members), ...init }
+  const inherited: Record<string, unknown> = {}
+  for (const name of MEMBERS) if (name in init) inherited[name] = Reflect.get(init, name)
+  return { ...inherited, ...init }
 }
 
 /** A copy of headers; what is malformed stays so, and the platform says what is wrong with it. */

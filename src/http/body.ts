@@ -50,14 +50,30 @@ interface Streams {
 }
 
 /**
- * Whether a request failed with `error` because its body broke, a stream of the caller's. Where the platform does not
- * tell, and of an async iterable, nobody knows.
+ * What is sent of a body: of an async iterable, nobody else would tell that it has broken. It tells as a stream of Node's
+ * does.
  */
+export function telling(body: BodyLike | null): BodyLike | null {
+  if (!isStream(body) || isTagged(body, 'ReadableStream') || 'pipe' in (body as object)) return body
+  const told: AsyncIterable<unknown> & { errored?: unknown } = {
+    async *[Symbol.asyncIterator]() {
+      try {
+        yield* body as ReadableStream
+      } catch (error) {
+        this.errored = error
+        throw error
+      }
+    },
+  }
+  return told as BodyLike
+}
+
+/** Whether a request failed with `error` because its body broke, a stream of the caller's; as far as the platform tells. */
 export function isBroken(body: unknown, error: unknown): boolean {
-  if (builtin<Streams>('stream')?.isErrored?.(body) !== true) return false
+  const errored = (body as { readonly errored?: unknown } | null | undefined)?.errored
+  if (!errored) return builtin<Streams>('stream')?.isErrored?.(body) === true
   // A stream of Node's may have been destroyed by who was sending it, for what broke the connection.
-  const { errored } = body as { readonly errored?: unknown }
-  return errored === undefined || errored === error || errored === Object(error).cause
+  return errored === error || errored === Object(error).cause
 }
 
 /**
@@ -123,12 +139,13 @@ function resumed(
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk)
+    },
     async pull(controller) {
-      const kept = chunks.shift()
-      const read: ReadableStreamReadResult<Uint8Array> =
-        kept === undefined ? await reader.read() : { done: false, value: kept }
-      if (read.done) controller.close()
-      else controller.enqueue(read.value)
+      const { done, value } = await reader.read()
+      if (done) controller.close()
+      else controller.enqueue(value)
     },
     cancel: (reason) => reader.cancel(reason),
   })

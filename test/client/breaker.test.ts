@@ -130,11 +130,18 @@ describe('when a circuit opens', () => {
         pull: (controller) => (left-- > 0 ? controller.enqueue(chunk) : controller.error(new Error('mine'))),
       })
     }
+    /** No stream, as a platform would know it: it can only be read. */
+    const iterable = (): BodyInit => {
+      const chunks: unknown = { [Symbol.asyncIterator]: () => breaking()[Symbol.asyncIterator]() }
+      return chunks as BodyInit
+    }
     const duplex = 'half' as const
     test.each<[string, () => HoldfastInit & { duplex: 'half' }]>([
       ['a stream', () => ({ duplex, body: breaking() })],
       ['a stream of Node', () => ({ duplex, body: Readable.from(breaking()) as unknown as BodyInit })],
+      ['an async iterable', () => ({ duplex, body: iterable() })],
       ['one that is made anew', () => ({ duplex, holdfast: { body: breaking } })],
+      ['an async iterable that is made anew', () => ({ duplex, holdfast: { body: iterable } })],
     ])('%s', async (_, init) => {
       const { circuit, fetch, server } = await bench({ circuitBreaker: { minimumCalls: 1 } })
       const error = await failureOf(fetch(server.url, { method: 'POST', ...init() }))
@@ -152,10 +159,22 @@ describe('when a circuit opens', () => {
     })
   })
 
-  test('a connection that is reset while a stream is sent counts', async () => {
+  test.each<[string, () => unknown]>([
+    ['a stream', () => new Blob(['x']).stream()],
+    [
+      'an async iterable',
+      async function* () {
+        yield 'x'
+      },
+    ],
+  ])('a connection that is reset while %s is sent counts', async (_, body) => {
     const { circuit, fetch, plan, server } = await bench({ circuitBreaker: { minimumCalls: 1 } })
     plan.fault = reset()
-    const init = { method: 'POST', body: new Blob(['x']).stream(), duplex: 'half' }
+    const init: HoldfastInit & { duplex: 'half' } = {
+      method: 'POST',
+      body: body() as BodyInit,
+      duplex: 'half',
+    }
     await failureOf(fetch(server.url, init))
     expect(circuit.state).toBe('open')
   })
