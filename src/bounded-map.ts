@@ -25,6 +25,10 @@ export class BoundedMap<V> implements Iterable<V> {
     return this.#entries.size
   }
 
+  has(key: string): boolean {
+    return this.#entries.has(key)
+  }
+
   get(key: string): V {
     if (key === this.#latestKey && this.#latest !== undefined) return this.#latest
     const value = this.#entries.get(key) ?? this.#create(key)

@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '../clock.ts'
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { emit } from '../emit.ts'
+import { originOf } from '../http/parsed-url.ts'
 import { CircuitStore } from '../policies/circuit-breaker/guard.ts'
 import { RetryBudgets } from '../policies/retry-budget.ts'
 import type { Policy } from '../policy.ts'
@@ -41,6 +42,7 @@ export class ClientState implements SharedParts, CallParts {
       random: this.random,
       onEvent: (event) => emit(this.circuitListeners.current, event),
     })
+    if (breaker.key === undefined) this.circuits.circuits.keyOf = originOf
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
     this.bulkhead = settings.bulkhead && bulkheadPolicy(settings.bulkhead, maxCircuits)
     this.hedge = settings.hedge && hedgePolicy(settings.hedge, maxCircuits, this.clock)

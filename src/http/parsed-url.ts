@@ -9,3 +9,7 @@ export function parsedUrl(address: string, base?: string): URL | undefined {
     return undefined
   }
 }
+
+/** Where a URL of http(s) leads; of anything else `undefined`. */
+export const originOf = (text: string): string | undefined =>
+  /^https?:/i.test(text) ? parsedUrl(text)?.origin : undefined

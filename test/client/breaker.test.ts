@@ -882,6 +882,37 @@ describe('fetch.circuits', () => {
     expect(fetch.circuits.get('http://a.test')).toBe(fetch.circuits.get('http://a.test'))
   })
 
+  test.each(['http://a.test/', 'http://a.test:80', 'HTTP://A.test/v1/orders?page=2', 'http://user@a.test/'])(
+    'get takes a URL for its origin: %s',
+    async (url) => {
+      const fetch = createFetch({ fetch: async () => new Response() })
+      fetch.circuits.get(url).isolate()
+      expect(await failureOf(fetch('http://a.test/v1'))).toMatchObject({ key: 'http://a.test' })
+      expect([...fetch.circuits].map(({ key }) => key)).toEqual(['http://a.test'])
+    },
+  )
+
+  test.each(['payments', 'a.test:80', 'http://', 'mailto:a@b.test', ''])(
+    'get takes what is no URL of http for a key: %j',
+    (key) => {
+      expect(createFetch().circuits.get(key).key).toBe(key)
+    },
+  )
+
+  test('get takes a URL for the key of a call’s own, once there is one', async () => {
+    const fetch = createFetch({ fetch: async () => new Response() })
+    const key = 'http://a.test/v1'
+    await fetch(key, { holdfast: { circuitBreaker: { key } } })
+    fetch.circuits.get(key).isolate()
+    expect(await failureOf(fetch(key, { holdfast: { circuitBreaker: { key } } }))).toMatchObject({ key })
+    expect((await fetch(key)).status).toBe(200)
+  })
+
+  test('get takes a URL as it is where circuitBreaker.key says what the keys are', () => {
+    const fetch = createFetch({ circuitBreaker: { key: ({ url }) => url } })
+    expect(fetch.circuits.get('http://a.test/v1').key).toBe('http://a.test/v1')
+  })
+
   test('isolate refuses everything until reset, however long', async () => {
     const { call, circuit, clock, server, events } = await bench()
     circuit.isolate()

@@ -1,6 +1,6 @@
 import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
 import { checkKey } from '../../http/idempotency-key.ts'
-import { parsedUrl } from '../../http/parsed-url.ts'
+import { originOf } from '../../http/parsed-url.ts'
 import { randomUuid } from '../../http/uuid.ts'
 import { withDefaults, type Complete } from '../../options.ts'
 import { invalidOption } from '../../validate.ts'
@@ -44,11 +44,11 @@ function originsOf(honoredBy: 'all' | readonly string[]): ReadonlySet<string> | 
   }
   if (!Array.isArray(honoredBy))
     throw invalidOption('idempotency.honoredBy', '"all" or an array of origins', honoredBy)
-  return new Set(honoredBy.map(originOf))
+  return new Set(honoredBy.map(checkedOrigin))
 }
 
-function originOf(value: unknown): string {
-  const url = typeof value === 'string' && /^https?:/.test(value) && parsedUrl(value)
-  if (url) return url.origin
+function checkedOrigin(value: unknown): string {
+  const origin = originOf(String(value))
+  if (origin !== undefined) return origin
   throw invalidOption('each of idempotency.honoredBy', 'an origin like "https://api.example.com"', value)
 }

@@ -27,18 +27,21 @@ export interface CircuitControl {
 export interface Circuits extends Iterable<CircuitControl> {
   readonly size: number
   /**
-   * The circuit of a key; made, closed, if there is none. Unless `circuitBreaker.key` differs, the key of a fetch is an
-   * origin as `URL.origin` writes it, without a slash at its end.
+   * The circuit of a key; made, closed, if there is none. A fetch without a `circuitBreaker.key` keeps one for each
+   * origin: there any URL stands for its origin, unless a circuit has that very key.
    */
   get(key: string): CircuitControl
 }
 
 /** Circuits by key, at most `maxCircuits`; only closed ones with nothing under way are forgotten. */
 export class CircuitMap implements Circuits {
-  readonly #circuits: BoundedMap<Circuit>
+  /** By the very key. */
+  readonly byKey: BoundedMap<Circuit>
+  /** The key that is meant by a name which is none yet, where that is another one. */
+  declare keyOf: ((name: string) => string | undefined) | undefined
 
   constructor(maxCircuits: number, parts: CircuitParts) {
-    this.#circuits = new BoundedMap(
+    this.byKey = new BoundedMap(
       maxCircuits,
       (key) => new Circuit(key, parts),
       (circuit) => circuit.isIdle,
@@ -46,14 +49,14 @@ export class CircuitMap implements Circuits {
   }
 
   get size(): number {
-    return this.#circuits.size
+    return this.byKey.size
   }
 
   get(key: string): Circuit {
-    return this.#circuits.get(key)
+    return this.byKey.get((this.byKey.has(key) ? undefined : this.keyOf?.(key)) ?? key)
   }
 
   [Symbol.iterator](): Iterator<Circuit> {
-    return this.#circuits[Symbol.iterator]()
+    return this.byKey[Symbol.iterator]()
   }
 }

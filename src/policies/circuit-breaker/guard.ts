@@ -89,7 +89,7 @@ export function guard<Value>(
   const fields = { name: 'circuit-breaker', settings: { ...settings, whenOpen, leaseMs }, circuits }
   return directPolicy<Value, typeof fields>(fields, <T extends Value>(start: Start<T>): Start<T> => {
     return (context, receiver) => {
-      const circuit = circuits.get(options.key?.(context) ?? context.execution.key)
+      const circuit = circuits.byKey.get(options.key?.(context) ?? context.execution.key)
       const nowMs = circuit.isClosed ? 0 : nowIn(context.scope, clock)
       const permit = circuit.tryAcquire(leaseMs, nowMs)
       if (permit !== REFUSED)
@@ -182,7 +182,7 @@ class GuardedAttempt<Value, T extends Value> implements AbortListener, Receiver<
   #circuitOf(outcome: Outcome<Value>): Circuit {
     const { circuits, options } = this.#rules
     const key = options.settledKey?.(outcome, this.#context) ?? this.#circuit.key
-    return key === this.#circuit.key ? this.#circuit : circuits.get(key)
+    return key === this.#circuit.key ? this.#circuit : circuits.byKey.get(key)
   }
 
   /**
