@@ -102,7 +102,7 @@ export class Tracing implements Required<Observer> {
   }
 
   #endAttempt(trace: Trace, event: AttemptEnd): void {
-    // Of those with the same number it is the one that has taken as long as this.
+    // Of those with the same number it is the one that has taken as long as this, as far as listeners are quick.
     const startedMs = this.#clock.now() - event.durationMs
     const off = (attempt: Attempt): number => Math.abs(attempt.startedMs - startedMs)
     const [ended] = namedAs(event, trace).toSorted((a, b) => off(a) - off(b))
