@@ -1,12 +1,16 @@
 /** What listeners, and middleware between them and the layer, do with a response of node:http beyond the usual. */
 import { once } from 'node:events'
-import type { ServerResponse } from 'node:http'
+import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { idempotency, idempotencyOf, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
 import type { IdempotencyStore } from '../../src/idempotency/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { sqliteStore } from '../../src/stores/sqlite/index.ts'
 import { until } from '../client/support/wait.ts'
+import { listening as open } from '../support/listening.ts'
 import { ask, expectFaithful, expectReleased, layers, serving } from './support.ts'
 
 const { layer } = layers(idempotency)
@@ -41,6 +45,50 @@ describe('a status that is no whole number is what Node makes of it', () => {
     }
     expect((await expectReleased(await listening(layer()(listener)), {})).status).toBe(422)
   })
+})
+
+test('who puts himself before the end, and asks by Node’s own field whether there is a head, is told', async () => {
+  // As express-session does, and older versions of compression.
+  const inside = (listener: NodeListener): NodeListener => {
+    return (request, response) => {
+      const end = response.end.bind(response)
+      const writeHead: unknown = Reflect.get(response, '_implicitHeader')
+      const behind = (...args: Parameters<typeof end>): unknown => {
+        if (!Reflect.get(response, '_header') && typeof writeHead === 'function')
+          Reflect.apply(writeHead, response, [])
+        return end(...args)
+      }
+      Reflect.set(response, 'end', behind)
+      return listener(request, response)
+    }
+  }
+  expect(await faithful(inside((_, response) => response.writeHead(201).end('x')))).toBe(201)
+  expect(await faithful(inside((_, response) => void Readable.from(['a', 'b']).pipe(response)))).toBe(200)
+  const written: NodeListener = (_, response) => {
+    response.writeHead(202).write('a')
+    setImmediate(() => response.end('b'))
+  }
+  expect(await faithful(inside(written))).toBe(202)
+})
+
+test('a client that waits to be asked for its body is asked, where the server leaves that to its listener', async () => {
+  const listener: NodeListener = async (request, response) => {
+    response.writeContinue()
+    response.end(await text(request))
+  }
+  for (const answering of [listener, layer()(listener)]) {
+    const server = await open(createServer())
+    onTestFinished(() => void server.close())
+    server.on('checkContinue', (incoming, response) => void answering(incoming, response))
+    const { port } = server.address() as AddressInfo
+    const headers = { 'idempotency-key': 'k', expect: '100-continue', 'content-length': 4 }
+    const sending = request({ port, method: 'POST', headers })
+    sending.flushHeaders()
+    await once(sending, 'continue')
+    sending.end('body')
+    const [response] = (await once(sending, 'response')) as [IncomingMessage]
+    expect(await text(response)).toBe('body')
+  }
 })
 
 /** A store whose keys are somebody else's in the end, who has recorded nothing. */

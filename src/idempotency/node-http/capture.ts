@@ -177,6 +177,9 @@ export class ResponseCapture implements StandIn {
         return this.#end(args)
       case 'writeHead':
         return this.#writeHead(args)
+      // Who asks whether there is a head by Node's own field (express-session, older versions of compression) is told no.
+      case '_implicitHeader':
+        return this.#implyHead()
       case 'flushHeaders':
         return this.#flush()
       case 'emit':

@@ -66,8 +66,16 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
     return () => response.off('close', callback)
   }
 
+  /** Node has said so itself, unless somebody listens to `checkContinue`: he would only after the body has been read here. */
+  #askForBody(): void {
+    const response = this.#response
+    const isAwaited = /^100-continue$/i.test(this.header('expect') ?? '')
+    if (isAwaited && Reflect.get(response, '_sent100') === false) response.writeContinue()
+  }
+
   async body(maxBytes: number): Promise<ReadBody> {
     const reading = readBody(this.#request, maxBytes, [this.source, ...this.#aliases])
+    if (reading instanceof Promise) this.#askForBody()
     const body = reading instanceof Promise ? await reading : reading
     this.bodyGone = body === 'unavailable'
     await endOfTurn()

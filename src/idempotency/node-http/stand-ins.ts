@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 
 const METHODS = [
   'writeHead',
+  '_implicitHeader',
   'write',
   'end',
   'flushHeaders',
@@ -103,7 +104,7 @@ export function replaceMembers(response: ServerResponse, standIn: StandIn): void
 
 /** Whether somebody has put himself before a method since it was replaced. */
 export function isWrapped(response: ServerResponse, name: MethodName): boolean {
-  return response[name] !== methods[name]
+  return Reflect.get(response, name) !== methods[name]
 }
 
 /** Takes that back. */
