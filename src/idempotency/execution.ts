@@ -144,13 +144,8 @@ export class Execution implements Idempotency {
 
   /** The handler threw. Resolves to what to send, or to nothing: then the error goes on as if nobody stood between. */
   async fail(error: unknown): Promise<Verdict | undefined> {
-    const earlier = await this.#verdict
-    if (earlier !== undefined && earlier.type !== 'void') {
-      if (!(error instanceof TransactionLostError)) {
-        emit(this.#settings.onEvent, { type: 'late-error', ...this.#claim.info, error })
-      }
-      return earlier
-    }
+    const earlier = await this.failLate(error)
+    if (earlier !== undefined) return earlier
     const failure = this.#problem('handler-failed')
     const recorded: Verdict = { type: 'other', answer: asStored(failure) }
     this.#verdict = this.#settleUnanswered(failure, error, recorded)
@@ -159,10 +154,16 @@ export class Execution implements Idempotency {
     return goesOn && !(error instanceof TransactionLostError) ? undefined : verdict
   }
 
-  /**
-   * Nobody is going to respond any more: a throw is settled as one, else what can be undone is, otherwise the key is left
-   * to the abandoned policy.
-   */
+  /** The handler threw, perhaps after it had responded: then that is told, and resolves to what its response came to. */
+  async failLate(error: unknown): Promise<Verdict | undefined> {
+    const earlier = await this.#verdict
+    if (earlier === undefined || earlier.type === 'void') return undefined
+    if (!(error instanceof TransactionLostError))
+      emit(this.#settings.onEvent, { type: 'late-error', ...this.#claim.info, error })
+    return earlier
+  }
+
+  /** Nobody is going to respond any more: a throw is settled as one, else what can be undone is, or the key is left alone. */
   async abandon(thrown?: Thrown): Promise<void> {
     if (this.#verdict !== undefined) return
     if (thrown !== undefined) await this.fail(thrown.error)

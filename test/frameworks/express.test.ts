@@ -10,7 +10,10 @@ import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/express.ts'
 import { idempotency as nodeLayer } from '../../src/idempotency/frameworks/node.ts'
 import { CORS_HEADERS, type IdempotencyOptions } from '../../src/idempotency/index.ts'
+import type { IdempotencyStore } from '../../src/idempotency/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { faultyStore } from '../conformance/faulty-store.ts'
+import { deferred } from '../support/operations.ts'
 import { hasShape } from '../support/shapes.ts'
 import {
   ask,
@@ -248,6 +251,28 @@ describe.each([
       await expect.poll(() => events.map(({ type }) => type)).toEqual(['acquired', 'completed'])
       expect(await ask(port)).toMatchObject({ status: 500, replayed: true })
     })
+  })
+
+  test('a response that is still being recorded when its handler fails is not lost, and the error is told once', async () => {
+    const store = memoryStore()
+    const recording = deferred<undefined>()
+    const failed = deferred<undefined>()
+    const slow: IdempotencyStore = {
+      ...faultyStore(store),
+      complete: (lease, response) => recording.promise.then(() => store.complete(lease, response)),
+    }
+    const app = application({ store: slow }).use(express.Router())
+    app.post('/', (_, response, next) => {
+      response.json({ order: 1 })
+      next(new Error('too late'))
+      failed.resolve(undefined)
+    })
+    const answer = ask(await serving(app))
+    await failed.promise
+    await new Promise(setImmediate)
+    recording.resolve(undefined)
+    expect(await answer).toMatchObject({ status: 200, text: '{"order":1}' })
+    expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed', 'late-error'])
   })
 
   test('an error response that a handler means is saved', async () => {

@@ -103,8 +103,10 @@ function watchMethod(layer: object, name: string): boolean {
   if (watched.has(original)) return true
   const watching = function (this: unknown, ...args: unknown[]): unknown {
     const run = runs.get(args[1])
-    if (run?.takesOver(args[0])) return undefined
-    return Reflect.apply(original, this, args)
+    const handle = (): unknown => Reflect.apply(original, this, args)
+    if (run === undefined) return handle()
+    // By itself Express closes the connection of what has responded: the response would be lost while it is recorded.
+    return run.takesOver(args[0]) ? undefined : run.afterResponse(handle)
   }
   watched.add(watching)
   Reflect.set(layer, name, watching)

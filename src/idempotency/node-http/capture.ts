@@ -78,6 +78,7 @@ export class ResponseCapture implements StandIn {
   #onGone: ((how: Gone) => void) | undefined
   /** `deciding`: the response is known, the record is not complete yet. `done`: the response is what it was before. */
   #state: 'open' | 'deciding' | 'done' = 'open'
+  #settling: Promise<void> | undefined
 
   constructor(response: ServerResponse, maxBytes: number, onResponse: OnResponse) {
     this.#response = response
@@ -96,6 +97,11 @@ export class ResponseCapture implements StandIn {
   /** The handler has responded, or somebody has for it. */
   get ended(): boolean {
     return this.#ended || this.#answered
+  }
+
+  /** While a response that has ended is held back: resolves once it has left. */
+  get leaving(): Promise<void> | undefined {
+    return this.#ended && this.#state === 'deciding' ? this.#settling : undefined
   }
 
   /** Sends something else, whatever the handler has written, or goes on to write: it comes to its end all the same. */
@@ -330,7 +336,7 @@ export class ResponseCapture implements StandIn {
     const { status, message } = this.#head
     const headers = linesSince(this.#response, this.#entry)
     const whole = this.#hasLeaked ? undefined : body
-    void this.#settle({ status, statusText: message ?? '', headers, body: whole })
+    this.#settling = this.#settle({ status, statusText: message ?? '', headers, body: whole })
   }
 
   async #settle(response: HandlerResponse): Promise<void> {

@@ -113,7 +113,10 @@ export class HandlerRun {
 
   /** For frameworks whose error handler answers for what was thrown: that response is then judged as a throw's. */
   threw(error: unknown): void {
+    // An error passes several error handlers.
+    const isLate = this.#capture.ended && this.#thrown?.error !== error
     this.#thrown = { error }
+    if (isLate) this.threwLate(error)
     if (this.#gone !== undefined) this.#awaitResponse()
   }
 
@@ -130,7 +133,13 @@ export class HandlerRun {
 
   /** Once its response is settled, what a handler throws is told and changes nothing. */
   threwLate(error: unknown): void {
-    void this.#execution.fail(error)
+    void this.#execution.failLate(error)
+  }
+
+  /** Lets an error handler act, once the response has left that the handler had sent before. */
+  afterResponse(act: () => unknown): unknown {
+    const { leaving } = this.#capture
+    return leaving === undefined ? act() : void leaving.then(act)
   }
 
   get maxResponseBytes(): number {
