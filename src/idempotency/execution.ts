@@ -9,8 +9,8 @@ import { emit } from './events.ts'
 import { storableHeaders } from './headers.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { Settings } from './options.ts'
-import { problem, type ProblemCode } from './problem.ts'
-import { encodeRecord } from './record.ts'
+import { asStored, problem, type ProblemCode } from './problem.ts'
+import { encodeRecord, isSameRecord } from './record.ts'
 import { releasesKey } from './release-rule.ts'
 import { replay } from './replay.ts'
 import type { IdempotencyStore } from './store.ts'
@@ -163,6 +163,14 @@ export class Execution implements Idempotency {
     return earlier
   }
 
+  /** Nobody runs the handler: somebody else has answered meanwhile. */
+  async cancel(): Promise<void> {
+    this.#phase = 'settling'
+    await this.#release()
+    emit(this.#settings.onEvent, { type: 'released', ...this.#claim.info, fence: this.fence })
+    this.#settled()
+  }
+
   /** Nobody is going to respond any more: a throw is settled as one, else what can be undone is, or the key is left alone. */
   async abandon(thrown?: Thrown): Promise<void> {
     if (this.#verdict !== undefined) return
@@ -261,7 +269,7 @@ export class Execution implements Idempotency {
     // The answer may have got lost on its way back from a commit that succeeded, or a successor has committed since.
     const recorded = await this.#recorded()
     if (recorded !== undefined)
-      return isSame(recorded, record) ? this.#completed(response, recorded) : this.#stale()
+      return isSameRecord(recorded, record) ? this.#completed(response, recorded) : this.#stale()
     if (run.state === 'unknown') return this.#unknown(response)
     // What the handler began outside of the transaction has not been undone with it, and must not be done again.
     if (this.#began) return this.#saveFailure()
@@ -395,11 +403,3 @@ export class Execution implements Idempotency {
     this.#scope.abort(new TransactionLostError(cause === undefined ? {} : { cause }), 'timeout')
   }
 }
-
-const asStored = (answer: Answer): Answer => ({
-  ...answer,
-  headers: [...answer.headers, ['idempotency-status', 'stored']],
-})
-
-const isSame = (one: Uint8Array, other: Uint8Array | undefined): boolean =>
-  one.length === other?.length && one.every((byte, index) => byte === other[index])

@@ -121,3 +121,9 @@ export function problem(code: ProblemCode, options: ProblemOptions = {}): Answer
   const document = { type: typeOf(code, options.policyUrl), title, status, detail, code }
   return { status, statusText: '', headers, body: new TextEncoder().encode(JSON.stringify(document)) }
 }
+
+/** An answer that is recorded, whatever is said of it outside. */
+export const asStored = (answer: Answer): Answer => ({
+  ...answer,
+  headers: [...answer.headers, ['idempotency-status', 'stored']],
+})

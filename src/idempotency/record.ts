@@ -79,3 +79,6 @@ const isWhole = (value: unknown): boolean => Number.isInteger(value) && Number(v
 
 const isHeaderLine = (value: unknown): boolean =>
   Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')
+
+export const isSameRecord = (one: Uint8Array, other: Uint8Array | undefined): boolean =>
+  one.length === other?.length && one.every((byte, index) => byte === other[index])

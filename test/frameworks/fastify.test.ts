@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/fastify.ts'
 import { CORS_HEADERS } from '../../src/idempotency/index.ts'
 import type { SqliteDatabase } from '../../src/stores/sqlite/index.ts'
+import { deferred } from '../support/operations.ts'
 import { tick, until } from '../client/support/wait.ts'
 import {
   ask,
@@ -213,6 +214,21 @@ describe.each(
     const answer = await ask(await kept(build), { key: null })
     expect([answer.status, answer.text]).toEqual([201, 'first'])
   })
+})
+
+test('a handler that takes longer than Fastify waits is not done again beside itself', async () => {
+  const end = deferred<string>()
+  let runs = 0
+  const port = await kept((app) =>
+    app.post('/', { handlerTimeout: 10 }, () => {
+      runs++
+      return end.promise
+    }),
+  )
+  const answer = await expectReplayed(port, {})
+  expect([answer.status, answer.headers['idempotency-status'], runs]).toEqual([503, 'stored', 1])
+  end.resolve('too late')
+  expect((await ask(port)).status).toBe(503)
 })
 
 test('a status that can not be sent is an error of the handler', async () => {

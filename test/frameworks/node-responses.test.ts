@@ -6,14 +6,16 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { idempotency, idempotencyOf, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
-import type { IdempotencyStore } from '../../src/idempotency/store.ts'
+import type { AcquireResult, IdempotencyStore } from '../../src/idempotency/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { sqliteStore } from '../../src/stores/sqlite/index.ts'
 import { until } from '../client/support/wait.ts'
+import { faultyStore } from '../conformance/faulty-store.ts'
+import { deferred } from '../support/operations.ts'
 import { listening as open } from '../support/listening.ts'
 import { ask, expectFaithful, expectReleased, layers, serving } from './support.ts'
 
-const { layer } = layers(idempotency)
+const { events, layer } = layers(idempotency)
 
 /** Starts a server for one test; what the listener throws ends the test. */
 const listening = (listener: NodeListener): Promise<number> =>
@@ -89,6 +91,45 @@ test('a client that waits to be asked for its body is asked, where the server le
     const [response] = (await once(sending, 'response')) as [IncomingMessage]
     expect(await text(response)).toBe('body')
   }
+})
+
+describe('a request that a timeout outside has answered while the store was asked', () => {
+  /** Answers the first request itself once the store is asked, which answers after that. */
+  async function late(result: AcquireResult | undefined): Promise<{ port: number; runs: () => number }> {
+    const store = memoryStore()
+    let [asked, runs] = [0, 0]
+    const answered = deferred<undefined>()
+    const acquire: IdempotencyStore['acquire'] = async (wanted) => {
+      if (++asked > 1) return store.acquire(wanted)
+      await answered.promise
+      return result ?? store.acquire(wanted)
+    }
+    const slow: IdempotencyStore = { ...faultyStore(store), acquire }
+    const protect = layer({ store: slow })((_, response) => response.end(`run ${++runs}`))
+    const port = await listening(async (incoming, response) => {
+      if (incoming.url !== '/late') return protect(incoming, response)
+      const protecting = protect(incoming, response)
+      response.writeHead(504).end('too late')
+      answered.resolve(undefined)
+      // Nothing is thrown, either.
+      return protecting
+    })
+    return { port, runs: () => runs }
+  }
+
+  test('is not run for nobody, and gives its key back', async () => {
+    const { port, runs } = await late(undefined)
+    expect((await ask(port, { path: '/late' })).status).toBe(504)
+    await expect.poll(() => events.map(({ type }) => type)).toEqual(['acquired', 'released'])
+    expect(runs()).toBe(0)
+  })
+
+  test('is not answered once more', async () => {
+    const { port } = await late({ type: 'busy', retryAfterMs: 1000 })
+    expect((await ask(port, { path: '/late' })).status).toBe(504)
+    await expect.poll(() => events.map(({ type }) => type)).toEqual(['rejected'])
+    expect((await ask(port, { key: 'another' })).text).toBe('run 1')
+  })
 })
 
 /** A store whose keys are somebody else's in the end, who has recorded nothing. */

@@ -84,7 +84,9 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
   const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
     instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
     // What is thrown comes by before an error handler makes a response of it.
-    instance.addHook('onError', async (_, reply, error) => {
+    instance.addHook('onError', async (request, reply, error) => {
+      // The handler goes on, and must not be done again beside itself.
+      if (Reflect.get(Object(error), 'code') === 'FST_ERR_HANDLER_TIMEOUT') contextOf(request)?.began()
       // An error handler may well answer with nothing.
       muted.get(reply)?.()
       running.get(reply)?.run.threw(error)

@@ -48,6 +48,7 @@ export async function serve<Req extends object>(
   }
   loosen(exchange.request)
   loosen(response)
+  const wasEnded = response.writableEnded
   const admission = await engine.admit(view, screening.key).catch((error: unknown) => {
     if (error instanceof RequestGoneError) return undefined
     if (exchange.isOutermost !== true) throw error
@@ -56,6 +57,9 @@ export async function serve<Req extends object>(
   })
   if (view.bodyGone) warnOnce(engine, 'HOLDFAST_BODY_UNAVAILABLE', `${BODY_GONE} ${exchange.advice}`)
   if (admission === undefined) return undefined
+  // A timeout outside has answered meanwhile: the handler would be run for nobody.
+  if (response.writableEnded && !wasEnded)
+    return admission.type === 'run' ? admission.execution.cancel() : undefined
   if (admission.type === 'covered') return exchange.proceed()
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
