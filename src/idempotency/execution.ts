@@ -165,9 +165,7 @@ export class Execution implements Idempotency {
 
   /** Nobody runs the handler: somebody else has answered meanwhile. */
   async cancel(): Promise<void> {
-    this.#phase = 'settling'
-    await this.#release()
-    emit(this.#settings.onEvent, { type: 'released', ...this.#claim.info, fence: this.fence })
+    await this.#free(this.#problem('store-unavailable'))
     this.#settled()
   }
 
@@ -297,7 +295,7 @@ export class Execution implements Idempotency {
     if (verdict.status !== 'stored') return this.#lost(verdict.status)
     // Where the commit has succeeded after all, that is on record, and a store keeps what it has.
     const recorded = await this.#recorded()
-    if (recorded !== undefined && isSame(recorded, this.#saved))
+    if (recorded !== undefined && isSameRecord(recorded, this.#saved))
       return { type: 'other', answer: asStored(failure) }
     return { type: 'other', answer: await this.#answerOf(recorded) }
   }
