@@ -44,14 +44,15 @@ ${OPEN}`
  * when the key was taken, as nearly always, there is nothing to say of it again.
  *
  * A script that fails in its middle is not undone. Whatever its user may not do fails before a new record is there,
- * which would have no expiry: by calls that change nothing yet, the first one of a kind that a full Redis refuses.
+ * which would have no expiry: by calls that change nothing yet, the first one of a kind that a full Redis refuses. They
+ * are made with those that write the expiry of the set, once a minute: nobody without these rights gets beyond them.
  */
 const PUT = `
 local function put(s, n, l, w, at, f, o, b)
   local m = struct.pack('>c4c1ddddI4c0I4c0', 'hf1:', s, n, l, w, at, #f, f, #o, o)
-  local left, short = at - now
-  if at ~= x then
-    short = redis.call('PTTL', KEYS[2]) < left
+  local left = at - now
+  local short = at ~= x and redis.call('PTTL', KEYS[2]) < left
+  if short then
     redis.call('ZADD', KEYS[2], 'XX', at, '')
     redis.call('PEXPIRE', KEYS[1], left + 60000)
   end
