@@ -93,6 +93,11 @@ describe('provablyNeverLeft', () => {
 })
 
 describe('what undici itself refuses or ends', () => {
+  test('a request that msw knows no handler for was never sent', () => {
+    const error = Object.assign(new Error('[MSW] Cannot bypass a request'), { name: 'InternalError' })
+    expect([isRefusedHere(error), isEndedHere(error)]).toEqual([true, false])
+  })
+
   test.each(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_MOCK_ERR_MOCK_NOT_MATCHED'])(
     '%s was never sent',
     (code) => {

@@ -14,8 +14,8 @@ const NEVER_LEFT = new Set([
   'FailedToOpenSocket',
 ])
 
-/** Codes of undici for what it refuses to send, and of its mocks for a request that no test has told them of. */
-const REFUSED_HERE = /^UND_(ERR_(INVALID_ARG|NOT_SUPPORTED)|MOCK_)/
+/** Of undici for what it refuses to send; of its mocks, and of msw by name, for what no test has told them of. */
+const REFUSED_HERE = /^UND_(ERR_(INVALID_ARG|NOT_SUPPORTED)|MOCK_)|^InternalError$/
 
 /** Codes of undici for what ended on this side: the dispatcher was closed, the body was not as long as it said. */
 const ENDED_HERE = /^UND_ERR_(CLOSED|DESTROYED|REQ_CONTENT)/
@@ -56,10 +56,11 @@ export const isEndedHere = (error: unknown): boolean => hasCode(error, ENDED_HER
 /** By name, not class: aborts come as DOMException, Error or another realm's. */
 export const isAbort = (error: unknown): boolean => isObject(error) && error.name === 'AbortError'
 
-/** undici's fetch wraps its errors once. */
+/** undici's fetch wraps its errors once. Those of msw have a name only. */
 function hasCode(error: unknown, codes: RegExp): boolean {
   if (!isObject(error)) return false
-  return codes.test(String(error.code)) || (isObject(error.cause) && codes.test(String(error.cause.code)))
+  if (codes.test(String(error.code ?? error.name))) return true
+  return isObject(error.cause) && codes.test(String(error.cause.code))
 }
 
 /** No name has a colon; all addresses of IPv6 have. */
