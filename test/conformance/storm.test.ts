@@ -103,7 +103,7 @@ const isCalm = ({ wasFaulty, endMs }: Aftermath, { diesMs, options, work: jobs }
   diesMs.every((diesAtMs = Infinity) => diesAtMs > endMs) &&
   jobs.every(({ takesMs, inTransaction }) => !inTransaction || takesMs < options.transactionTimeoutMs)
 
-const SETTLING = ['completed', 'released', 'unsaved', 'stale']
+const SETTLING = new Set(['completed', 'released', 'unsaved', 'stale'])
 
 /** What holds in any storm. */
 const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void | Promise<void>>> = {
@@ -217,7 +217,7 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
       const settled = events.filter(
         (other) =>
           other.process === process &&
-          SETTLING.includes(other.event.type) &&
+          SETTLING.has(other.event.type) &&
           'fence' in other.event &&
           other.event.key === event.key &&
           other.event.fence === event.fence,

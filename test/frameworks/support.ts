@@ -84,7 +84,7 @@ function answerOf(response: IncomingMessage, body: Buffer): Answer {
 }
 
 /** Headers of one exchange, or of one way to send the same bytes. */
-const OF_THE_EXCHANGE = new Set([
+export const OF_THE_EXCHANGE: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
   'date',

@@ -54,3 +54,15 @@ export function failLater(callback: Callback | undefined, message: string, code:
   if (callback === undefined) return
   queueMicrotask(() => callback(Object.assign(new Error(message), { code })))
 }
+
+/**
+ * What is written after the end. Node emits an error, which ends a process where nobody listens for it: the response of
+ * this one is complete, so that is spared.
+ */
+export function failWrite(response: ServerResponse, callback: Callback | undefined): void {
+  const tell = (error?: Error): void => {
+    callback?.(error)
+    if (error !== undefined && response.listenerCount('error') > 0) response.emit('error', error)
+  }
+  failLater(tell, 'write after end', 'ERR_STREAM_WRITE_AFTER_END')
+}

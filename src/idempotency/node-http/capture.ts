@@ -5,6 +5,7 @@ import type { HeldResponse } from '../unprotected.ts'
 import {
   bytesOf,
   failLater,
+  failWrite,
   headersSent,
   isCallback,
   reasonOf,
@@ -270,7 +271,7 @@ export class ResponseCapture implements StandIn {
   #write(args: unknown[]): boolean {
     const callback = args.find(isCallback)
     if (this.#ended) {
-      failLater(callback, 'write after end', 'ERR_STREAM_WRITE_AFTER_END')
+      failWrite(this.#response, callback)
       return false
     }
     this.#checkHead()
@@ -286,13 +287,14 @@ export class ResponseCapture implements StandIn {
 
   #end(args: unknown[]): ServerResponse {
     const callback = args.find(isCallback)
+    const [chunk, encoding] = args
+    const isNone = !chunk || isCallback(chunk)
     if (this.#ended) {
-      failLater(callback, 'end after end', 'ERR_STREAM_ALREADY_FINISHED')
+      if (isNone) failLater(callback, 'end after end', 'ERR_STREAM_ALREADY_FINISHED')
+      else failWrite(this.#response, callback)
       return this.#response
     }
     this.#checkHead()
-    const [chunk, encoding] = args
-    const isNone = chunk === undefined || chunk === null || isCallback(chunk)
     const bytes = isNone ? undefined : bytesOf(chunk, encoding)
     this.#implyHead()
     if (bytes !== undefined) this.#keep(bytes)
