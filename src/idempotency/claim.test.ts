@@ -216,6 +216,15 @@ describe('a claim', () => {
     expect(await inner.acquire({ ...lease, owner: 'other' })).toEqual({ type: 'acquired', fence: 3 })
   })
 
+  test('whose own earlier attempt is answered with nothing leaves nothing unhandled', async () => {
+    const clock = virtualClock()
+    const nothing = (): AcquireResult => JSON.parse('null') as AcquireResult
+    const { claim, letIn } = await acquiredAtSecond(clock, memoryStore({ clock }), nothing)
+    letIn()
+    await clock.advance(0)
+    expect(await claim.release()).toBe('released')
+  })
+
   test('whose own earlier attempt arrives while it runs keeps its key', async () => {
     const clock = virtualClock()
     const inner = memoryStore({ clock })

@@ -122,9 +122,10 @@ export class Claim {
     const isUnderWay = (): boolean => underWay > 0
     this.#isUnderWay = isUnderWay
     const fence = result?.type === 'acquired' ? result.fence : undefined
-    const undoLate = (late: AcquireResult): void => {
+    // Somebody's store may answer with nothing.
+    const undoLate = (late: AcquireResult | undefined): void => {
       underWay--
-      if (late.type === 'acquired' && late.fence !== fence) undoAcquired(this.#settings, request, isUnderWay)
+      if (late?.type === 'acquired' && late.fence !== fence) undoAcquired(this.#settings, request, isUnderWay)
     }
     // The key that is this request's stays; one that is done can not be taken.
     if (result?.type !== 'acquired' && result?.type !== 'done')
