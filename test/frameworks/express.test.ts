@@ -275,6 +275,18 @@ describe.each([
     expect(events.map(({ type }) => type)).toEqual(['acquired', 'completed', 'late-error'])
   })
 
+  test.each([undefined, null, '', 'route', 'router'])(
+    'a scope that throws %j lets nobody past the layer',
+    async (thrown) => {
+      let runs = 0
+      const app = application({ scope: () => Promise.reject(thrown) }).post('/', (_, response) => {
+        response.send(`run ${++runs}`)
+      })
+      expect((await ask(await serving(app))).status).toBe(500)
+      expect(runs).toBe(0)
+    },
+  )
+
   test('an error response that a handler means is saved', async () => {
     const port = await serving(application().post('/', (_, response) => response.status(500).send('meant')))
     expect((await expectReplayed(port, {})).headers['idempotency-status']).toBe('stored')

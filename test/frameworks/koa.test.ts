@@ -115,6 +115,15 @@ test('what a handler writes by itself is sent and replayed', async () => {
   expect((await expectReplayed(port, {})).text).toBe('by hand')
 })
 
+test('a scope that throws nothing is an error, and answered', async () => {
+  const scope = (): Promise<string> => Promise.reject(undefined)
+  const port = await started(
+    layer({ scope }),
+    answering((context) => void (context.body = 'never')),
+  )
+  expect((await ask(port)).status).toBe(500)
+})
+
 test('interim responses leave before the response', async () => {
   const port = await started(
     layer(),

@@ -51,7 +51,7 @@ export async function serve<Req extends object>(
   const wasEnded = response.writableEnded
   const admission = await engine.admit(view, screening.key).catch((error: unknown) => {
     if (error instanceof RequestGoneError) return undefined
-    if (exchange.isOutermost !== true) throw error
+    if (exchange.isOutermost !== true) throw asError(error)
     warnOnce(engine, 'HOLDFAST_IDENTIFICATION_FAILED', `idempotency() answered 500: ${String(error)}`)
     return { type: 'answer' as const, answer: engine.unidentified(view, screening.key, error) }
   })
@@ -67,6 +67,12 @@ export async function serve<Req extends object>(
   admission.execution.holdWith(() => together(run.feignEnd(), exchange.holdReply?.()))
   return run.go(() => exchange.proceed(run))
 }
+
+/** Nothing is no error to Express, nor the word `route`, and to Koa no reason to answer: both would go past the layer. */
+const asError = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null ? error : new Error(UNIDENTIFIED, { cause: error })
+
+const UNIDENTIFIED = 'idempotency: a request was not identified, for something was thrown that is no error'
 
 function together(...held: (HeldResponse | undefined)[]): HeldResponse {
   return {
