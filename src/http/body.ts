@@ -87,7 +87,8 @@ export function snapshotBody(body: BodyLike): RequestBody | Promise<RequestBody>
   if (body instanceof ArrayBuffer) return copied(body.slice(0))
   if (isStream(body)) return once(body, 'stream')
   if (body instanceof URLSearchParams) return replayable(new URLSearchParams(body))
-  return isTagged(body, 'FormData') ? freezeForm(body as FormData) : replayable(body)
+  const isForm = isTagged(body, 'FormData') && Symbol.iterator in (body as FormData)
+  return isForm ? freezeForm(body as FormData) : replayable(body)
 }
 
 /**
@@ -97,13 +98,10 @@ export function snapshotBody(body: BodyLike): RequestBody | Promise<RequestBody>
  */
 async function freezeForm(given: FormData): Promise<RequestBody> {
   const form = new FormData()
-  try {
-    for (const [name, value] of given)
-      if (typeof value === 'string') form.append(name, value)
-      // Without a name what is no Blob here would go as a string.
-      else form.append(name, value, value.name)
-  } catch {
-    return replayable(given)
+  for (const [name, value] of given) {
+    // Another class's file would be made a string. A file keeps its path in a directory only without a name of ours.
+    if (!(typeof value === 'string' || value instanceof Blob)) return replayable(given)
+    form.append(name, value)
   }
   const written = new Response(form)
   const contentType = written.headers.get('content-type') ?? undefined
