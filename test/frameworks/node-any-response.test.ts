@@ -2,9 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
+import express from 'express'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { idempotency as forExpress } from '../../src/idempotency/frameworks/express.ts'
 import { idempotency } from '../../src/idempotency/frameworks/node.ts'
+import type { IdempotencyOptions } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { ask, OF_THE_EXCHANGE, serving, type Answer } from './support.ts'
 
@@ -157,44 +160,65 @@ const kept = ({ headers }: Pick<Answer, 'headers'>): unknown => {
   return own
 }
 
-test('a listener and its client see what they see without the layer, and a replay is the same', async () => {
-  let ops: readonly Op[] = []
-  let seen: Seen = []
-  let runs = 0
-  let played: Promise<void> = Promise.resolve()
-  const listener = (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    runs++
-    return (played = play(request, response, ops, seen))
-  }
-  let protect = idempotency({ store: memoryStore() })
-  const bare = await serving((request, response) => void listener(request, response))
-  const layered = await serving((request, response) => void protect(listener)(request, response))
-  const view = async (port: number) => {
-    seen = []
-    const answer = await answerOf(port)
-    await played
-    return { answer, seen }
-  }
-  await fc.assert(
-    fc.asyncProperty(fc.array(op, { maxLength: 8 }), async (list) => {
-      ops = list
-      protect = idempotency({ store: memoryStore(), release: () => false })
-      const expected = await view(bare)
-      const first = await view(layered)
-      expect(first).toEqual(expected)
-      runs = 0
-      const again = await answerOf(layered)
-      expect(runs).toBe(0)
-      // What has begun to leave before it was whole is not kept.
-      if (list.some(([what]) => what === 'flushHeaders') && !again.replayed)
-        expect(again.text).toContain('response-not-replayable')
-      else
-        expect({ ...again, headers: kept(again) }).toEqual({
-          ...first.answer,
-          headers: kept(first.answer),
-          replayed: true,
-        })
-    }),
-    { numRuns: Number(process.env['RESPONSES'] ?? 300) },
-  )
-})
+type Listener = (request: IncomingMessage, response: ServerResponse) => unknown
+
+const inNode = (options: IdempotencyOptions<IncomingMessage>): ((listener: Listener) => Listener) =>
+  idempotency(options)
+
+/** Express makes a response of another kind of Node's. */
+function inExpress(options: IdempotencyOptions<IncomingMessage>): (listener: Listener) => Listener {
+  const layer = forExpress(options)
+  return (listener) => express().use(layer, (request, response) => void listener(request, response))
+}
+
+test.each([
+  ['node:http', inNode, (listener: Listener): Listener => listener],
+  [
+    'Express',
+    inExpress,
+    (listener: Listener): Listener => express().use((request, response) => void listener(request, response)),
+  ],
+])(
+  'in %s a listener and its client see what they see without the layer, and a replay is the same',
+  async (_, layer, plain) => {
+    let ops: readonly Op[] = []
+    let seen: Seen = []
+    let runs = 0
+    let played: Promise<void> = Promise.resolve()
+    const listener = (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      runs++
+      return (played = play(request, response, ops, seen))
+    }
+    let protectedListener: Listener = listener
+    const bare = await serving((request, response) => void plain(listener)(request, response))
+    const layered = await serving((request, response) => void protectedListener(request, response))
+    const view = async (port: number) => {
+      seen = []
+      const answer = await answerOf(port)
+      await played
+      return { answer, seen }
+    }
+    await fc.assert(
+      fc.asyncProperty(fc.array(op, { maxLength: 8 }), async (list) => {
+        ops = list
+        protectedListener = layer({ store: memoryStore(), release: () => false })(listener)
+        const expected = await view(bare)
+        const first = await view(layered)
+        expect(first).toEqual(expected)
+        runs = 0
+        const again = await answerOf(layered)
+        expect(runs).toBe(0)
+        // What has begun to leave before it was whole is not kept.
+        if (list.some(([what]) => what === 'flushHeaders') && !again.replayed)
+          expect(again.text).toContain('response-not-replayable')
+        else
+          expect({ ...again, headers: kept(again) }).toEqual({
+            ...first.answer,
+            headers: kept(first.answer),
+            replayed: true,
+          })
+      }),
+      { numRuns: Number(process.env['RESPONSES'] ?? 300) },
+    )
+  },
+)
