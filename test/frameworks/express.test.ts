@@ -287,6 +287,28 @@ describe.each([
     },
   )
 
+  test.each(['outside', 'inside'])(
+    'a timeout %s, as connect-timeout has it, has nothing done again',
+    async (where) => {
+      let runs = 0
+      let expire = (): void => {}
+      const timeout = (request: Request, _: Response, next: NextFunction): void => {
+        expire = () => {
+          Reflect.set(request, 'timedout', true)
+          next(Object.assign(new Error('Response timeout'), { status: 503 }))
+        }
+        next()
+      }
+      const app = where === 'outside' ? quiet().use(timeout, layer()) : application().use(timeout)
+      app.post('/', () => {
+        runs++
+        setImmediate(expire)
+      })
+      const answer = await expectReplayed(await serving(app), {})
+      expect([answer.status, answer.headers['idempotency-status'], runs]).toEqual([503, 'stored', 1])
+    },
+  )
+
   test('an error response that a handler means is saved', async () => {
     const port = await serving(application().post('/', (_, response) => response.status(500).send('meant')))
     expect((await expectReplayed(port, {})).headers['idempotency-status']).toBe('stored')

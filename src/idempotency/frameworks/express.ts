@@ -13,6 +13,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStamp } from '../../stamp.ts'
+import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import { keepReadable } from '../node-http/unread.ts'
@@ -105,6 +106,8 @@ function watchMethod(layer: object, name: string): boolean {
     const run = runs.get(args[1])
     const handle = (): unknown => Reflect.apply(original, this, args)
     if (run === undefined) return handle()
+    // By connect-timeout: the handler goes on, and must not be done again beside itself.
+    if (Reflect.get(Object(args[1]), 'timedout') === true) contextOf(args[1])?.began()
     // By itself Express closes the connection of what has responded: the response would be lost while it is recorded.
     return run.takesOver(args[0]) ? undefined : run.afterResponse(handle)
   }
