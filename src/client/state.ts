@@ -35,14 +35,16 @@ export class ClientState implements SharedParts, CallParts {
     this.sender = new Sender(settings.transport)
     const { maxCircuits = CLIENT_DEFAULTS.circuitBreaker.maxCircuits, ...breaker } =
       settings.circuitBreaker ?? {}
-    this.circuits = new CircuitStore({
-      ...breaker,
-      maxCircuits,
-      clock: this.clock,
-      random: this.random,
-      onEvent: (event) => emit(this.circuitListeners.current, event),
-    })
-    if (breaker.key === undefined) this.circuits.circuits.keyOf = originOf
+    this.circuits = new CircuitStore(
+      {
+        ...breaker,
+        maxCircuits,
+        clock: this.clock,
+        random: this.random,
+        onEvent: (event) => emit(this.circuitListeners.current, event),
+      },
+      breaker.key === undefined ? originOf : undefined,
+    )
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
     this.bulkhead = settings.bulkhead && bulkheadPolicy(settings.bulkhead, maxCircuits)
     this.hedge = settings.hedge && hedgePolicy(settings.hedge, maxCircuits, this.clock)

@@ -33,14 +33,17 @@ export interface Circuits extends Iterable<CircuitControl> {
   get(key: string): CircuitControl
 }
 
+/** The key that is meant by a name which is none yet, where that is another one. */
+export type KeyOf = (name: string) => string | undefined
+
 /** Circuits by key, at most `maxCircuits`; only closed ones with nothing under way are forgotten. */
 export class CircuitMap implements Circuits {
   /** By the very key. */
   readonly byKey: BoundedMap<Circuit>
-  /** The key that is meant by a name which is none yet, where that is another one. */
-  declare keyOf: ((name: string) => string | undefined) | undefined
+  readonly #keyOf: KeyOf | undefined
 
-  constructor(maxCircuits: number, parts: CircuitParts) {
+  constructor(maxCircuits: number, parts: CircuitParts, keyOf?: KeyOf) {
+    this.#keyOf = keyOf
     this.byKey = new BoundedMap(
       maxCircuits,
       (key) => new Circuit(key, parts),
@@ -53,7 +56,7 @@ export class CircuitMap implements Circuits {
   }
 
   get(key: string): Circuit {
-    return this.byKey.get((this.byKey.has(key) ? undefined : this.keyOf?.(key)) ?? key)
+    return this.byKey.get((this.byKey.has(key) ? undefined : this.#keyOf?.(key)) ?? key)
   }
 
   [Symbol.iterator](): Iterator<Circuit> {

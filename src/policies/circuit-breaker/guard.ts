@@ -8,7 +8,7 @@ import { isNoNews, soon, type Context, type Outcome, type OnEvent, type Policy }
 import { systemRandom, type Random } from '../../random.ts'
 import type { AbortListener, Scope } from '../../signal.ts'
 import type { Circuit } from './circuit.ts'
-import { CircuitMap, type Circuits } from './circuits.ts'
+import { CircuitMap, type Circuits, type KeyOf } from './circuits.ts'
 import { REFUSED, type Permit, type Verdict } from './permit.ts'
 import type { CircuitSettings } from './rules.ts'
 import { complete, type CircuitBreakerSettings } from './settings.ts'
@@ -51,20 +51,25 @@ export class CircuitStore {
     options: CircuitBreakerSettings &
       Pick<CircuitBreakerOptions, 'clock' | 'random' | 'onEvent'> &
       Pick<GuardOptions<unknown>, 'leaseMs'>,
+    keyOf?: KeyOf,
   ) {
     const settings = complete(options)
     this.clock = options.clock ?? systemClock
     this.settings = { ...settings, leaseMs: options.leaseMs ?? settings.openMs }
-    this.circuits = new CircuitMap(settings.maxCircuits, {
-      settings: this.settings,
-      clock: this.clock,
-      random: options.random ?? systemRandom,
-      onChange: (event) => {
-        emit(options.onEvent, event)
-        this.parking?.wakeAll()
+    this.circuits = new CircuitMap(
+      settings.maxCircuits,
+      {
+        settings: this.settings,
+        clock: this.clock,
+        random: options.random ?? systemRandom,
+        onChange: (event) => {
+          emit(options.onEvent, event)
+          this.parking?.wakeAll()
+        },
+        onProbeReturned: () => this.parking?.wakeAll(),
       },
-      onProbeReturned: () => this.parking?.wakeAll(),
-    })
+      keyOf,
+    )
   }
 }
 
