@@ -21,8 +21,7 @@ type Op =
   | readonly ['flushHeaders']
   | readonly ['write', string, boolean, boolean]
   | readonly ['end', string | undefined, boolean]
-  | readonly ['cork']
-  | readonly ['uncork']
+  | readonly ['corked', string]
   | readonly ['turn']
 
 const name = fc.constantFrom('x-one', 'X-Two', 'content-type', 'Set-Cookie', 'vary', 'etag')
@@ -58,8 +57,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   fc.tuple(fc.constant('write' as const), text, fc.boolean(), fc.boolean()),
   fc.tuple(fc.constant('write' as const), text, fc.boolean(), fc.boolean()),
   fc.tuple(fc.constant('end' as const), fc.option(text, { nil: undefined }), fc.boolean()),
-  fc.constant(['cork'] as const),
-  fc.constant(['uncork'] as const),
+  fc.tuple(fc.constant('corked' as const), text),
   fc.constant(['turn'] as const),
 )
 
@@ -69,6 +67,8 @@ type Seen = unknown[]
 function perform(response: ServerResponse, [what, ...args]: Op, called: string[]): unknown {
   const callback = (which: string) => (error?: Error | null) =>
     void called.push(`${which} ${(error as { code?: string } | undefined)?.code ?? ''}`)
+  // With an error where all has left by then: Node's lines differ in when that is.
+  const ended = (): void => void called.push('end')
   switch (what) {
     case 'status':
       return (response.statusCode = args[0] as number)
@@ -99,12 +99,16 @@ function perform(response: ServerResponse, [what, ...args]: Op, called: string[]
     }
     case 'end': {
       const [chunk, withCallback] = args as [string | undefined, boolean]
-      return withCallback ? response.end(chunk, callback('end')) : response.end(chunk)
+      return withCallback ? response.end(chunk, ended) : response.end(chunk)
     }
-    case 'cork':
-      return response.cork()
-    case 'uncork':
-      return response.uncork()
+    // In pairs: Node 22 loses what is written after one `uncork` too many.
+    case 'corked':
+      response.cork()
+      try {
+        return response.write(args[0])
+      } finally {
+        response.uncork()
+      }
     default:
       return undefined
   }
@@ -120,14 +124,14 @@ async function play(
   response.on('error', (error: Error & { code?: string }) => void called.push(`error ${error.code}`))
   response.on('finish', () => void called.push('finish'))
   for await (const _ of request);
-  for (const one of [...ops, ['uncork'], ['uncork'], ['uncork'], ['end', undefined, true]] as readonly Op[]) {
+  for (const one of [...ops, ['end', undefined, true]] as readonly Op[]) {
     if (one[0] === 'turn') await setImmediate()
     let result: unknown
     try {
       result = perform(response, one, called)
-      if (one[0] === 'write' && typeof result === 'boolean') {
+      if (typeof result === 'boolean') {
         // As a stream that is piped into it does; while a response is kept back there is more often something to wait for.
-        if (!result && !response.writableEnded && response.writableCorked === 0) await once(response, 'drain')
+        if (!result && !response.writableEnded) await once(response, 'drain')
         result = 'a boolean'
       }
       if (result === response) result = 'itself'
@@ -170,6 +174,8 @@ function inExpress(options: IdempotencyOptions<IncomingMessage>): (listener: Lis
   const layer = forExpress(options)
   return (listener) => express().use(layer, (request, response) => void listener(request, response))
 }
+
+const RESPONSES = Number(process.env['RESPONSES'] ?? 300)
 
 test.each([
   ['node:http', inNode, (listener: Listener): Listener => listener],
@@ -218,7 +224,7 @@ test.each([
             replayed: true,
           })
       }),
-      { numRuns: Number(process.env['RESPONSES'] ?? 300) },
+      { numRuns: RESPONSES },
     )
   },
 )
