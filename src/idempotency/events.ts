@@ -23,7 +23,7 @@ interface Completed extends RequestInfo {
 interface Released extends RequestInfo {
   readonly type: 'released'
   readonly fence: number
-  /** Absent where the handler threw. */
+  /** Absent where the handler threw, or its commit failed. */
   readonly status?: number
 }
 interface Replayed extends RequestInfo {
