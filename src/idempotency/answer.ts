@@ -21,3 +21,9 @@ export interface HandlerResponse extends ResponseHead {
 export function hasNoBody(status: number): boolean {
   return status === 101 || status === 103 || status === 204 || status === 205 || status === 304
 }
+
+const EVENT_STREAM = /^\s*text\/event-stream\b/i
+
+export function isEventStream(contentType: unknown): boolean {
+  return typeof contentType === 'string' && EVENT_STREAM.test(contentType)
+}

@@ -16,29 +16,7 @@ import { replay } from './replay.ts'
 import type { IdempotencyStore } from './store.ts'
 import { TransactionLostError, TransactionRun } from './transaction.ts'
 import type { HeldResponse } from './unprotected.ts'
-
-/** What a framework has to do with the response its handler made. */
-export type Verdict =
-  /** Send it, with this `Idempotency-Status` if there is one. */
-  | { readonly type: 'own'; readonly status: 'stored' | 'unsaved' | undefined }
-  /** Discard it and send this. */
-  | { readonly type: 'other'; readonly answer: Answer }
-  /** Discard it: the transaction it was made in has rolled back, and the handler may respond again. */
-  | { readonly type: 'void'; readonly error: unknown }
-
-/** What a handler threw, where a framework's error handler answers for it. */
-export interface Thrown {
-  readonly error: unknown
-}
-
-/** A response found in what `transaction(fn)` resolved to, and what the handler gets in its place. */
-export interface EarlyResponse {
-  readonly response: HandlerResponse
-  readonly value: unknown
-}
-
-/** How a framework recognizes its own kind of response among values. */
-export type FindResponse = (value: unknown) => Promise<EarlyResponse | undefined>
+import type { EarlyResponse, FindResponse, Thrown, Verdict } from './verdict.ts'
 
 /** One run of a handler under a key that is its own: from the acquired key to the settled one. */
 export class Execution implements Idempotency {

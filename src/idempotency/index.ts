@@ -15,7 +15,7 @@ export { attach, idempotencyOf, type Idempotency } from './context.ts'
 export { SERVER_DEFAULTS } from './defaults.ts'
 export { Engine, KEY_HEADER, type Admission, type RequestView, type Screening } from './engine.ts'
 export type { IdempotencyEvent, OnIdempotencyEvent, RequestInfo, StoreOperation } from './events.ts'
-export type { EarlyResponse, Execution, FindResponse, Verdict } from './execution.ts'
+export type { Execution } from './execution.ts'
 export type { Fingerprint } from './fingerprint.ts'
 export { idempotency, type WebHandler } from './handler.ts'
 export { CORS_HEADERS } from './headers.ts'
@@ -33,3 +33,4 @@ export type {
   StoreTransaction,
 } from './store.ts'
 export { TransactionLostError } from './transaction.ts'
+export type { EarlyResponse, FindResponse, Verdict } from './verdict.ts'

@@ -1,5 +1,5 @@
 import { reasonPhrase } from '../reason-phrase.ts'
-import { hasNoBody, type Answer, type HandlerResponse } from './answer.ts'
+import { hasNoBody, isEventStream, type Answer, type HandlerResponse } from './answer.ts'
 import { joined, readUpTo, resumed } from './web-body.ts'
 
 export type IdempotencyStatus = 'stored' | 'unsaved' | 'ignored'
@@ -10,8 +10,6 @@ export interface Captured {
   /** The response once more, to be sent. */
   toResponse(status?: IdempotencyStatus): Response
 }
-
-const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
 /**
  * Reads a response. One that is a stream, or that has more than `maxBytes`, is only begun: it is sent as it comes.
@@ -26,7 +24,7 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
   const headers = [...source.headers]
   // What was fetched elsewhere may have words that no response can be made with.
   const head = { status: source.status, statusText: reasonPhrase(source.statusText), headers }
-  const streams = EVENT_STREAM.test(source.headers.get('content-type') ?? '') || !canBeMade(source.status)
+  const streams = isEventStream(source.headers.get('content-type')) || !canBeMade(source.status)
   if (streams) {
     const response: HandlerResponse = { ...head, body: undefined }
     return { response, toResponse: (status) => withStatus(source, status) }

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DEFAULTS, type HoldfastEvent } from '../../src/index.ts'
+import { lawful, STORMS, type Laws } from '../support/laws.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
 import { weathered, type Aftermath, type Asked, type Storm, type Weather } from './support/storm.ts'
 
@@ -92,7 +93,7 @@ const isPaid = (event: Told): boolean =>
 const codeOf = (error: unknown): unknown => (error as { cause?: { code?: unknown } }).cause?.code
 
 /** What holds in any storm. */
-const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void | Promise<void>>> = {
+const laws: Laws<Aftermath, Storm> = {
   'each call ends once; what its caller aborts ends at once, with his own reason'({ ended }, { asked: all }) {
     expect(ended.length).toBe(all.length)
     for (const { asked: one, endMs, error, reason } of ended) {
@@ -204,21 +205,6 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
   },
 }
 
-/** How many: more for a long look, as `STORMS=5000 npx vitest run --project=source test/client/storm.test.ts`. */
-const STORMS = Number(process.env['STORMS'] ?? 200)
-
 test('in any storm each law holds', { timeout: 300 * STORMS }, () =>
-  fc.assert(
-    fc.asyncProperty(storm, async (one) => {
-      const aftermath = await weathered(one)
-      for (const [law, check] of Object.entries(laws)) {
-        try {
-          await check(aftermath, one)
-        } catch (error) {
-          throw new Error(`broken: ${law}`, { cause: error })
-        }
-      }
-    }),
-    { numRuns: STORMS },
-  ),
+  fc.assert(lawful(laws, storm, weathered), { numRuns: STORMS }),
 )

@@ -1,6 +1,7 @@
 /** What must hold of every request, whatever the store, the handlers and the processes do: by chance, on a virtual clock. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { lawful, STORMS, type Laws } from '../support/laws.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
 import {
   weathered,
@@ -106,7 +107,7 @@ const isCalm = ({ wasFaulty, endMs }: Aftermath, { diesMs, options, work: jobs }
 const SETTLING = new Set(['completed', 'released', 'unsaved', 'stale'])
 
 /** What holds in any storm. */
-const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void | Promise<void>>> = {
+const laws: Laws<Aftermath, Storm> = {
   'what has been done, or may have been, is not done again'(aftermath, one) {
     if (one.options.abandoned !== 'block') return
     for (const [first, next] of pairs(aftermath)) {
@@ -241,21 +242,6 @@ const laws: Readonly<Record<string, (aftermath: Aftermath, storm: Storm) => void
   },
 }
 
-/** How many: more for a long look, as `STORMS=5000 npx vitest run --project=source test/conformance/storm.test.ts`. */
-const STORMS = Number(process.env['STORMS'] ?? 200)
-
 test('in any storm each law of the server half holds', { timeout: 300 * STORMS }, () =>
-  fc.assert(
-    fc.asyncProperty(storm, async (one) => {
-      const aftermath = await weathered(one)
-      for (const [law, check] of Object.entries(laws)) {
-        try {
-          await check(aftermath, one)
-        } catch (error) {
-          throw new Error(`broken: ${law}`, { cause: error })
-        }
-      }
-    }),
-    { numRuns: STORMS },
-  ),
+  fc.assert(lawful(laws, storm, weathered), { numRuns: STORMS }),
 )

@@ -11,12 +11,12 @@
  * app.register(idempotency({ store: memoryStore() }))
  */
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
-import type { Answer } from '../answer.ts'
+import { isEventStream, type Answer } from '../answer.ts'
 import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { reasonOf, sentStatus, setReason } from '../node-http/as-node.ts'
 import { HeadersOnEntry, linesSince, setLines, type HeaderHolder } from '../node-http/headers.ts'
-import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
+import { asBuffer, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
 import { Unprotected, type HeldResponse } from '../unprotected.ts'

@@ -11,7 +11,7 @@
  * app.use(idempotency({ store: memoryStore() }))
  */
 import { Engine } from '../engine.ts'
-import type { Thrown } from '../execution.ts'
+import type { Thrown } from '../verdict.ts'
 import { keepAlive, respond } from '../handler.ts'
 import type { IdempotencyOptions } from '../options.ts'
 

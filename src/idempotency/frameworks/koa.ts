@@ -12,11 +12,11 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { contextOf } from '../context.ts'
-import { hasNoBody, type Answer } from '../answer.ts'
+import { isEventStream, hasNoBody, type Answer } from '../answer.ts'
 import { Engine } from '../engine.ts'
 import { hasReason, sentStatus } from '../node-http/as-node.ts'
 import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
-import { asBuffer, isEventStream, readPayload } from '../node-http/payload.ts'
+import { asBuffer, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
 import { committed } from '../unprotected.ts'

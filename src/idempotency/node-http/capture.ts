@@ -1,6 +1,6 @@
 import { validateHeaderValue, type ServerResponse } from 'node:http'
-import type { Answer, HandlerResponse } from '../answer.ts'
-import type { Verdict } from '../execution.ts'
+import { isEventStream, type Answer, type HandlerResponse } from '../answer.ts'
+import type { Verdict } from '../verdict.ts'
 import type { HeldResponse } from '../unprotected.ts'
 import {
   bytesOf,
@@ -39,8 +39,6 @@ interface Head {
   readonly status: number
   readonly message: string | undefined
 }
-
-const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
 /**
  * Holds back what a handler writes to a node:http response until the record is complete: not one byte leaves before.
@@ -328,7 +326,7 @@ export class ResponseCapture implements StandIn {
   #closeHead(): void {
     if (this.#head !== undefined) return
     this.#head = { status: sentStatus(this.#response.statusCode), message: reasonOf(this.#response) }
-    if (EVENT_STREAM.test(String(this.#response.getHeader('content-type') ?? ''))) this.#decide(undefined)
+    if (isEventStream(String(this.#response.getHeader('content-type')))) this.#decide(undefined)
   }
 
   /** The first decision counts. Without a body the response is a stream. */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Verdict } from '../execution.ts'
+import type { Verdict } from '../verdict.ts'
 import type { HeldResponse } from '../unprotected.ts'
 import { ResponseCapture } from './capture.ts'
 

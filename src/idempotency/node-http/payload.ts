@@ -28,12 +28,6 @@ export async function readPayload(payload: unknown, status: number, maxBytes: nu
   return { body, unread: asBuffer(body) }
 }
 
-const EVENT_STREAM = /^\s*text\/event-stream\b/i
-
-export function isEventStream(contentType: unknown): boolean {
-  return typeof contentType === 'string' && EVENT_STREAM.test(contentType)
-}
-
 /** Over the same memory: frameworks know text and Buffers. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
