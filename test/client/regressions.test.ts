@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { httpCache } from '../../src/cache/index.ts'
 import { createFetch, outcomeOf, type FetchOptions, type Policy, type Transport } from '../../src/index.ts'
 import { faultServer, status, times } from '../../src/testing/index.ts'
+import { refusingPort } from '../support/refusing.ts'
 import { listening } from '../support/listening.ts'
 import { testClock } from './support/clock.ts'
 import { failureOf, finish } from './support/wait.ts'
@@ -101,13 +102,12 @@ describe('a keyless POST that a redirect has answered is done', () => {
 
   test('303, then a server that refuses connections', async () => {
     const clock = testClock()
-    const gone = await faultServer()
-    await gone.close()
+    const refusing = `http://127.0.0.1:${await refusingPort()}`
     let posts = 0
     await using server = await faultServer({
       listener(_, response) {
         posts++
-        response.writeHead(303, { location: gone.url }).end()
+        response.writeHead(303, { location: refusing }).end()
       },
     })
     const fetch = createFetch({ clock, idempotency: false })

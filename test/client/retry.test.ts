@@ -7,6 +7,7 @@ import {
   type Transport,
 } from '../../src/index.ts'
 import { endless, faultServer, ok, reset, status, times } from '../../src/testing/index.ts'
+import { refusingPort } from '../support/refusing.ts'
 import { testClock } from './support/clock.ts'
 import { failureOf, finish, until } from './support/wait.ts'
 
@@ -682,9 +683,8 @@ describe('outcomeOf', () => {
 
   test('is certain where a server that was never reached is all there was', async () => {
     const clock = testClock()
-    const gone = await faultServer()
-    await gone.close()
-    const error = await finish(clock, failureOf(createFetch({ clock })(gone.url, { method: 'POST' })))
+    const refusing = `http://127.0.0.1:${await refusingPort()}`
+    const error = await finish(clock, failureOf(createFetch({ clock })(refusing, { method: 'POST' })))
     expect(outcomeOf(error)).toMatchObject({ attempts: 5, uncertain: false })
   })
 
