@@ -1,7 +1,7 @@
 import type { RunBench } from '../harness/bench.ts'
 import { bound, comparing, type Plan } from './compare.ts'
 import type { Peer, Ready, Subject } from '../harness/subject.ts'
-import { pipelineByHand } from '../limit/by-hand.ts'
+import { breakerByHand, pipelineByHand } from '../limit/by-hand.ts'
 import { alone, openBreaker, openPipeline, smallerPipelines, wholePipeline } from '../ours/policies.ts'
 import { bareCall, oneWrapper } from '../peers/bare.ts'
 import { peers } from '../peers/peers.ts'
@@ -19,8 +19,10 @@ const ready: Ready = async () => 'ready'
 export const plans: readonly Plan<void>[] = bound(ready, [
   {
     title: 'One policy',
-    note: 'Around an async function whose result is ready. Ratios are to the bare call.',
-    subjects: [bareCall, oneWrapper, ...alone, ...policiesOfPeers.filter(ofOnePolicy)],
+    note:
+      'Around an async function whose result is ready. Ratios are to the bare call. `By hand` is the limit for a ' +
+      'breaker with a window of time.',
+    subjects: [bareCall, oneWrapper, breakerByHand, ...alone, ...policiesOfPeers.filter(ofOnePolicy)],
   },
   {
     title: 'Several policies',

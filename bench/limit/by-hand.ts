@@ -44,6 +44,22 @@ class Health {
   }
 }
 
+/** Around a function: a breaker that counts in a window of time. */
+export const breakerByHand: Subject<Ready> = subjectsOf<Ready>('none')(
+  'breaker by hand, for good calls only',
+  [],
+  (ready) => {
+    const counts = new Counts()
+    return () =>
+      new Promise((resolve, reject) => {
+        ready().then((value) => {
+          counts.add(performance.now())
+          return resolve(value)
+        }, reject)
+      })
+  },
+)
+
 /** Around a function: the whole default pipeline. */
 export const pipelineByHand: Subject<Ready> = subjectsOf<Ready>('none')(NAME, [], (ready) => {
   const health = new Health()
