@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { CircuitOpenError, HoldfastError, isHoldfastError, isLocalRejection, RefusedError } from './errors.ts'
 
 describe('a refusal', () => {
-  const message = 'circuit "api" is open, a test request is due in 1500 ms'
+  const message = 'circuit "api" is open, come again in 1500 ms'
 
   test('is an error like any other, but for the stack trace', () => {
     const error = new CircuitOpenError('api', 1499.5)

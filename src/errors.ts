@@ -59,7 +59,7 @@ export class RefusedError extends WithoutStack {
 
 /** Rejected without an attempt, since the circuit is open (or isolated by hand). */
 export class CircuitOpenError extends RefusedError {
-  /** When to come again: milliseconds until a test request is due. */
+  /** When to come again: milliseconds until a test request is due; of an isolated circuit nobody knows, so `openMs`. */
   readonly retryAfterMs: number
 
   constructor(key: string, retryAfterMs: number, options?: ErrorOptions) {
@@ -67,7 +67,7 @@ export class CircuitOpenError extends RefusedError {
       'CircuitOpenError',
       'ERR_CIRCUIT_OPEN',
       key,
-      `circuit "${key}" is open, a test request is due in ${Math.ceil(retryAfterMs)} ms`,
+      `circuit "${key}" is open, come again in ${Math.ceil(retryAfterMs)} ms`,
       options,
     )
     this.retryAfterMs = retryAfterMs

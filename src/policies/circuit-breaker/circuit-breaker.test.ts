@@ -36,10 +36,17 @@ describe('circuitBreaker', () => {
     const error: unknown = await guarded.execute(async () => calls++).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(CircuitOpenError)
     expect(error).toMatchObject({ code: 'ERR_CIRCUIT_OPEN', key: 'default', retryAfterMs: 5000 })
-    expect(String(error)).toBe(
-      'CircuitOpenError: circuit "default" is open, a test request is due in 5000 ms',
-    )
+    expect(String(error)).toBe('CircuitOpenError: circuit "default" is open, come again in 5000 ms')
     expect(calls).toBe(0)
+  })
+
+  test('an isolated circuit promises no test request: there is none until it is reset', async () => {
+    const { guarded, breaker } = bench()
+    breaker.circuits.get('default').isolate()
+    await expect(guarded.execute(() => 'never')).rejects.toMatchObject({
+      message: 'circuit "default" is open, come again in 5000 ms',
+      retryAfterMs: 5000,
+    })
   })
 
   test('of 50 concurrent calls to a half-open circuit exactly one gets through', async () => {
