@@ -40,8 +40,9 @@ function buildProgram(terminal: Terminal, finish: (exitCode: number) => void): C
       writeErr: (text) => void terminal.stderr.write(text),
     })
     .exitOverride()
-  for (const command of [demoCommand, conformCommand]) {
-    program.addCommand(command(terminal, finish).copyInheritedSettings(program))
+  for (const make of [demoCommand, conformCommand]) {
+    const command = make(terminal, finish).copyInheritedSettings(program)
+    program.addCommand(command.showHelpAfterError(`(holdfast ${command.name()} --help tells more)`))
   }
   return program
 }
