@@ -11,7 +11,7 @@ import { discard, discardResult } from '../http/discard.ts'
 import { rebuild, type BodyReader, type ByteSource, type ReadResult } from '../http/relay.ts'
 import type { Attempts } from '../policies/retry.ts'
 import { timeoutBy } from '../policies/timeout.ts'
-import { type AttemptBudget, type Context } from '../policy.ts'
+import { type AttemptBudget, type Context, type Outcome } from '../policy.ts'
 import { raceAbort, settled } from '../work.ts'
 import { Scope } from '../signal.ts'
 import { watchBody } from './body-idle.ts'
@@ -116,7 +116,9 @@ class ResumedBody implements ByteSource {
     if (this.#isCancelled || !isRest || watched.body === null) {
       discard(response)
       const { status } = response
-      if (!isRest) call.tell({ type: 'give-up', reason: 'final', attempt, status })
+      // What the retry itself gave up as a failure, it has told of.
+      const isTold = valueOf(context.execution.lastFailure) === response
+      if (!isRest && !isTold) call.tell({ type: 'give-up', reason: 'final', attempt, status })
       throw cause
     }
     this.#part = { response: watched, body: watched.body }
@@ -151,6 +153,8 @@ class ResumedBody implements ByteSource {
     return timeoutBy({ totalMs: leftMs, clock, discard: discardResult }).wrap(next)(paid)
   }
 }
+
+const valueOf = (outcome: Outcome | undefined): unknown => (outcome?.ok ? outcome.value : undefined)
 
 function watchedPart(response: Response, context: Context, clock: Clock): Response {
   const { bodyIdleMs } = callOf(context).settings

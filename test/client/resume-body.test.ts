@@ -11,6 +11,7 @@ import {
   type FetchOptions,
   type HoldfastEvent,
   type Transport,
+  type RetryInput,
 } from '../../src/index.ts'
 import {
   faultServer,
@@ -470,6 +471,16 @@ describe('the request for the rest goes by the rules of retries', () => {
     expect(asked()[1]).toEqual([expect.stringMatching(/^bytes=[0-3]-$/), '"v1"'])
     expect(asked().slice(1)).toEqual(Array(3).fill(asked()[1]))
     expect(clock.sleeps).toEqual([1000, 2000, 9000 * 1.125])
+  })
+
+  test.each([
+    ['exhausted', [status(503), status(503)], { maxRetries: 2 }],
+    ['retry-after', [status(503, { retryAfter: 3600 })], {}],
+    ['final', [status(503)], { shouldRetry: ({ response }: RetryInput) => response === undefined }],
+  ])('a failure that ends them is given up once: %s', async (reason, failures, retry) => {
+    const { server, fetch, clock, of } = await bench([truncate({ afterBytes: 3 }), ...failures], { retry })
+    expect((await finish(clock, readAll(await fetch(server.url)))).error).toBeInstanceOf(TypeError)
+    expect(of('give-up')).toMatchObject([{ reason, status: 503 }])
   })
 
   test('shouldRetry is asked about the break', async () => {
