@@ -45,6 +45,12 @@ test('a web handler gets method, path, headers and body', async () => {
   expect(await response.json()).toEqual(['PUT', '/path?q=1', 'b', 'text'])
 })
 
+test.each(['//', '//a.example/b?q=1', '/a//b'])('a web handler gets the path %s as it is', async (path) => {
+  await using server = await faultServer({ handler: (request) => new Response(request.url) })
+  const response = await fetch(server.url + path)
+  expect(await response.text()).toBe(server.url + path)
+})
+
 test('a web handler that throws is a 502 that says so', async () => {
   await using server = await faultServer({ handler: () => Promise.reject(new Error('no database')) })
   const response = await fetch(server.url)

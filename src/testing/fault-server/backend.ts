@@ -62,7 +62,9 @@ async function webRequest({ incoming, body, signal }: Ask): Promise<Request> {
     ),
   }
   if (method !== 'GET' && method !== 'HEAD') init.body = Uint8Array.from(body ?? (await readAll(incoming)))
-  return new Request(new URL(url, `http://${headers.host ?? 'localhost'}`), init)
+  const origin = `http://${headers.host ?? 'localhost'}`
+  // A path that begins with two slashes would be taken for another host.
+  return new Request(url.startsWith('/') ? origin + url : new URL(url, origin), init)
 }
 
 /** A Node listener runs on a server of its own, so that its answer can be held back or lost without patching it. */
