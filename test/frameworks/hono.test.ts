@@ -5,11 +5,14 @@ import { setCookie } from 'hono/cookie'
 import { cors } from 'hono/cors'
 import { HTTPException } from 'hono/http-exception'
 import { stream, streamText } from 'hono/streaming'
+import { timeout } from 'hono/timeout'
 import { validator } from 'hono/validator'
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/hono.ts'
 import { CORS_HEADERS, type IdempotencyStore } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { until } from '../client/support/wait.ts'
 import {
   ask,
   Departure,
@@ -146,6 +149,30 @@ describe('a throw gives the key back', () => {
     const app = application(layer()).post('/', refusing, (context) => context.text('never'))
     expect((await expectReleased(await started(app), JSON_BODY)).text).toBe('wrong')
   })
+})
+
+test.each(['outside', 'inside'])('a timeout of Hono %s has nothing done again', async (where) => {
+  let runs = 0
+  const over = new AbortController()
+  const own = layer()
+  const order = where === 'outside' ? [timeout(1), own] : [own, timeout(1)]
+  const app = application(...order).post('/', async (context) => {
+    runs++
+    if (!over.signal.aborted) await once(over.signal, 'abort')
+    return context.text('late', 201)
+  })
+  const send = async (): Promise<Response> =>
+    app.request('/', { method: 'POST', headers: { 'idempotency-key': 'k' } })
+  expect((await send()).status).toBe(504)
+  over.abort()
+  await until(() => events.some(({ type }) => type === 'completed' || type === 'released'))
+  const again = await send()
+  expect([again.status, await again.text(), again.headers.get('idempotent-replayed'), runs]).toEqual([
+    504,
+    'Gateway Timeout',
+    'true',
+    1,
+  ])
 })
 
 test('what nobody answers gives the key back', async () => {

@@ -10,9 +10,11 @@ import {
   Post,
   Redirect,
   Req,
+  RequestTimeoutException,
   Res,
   StreamableFile,
   type ArgumentsHost,
+  type CallHandler,
   type INestApplication,
 } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
@@ -22,7 +24,7 @@ import type { Request, Response } from 'express'
 import type { FastifyReply } from 'fastify'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import { of, throwError } from 'rxjs'
+import { catchError, NEVER, of, throwError, timeout } from 'rxjs'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { idempotency, idempotencyOf } from '../../src/idempotency/frameworks/nest.ts'
 import { CORS_HEADERS } from '../../src/idempotency/index.ts'
@@ -332,4 +334,24 @@ describe('on Fastify', () => {
     expect((await expectReplayed(port, JSON_BODY)).text).toBe('{"a":1}')
     expect((await ask(port, { ...JSON_BODY, body: '{"a": 1}' })).status).toBe(422)
   })
+})
+
+test.each([
+  ['RxJS', 500, (error: unknown) => error],
+  ['Nest', 408, () => new RequestTimeoutException()],
+])('a timeout of %s has nothing done again', async (_, status, told) => {
+  let runs = 0
+  const handle = (): unknown => {
+    runs++
+    return NEVER
+  }
+  const expiring = {
+    intercept: (_context: unknown, next: CallHandler) =>
+      next.handle().pipe(
+        timeout(1),
+        catchError((error: unknown) => throwError(() => told(error))),
+      ),
+  }
+  const port = await started([{ handle }], (app) => app.useGlobalInterceptors(layer(), expiring))
+  expect([(await expectReplayed(port, {})).status, runs]).toEqual([status, 1])
 })

@@ -10,6 +10,7 @@
  * const app = new Hono()
  * app.use(idempotency({ store: memoryStore() }))
  */
+import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import type { Thrown } from '../verdict.ts'
 import { keepAlive, respond } from '../handler.ts'
@@ -45,7 +46,12 @@ export function idempotency<Context extends HonoContext = HonoContext>(
       await next()
       // As Hono does later, unless somebody has read `res`: that alone makes a response.
       if (!context.finalized) throw new Error(NO_RESPONSE)
-      return context.res
+      const { error, res } = context
+      if (!isTimeout(error)) return res
+      // The handler goes on, or its response came too late: it must not be done again.
+      contextOf(context)?.began()
+      // A timeout outside has sent its own meanwhile.
+      return res.body?.locked === true ? error.getResponse() : res
     }
     const thrown = (): Thrown | undefined => (context.error ? { error: context.error } : undefined)
     const work = respond(engine, { source: context, request: context.req.raw, handle, entry, thrown })
@@ -62,6 +68,12 @@ export function idempotency<Context extends HonoContext = HonoContext>(
 }
 
 const NO_RESPONSE = 'The handler has returned no Response: did it forget `return`, or `await next()`?'
+
+/** What `hono/timeout` throws by default: an `HTTPException` of its own making. */
+function isTimeout(error: Error | undefined): error is Error & { getResponse(): Response } {
+  const isTold = error?.message === 'Gateway Timeout' && Reflect.get(error, 'status') === 504
+  return isTold && 'getResponse' in error && typeof error.getResponse === 'function'
+}
 
 /** Hono would put the headers of the discarded response into the new one. */
 function replace(context: HonoContext, response: Response, entry: Headers): void {

@@ -11,6 +11,7 @@
  * app.useGlobalInterceptors(idempotency({ store: memoryStore() }))
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
+import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
@@ -65,7 +66,7 @@ export function idempotency<Req extends object = IncomingMessage>(
       const stream = next.handle()
       let result = derived(stream, () => {})
       const proceed = (run?: HandlerRun): void => {
-        result = run === undefined ? stream : watched(stream, run)
+        result = run === undefined ? stream : watched(stream, run, source)
       }
       await serve(engine, { source, request, response, target, advice: ADVICE, proceed })
       return result
@@ -81,16 +82,24 @@ function rawOf<T extends object>(wrapped: unknown, type: abstract new (...args: 
 }
 
 /** Nest's filters answer for what was thrown: that response is judged as a throw's. */
-function watched<Stream extends Observable>(stream: Stream, run: HandlerRun): Stream {
+function watched<Stream extends Observable>(stream: Stream, run: HandlerRun, source: object): Stream {
   return derived(stream, (observer) =>
     stream.subscribe({
       next: (value: unknown) => observer.next(value),
       error: (error: unknown) => {
+        // The handler goes on, and must not be done again beside itself.
+        if (isTimeout(error)) contextOf(source)?.began()
         if (!run.takesOver(error)) observer.error(error)
       },
       complete: () => observer.complete(),
     }),
   )
+}
+
+/** What the `timeout` of RxJS throws, or what Nest's documentation makes of it. A `DOMException` has no `info`. */
+function isTimeout(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return error.name === 'RequestTimeoutException' || (error.name === 'TimeoutError' && 'info' in error)
 }
 
 /** Another observable of the same RxJS. One that says nothing keeps Nest from answering a second time. */
