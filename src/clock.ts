@@ -10,9 +10,10 @@ export interface ScheduleOptions {
   keepAlive?: boolean
   /**
    * When that will be, in `now()` terms, from who is done with the timer once it has cancelled it. The clock may then
-   * serve one call after the other by one timer of the platform's, and `callback` run in the async context of another.
+   * serve one call after the other by one timer of the platform's, and `callback` run in the async context of another:
+   * none where a listener is told.
    */
-  dueMs?: number
+  dueMs?: number | undefined
 }
 
 /**

@@ -65,6 +65,27 @@ describe('timeout', () => {
     expect(seen).toEqual(['call', 'call'])
   })
 
+  test('a listener is told of a total timeout in the async context of its call', async () => {
+    const context = new AsyncLocalStorage<string>()
+    const virtual = virtualClock()
+    // As of the platform's: a timer that was taken over runs in the context of who armed it first.
+    const clock: Clock = {
+      now: () => virtual.now(),
+      wallNow: () => virtual.wallNow(),
+      schedule(callback, delayMs, options) {
+        const where = options?.dueMs === undefined ? context.getStore() : 'another call'
+        return virtual.schedule(() => context.run(where ?? 'none', callback), delayMs)
+      },
+    }
+    const seen: unknown[] = []
+    const onEvent = ({ type }: HoldfastEvent): void => void seen.push([type, context.getStore()])
+    const calls = pipeline(timeout({ totalMs: 100, clock, onEvent }))
+    const result = watch(context.run('call', () => calls.execute(() => never())))
+    await virtual.advance(100)
+    expect(result.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(seen).toEqual([['timeout', 'call']])
+  })
+
   test('an attempt that ends as its time does is not said to have timed out', async () => {
     // Fake timers may run all that is due in one step, before any promise is heard.
     const due: (() => void)[] = []

@@ -70,7 +70,9 @@ export function timeoutBy(options: TimeoutOptions): Policy {
         // The promise below tells a moment after the timer: the attempt may have ended by then.
         if (scope.timer !== undefined) scope.abort(timeUp(context), 'timeout')
       }
-      scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs: endMs })
+      // Whose call it was is what a listener may write down: a timer that calls share would tell of another's.
+      const dueMs = (onEvent ?? context.execution.onEvent) ? undefined : endMs
+      scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs })
       scope.moveUnder(context.scope)
       beginAt(clock, nowMs, start, context.within(scope, endMs), scope)
     }
