@@ -71,8 +71,10 @@ export function timeoutBy(options: TimeoutOptions): Policy {
         if (scope.timer !== undefined) scope.abort(timeUp(context), 'timeout')
       }
       // Whose call it was is what a listener may write down: a timer that calls share would tell of another's.
-      const dueMs = (onEvent ?? context.execution.onEvent) ? undefined : endMs
-      scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, { dueMs })
+      const isShared = isOfAttempt || (onEvent ?? context.execution.onEvent) === undefined
+      scope.timer = clock.schedule(isOfAttempt ? inThisContext(end) : end, timeoutMs, {
+        dueMs: isShared ? endMs : undefined,
+      })
       scope.moveUnder(context.scope)
       beginAt(clock, nowMs, start, context.within(scope, endMs), scope)
     }
