@@ -25,5 +25,5 @@ export function hasNoBody(status: number): boolean {
 const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
 export function isEventStream(contentType: unknown): boolean {
-  return typeof contentType === 'string' && EVENT_STREAM.test(contentType)
+  return EVENT_STREAM.test(String(contentType))
 }

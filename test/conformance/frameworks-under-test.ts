@@ -122,7 +122,7 @@ class FrameworkService extends SocketService {
     const scope = scopeBy<IncomingMessage>(options.scope, clientOf)
     const answer = (request: ExpressRequest, response: ServerResponse): Promise<void> =>
       this.answer(request, response, request.originalUrl)
-    const app = await NestFactory.create(moduleAround('*path', answer), { logger: false, bodyParser: false })
+    const app = await NestFactory.create(moduleAround(answer), { logger: false, bodyParser: false })
     app.useGlobalInterceptors(forNest.idempotency({ ...this.options(options), ...scope }))
     app.useGlobalFilters({
       catch: (_error: unknown, host: ArgumentsHost) => {
@@ -148,7 +148,7 @@ class FrameworkService extends SocketService {
     http.addContentTypeParser('*', (_request, _payload, done) => done(null))
     const answer = (request: FastifyRequest, reply: FastifyReply): Promise<void> =>
       this.answer(request.raw, reply.raw, request.originalUrl)
-    const app = await NestFactory.create(moduleAround('*', answer), adapter, {
+    const app = await NestFactory.create(moduleAround(answer), adapter, {
       logger: false,
       bodyParser: false,
     })
@@ -181,17 +181,14 @@ function sendWith(reply: FastifyReply, output: Output): void {
 }
 
 /** Decorators as calls, since tests run without a compiler that knows them. */
-function moduleAround(
-  route: string,
-  answer: (request: never, response: never) => Promise<void>,
-): new () => object {
+function moduleAround(answer: (request: never, response: never) => Promise<void>): new () => object {
   class Effects {
     all(request: never, response: never): Promise<void> {
       return answer(request, response)
     }
   }
   const descriptor = Object.getOwnPropertyDescriptor(Effects.prototype, 'all') ?? {}
-  All(route)(Effects.prototype, 'all', descriptor)
+  All('*')(Effects.prototype, 'all', descriptor)
   Req()(Effects.prototype, 'all', 0)
   Res()(Effects.prototype, 'all', 1)
   Controller()(Effects)

@@ -17,6 +17,7 @@ import { deferred } from '../support/operations.ts'
 import { Gate } from '../support/gate.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import { administrate, connectPg, pgPool, postgresUrl } from '../support/postgres.ts'
+import { cut } from '../support/redis.ts'
 import { OwnRedis, redisProgram, redisUrl } from '../support/redis-server.ts'
 import { urlOf } from '../support/servers.ts'
 
@@ -104,7 +105,7 @@ async function openNodeRedis(url: string): Promise<Opened> {
   const client = createClient({ url, socket: { reconnectStrategy: () => 20 } })
   client.on('error', () => {})
   await client.connect()
-  return { store: redisStore({ client, prefix: prefix() }), close: async () => client.destroy() }
+  return { store: redisStore({ client, prefix: prefix() }), close: async () => cut(client) }
 }
 
 /** For all cases, made past the gate. */

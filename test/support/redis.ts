@@ -8,6 +8,22 @@ export interface RedisConnection {
   readonly quit: () => Promise<unknown>
 }
 
+/** Of node-redis, whose names for both changed with version 5. */
+interface Ending {
+  close?(): Promise<unknown>
+  quit(): Promise<unknown>
+  destroy?(): void
+  disconnect(): unknown
+}
+
+const ended = (client: Ending): Promise<unknown> => client.close?.() ?? client.quit()
+
+/** Ends the connections at once. */
+export function cut(client: Omit<Ending, 'close' | 'quit'>): void {
+  if (client.destroy === undefined) client.disconnect()
+  else client.destroy()
+}
+
 export async function connectIoRedis(url: string): Promise<RedisConnection> {
   const client = new Redis(url, { lazyConnect: true })
   await client.connect()
@@ -18,7 +34,7 @@ export async function connectNodeRedis(url: string): Promise<RedisConnection> {
   const client = createClient({ url })
   client.on('error', () => {})
   await client.connect()
-  return { client, quit: () => client.close() }
+  return { client, quit: () => ended(client) }
 }
 
 export async function connectNodeRedisSentinel(name: string, port: number): Promise<RedisConnection> {
@@ -40,7 +56,7 @@ export async function connectNodeRedisCluster(url: string): Promise<RedisConnect
   const client = createCluster({ rootNodes: [{ url }], defaults })
   client.on('error', () => {})
   await client.connect()
-  return { client, quit: async () => client.destroy() }
+  return { client, quit: async () => cut(client) }
 }
 
 /** @param url of one of its nodes */

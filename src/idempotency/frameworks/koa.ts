@@ -34,6 +34,7 @@ export interface KoaContext {
   readonly originalUrl: string
   readonly headerSent: boolean
   readonly writable: boolean
+  onerror?: ((error: Error) => void) | undefined
   respond?: boolean | undefined
   status: number
   message: string
@@ -64,9 +65,12 @@ export function idempotency<Context extends KoaContext = KoaContext>(
       // Koa destroys a stream that is its body once the socket closes, although its bytes are to be recorded.
       run.hideSocket()
       try {
+        leaveBroken(context)
         await next()
         await settle(context, run, entry)
       } finally {
+        // That of its prototype is there again.
+        Reflect.deleteProperty(context, 'onerror')
         run.showSocket()
       }
     }
@@ -82,6 +86,19 @@ export function idempotency<Context extends KoaContext = KoaContext>(
       answer,
     })
   }
+}
+
+/**
+ * Koa 2 answers by itself, beside its middleware, for a body that breaks. Who reads the body throws that, as in Koa 3, so
+ * that it gives the key back.
+ */
+function leaveBroken(context: KoaContext): void {
+  const { onerror } = context
+  const value = (error: Error): void => {
+    const body: { errored?: unknown } = Object(context.body)
+    if (!(error instanceof Error) || body.errored !== error) onerror?.call(context, error)
+  }
+  Object.defineProperty(context, 'onerror', { value, configurable: true })
 }
 
 /** What leaves through the socket may have been changed by middleware outside; the record is of what is here. */

@@ -326,7 +326,7 @@ export class ResponseCapture implements StandIn {
   #closeHead(): void {
     if (this.#head !== undefined) return
     this.#head = { status: sentStatus(this.#response.statusCode), message: reasonOf(this.#response) }
-    if (isEventStream(String(this.#response.getHeader('content-type')))) this.#decide(undefined)
+    if (isEventStream(this.#response.getHeader('content-type'))) this.#decide(undefined)
   }
 
   /** The first decision counts. Without a body the response is a stream. */
