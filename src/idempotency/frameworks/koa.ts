@@ -96,7 +96,8 @@ function leaveBroken(context: KoaContext): void {
   const { onerror } = context
   const value = (error: Error): void => {
     const body: { errored?: unknown } = Object(context.body)
-    if (!(error instanceof Error) || body.errored !== error) onerror?.call(context, error)
+    const isRead = !isEventStream(context.res.getHeader('content-type'))
+    if (!isRead || !(error instanceof Error) || body.errored !== error) onerror?.call(context, error)
   }
   Object.defineProperty(context, 'onerror', { value, configurable: true })
 }
