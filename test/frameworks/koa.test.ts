@@ -162,6 +162,17 @@ test('what nobody answers gives the key back, and a 404 page from outside is not
   expect((await expectReleased(await started(page, layer()), {})).text).toBe('a page of its own')
 })
 
+/** A body that breaks at once, and is listened to as Koa 2 does it. */
+const torn = (type: string): Middleware =>
+  answering(async (context) => {
+    const stream = new PassThrough()
+    context.type = type
+    context.body = stream
+    stream.once('error', (error) => context.onerror(error))
+    stream.destroy(new Error('torn'))
+    await new Promise((resolve) => stream.once('close', resolve))
+  })
+
 describe('a throw gives the key back', () => {
   const failing = answering(() => {
     throw new Error('broken')
@@ -204,6 +215,15 @@ describe('a throw gives the key back', () => {
     )
     expect((await expectReleased(port, {})).status).toBe(500)
   })
+
+  test('when Koa 2 would answer by itself for a stream that fails', async () => {
+    expect((await expectReleased(await started(layer(), torn('text/plain')), {})).status).toBe(500)
+  })
+})
+
+test('Koa 2 answers by itself for an event stream that fails before it is sent', async () => {
+  const answer = await ask(await started(layer(), torn('text/event-stream')), {})
+  expect([answer.status, answer.text]).toEqual([500, 'Internal Server Error'])
 })
 
 test('what middleware inside makes of a throw is its response, and saved', async () => {
