@@ -80,11 +80,19 @@ const count = (events: readonly Told[], type: HoldfastEvent['type']): number =>
 const isGood = (end: Told | undefined): boolean =>
   end?.type === 'call-end' && end.status !== undefined && end.status < 500
 
-const isServed = (event: Told): boolean =>
-  event.type === 'attempt-end' && event.status !== undefined && event.status < 400
-
 /** A retry that only asks whether the answer to the first attempt is there by now: it costs nothing. */
 const isWait = (event: Told): boolean => event.type === 'retry' && event.status === 409
+
+/** An answer that is not asked for again: what its call has paid for retries is given back. */
+const isAnswered = (events: readonly Told[]): boolean =>
+  events.some(
+    (event) =>
+      event.type === 'attempt-end' &&
+      event.status !== undefined &&
+      event.status < 500 &&
+      event.status !== 429 &&
+      !(event.status === 409 && events.some(isWait)),
+  )
 
 /** A hedge that found no place was not sent. */
 const isPaid = (event: Told): boolean =>
@@ -175,15 +183,14 @@ const laws: Laws<Aftermath, Storm> = {
     expect(mostRunning).toBeLessThanOrEqual(bulkhead?.maxConcurrent ?? DEFAULTS.bulkhead.maxConcurrent)
   },
 
-  'a budget holds'(aftermath, { options: { retryBudget, coalesce }, asked }) {
+  'a budget holds'(aftermath, { options: { retryBudget } }) {
     if (retryBudget === false) return
-    // A call that has left is told of retries of what others still wait for, and get: those are given back.
-    if (coalesce && asked.some(({ abortAfterMs }) => abortAfterMs !== undefined)) return
     const { capacity = DEFAULTS.retryBudget.capacity, perSuccess = DEFAULTS.retryBudget.perSuccess } =
       retryBudget ?? {}
     const calls = byCall(aftermath)
-    // What has led to success is given back, also where those who wanted it have left in the same moment.
-    const failed = calls.filter((events) => !isGood(events.at(-1)) && !events.some(isServed))
+    // Also where those who wanted the answer have left; and who shares a request may leave, and is still
+    // told of its attempts, of which others get the good.
+    const failed = calls.filter((events) => !isGood(events.at(-1)) && !isAnswered(events))
     expect(failed.flat().filter(isPaid).length).toBeLessThanOrEqual(
       capacity + perSuccess * (calls.length - failed.length),
     )
