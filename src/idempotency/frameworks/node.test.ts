@@ -224,6 +224,36 @@ describe('the request', () => {
     expect(bodies.map(({ length }) => length)).toEqual([5, 500_000])
   })
 
+  test.each(['buffers', 'utf8'] as const)(
+    'is compared by all that an asynchronous middleware let arrive, as %s',
+    async (encoding) => {
+      const { port } = await start(
+        async (request, response) => void response.end(await text(request)),
+        {},
+        async (request) => {
+          if (encoding !== 'buffers') request.setEncoding(encoding)
+          await until(() => request.complete)
+        },
+      )
+      const inChunks = (...chunks: string[]): Promise<string> =>
+        sendRaw(port, [
+          'POST / HTTP/1.1',
+          'host: a',
+          'connection: close',
+          'idempotency-key: k',
+          'transfer-encoding: chunked',
+          '',
+          ...chunks.flatMap((chunk) => [String(chunk.length), chunk]),
+          '0',
+          '',
+          '',
+        ])
+      expect(await inChunks('pay ', 'one', ' euro')).toMatch(/^HTTP\/1\.1 200 [^]*pay one euro/)
+      expect(await inChunks('pay ', 'one', ' euro')).toMatch(/^HTTP\/1\.1 200 [^]*idempotent-replayed: true/i)
+      expect(await inChunks('pay ', 'ten', ' euro')).toMatch(/^HTTP\/1\.1 422 /)
+    },
+  )
+
   describe('whose encoding was set when its body had arrived', () => {
     const decoded = (encoding: BufferEncoding) =>
       start(

@@ -105,11 +105,20 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
 function peek(request: IncomingMessage): Uint8Array | undefined {
   if (request.readableLength === 0) return new Uint8Array()
   const encoding = request.readableEncoding
-  const buffered: unknown = request.read()
+  const buffered = drained(request)
   // Back at once: with its buffer filled the request does not notice that it had been empty.
   request.unshift(buffered, encoding ?? undefined)
   if (typeof buffered === 'string') return encoded(buffered, encoding)
   return buffered instanceof Uint8Array ? buffered : undefined
+}
+
+/** All that a request has in its buffer. Up to Node 25 `read()` gives it in one piece, from then on packet by packet. */
+function drained(request: IncomingMessage): unknown {
+  const packets: unknown[] = []
+  // Not until it gives nothing: asked once more, a request whose end has arrived would end.
+  while (request.readableLength > 0) packets.push(request.read())
+  if (packets.length === 1) return packets[0]
+  return packets.every((packet) => packet instanceof Uint8Array) ? joined(packets) : packets.join('')
 }
 
 /**
