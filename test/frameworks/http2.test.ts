@@ -10,12 +10,17 @@ import {
 import type { AddressInfo } from 'node:net'
 import type { ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
+import 'reflect-metadata'
+import { Body, Controller, HttpCode, Module, Post } from '@nestjs/common'
+import { NestFactory } from '@nestjs/core'
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify'
 import fastify from 'fastify'
 import Koa from 'koa'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { idempotency as fastifyPlugin } from '../../src/idempotency/frameworks/fastify.ts'
 import { idempotency as koaMiddleware } from '../../src/idempotency/frameworks/koa.ts'
 import { idempotency as nodeLayer, type NodeListener } from '../../src/idempotency/frameworks/node.ts'
+import { idempotency as nestInterceptor } from '../../src/idempotency/frameworks/nest.ts'
 import type { IdempotencyEvent } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { tick, until } from '../client/support/wait.ts'
@@ -58,6 +63,35 @@ const servers: Readonly<Record<string, Serve>> = {
     await app.ready()
     return app.server
   },
+  'Nest on Fastify': async (seen) => {
+    const adapter = new FastifyAdapter<Http2Server>({ http2: true })
+    const options = { rawBody: true, logger: false } as const
+    const app = await NestFactory.create<NestFastifyApplication>(echoing(seen), adapter, options)
+    app.useGlobalInterceptors(nestInterceptor({ store: memoryStore() }))
+    app.useBodyParser('text/plain')
+    await app.init()
+    await adapter.getInstance().ready()
+    return adapter.getHttpServer()
+  },
+}
+
+/** A module of Nest, whose decorators are calls here. */
+function echoing(seen: string[]): new () => object {
+  class Echo {
+    echo(body: unknown): string {
+      seen.push(String(body))
+      return seen.at(-1) ?? ''
+    }
+  }
+  const { prototype } = Echo
+  for (const decorate of [Post('/'), HttpCode(200)])
+    decorate(prototype, 'echo', Object.getOwnPropertyDescriptor(prototype, 'echo')!)
+  Body()(prototype, 'echo', 0)
+  Controller()(Echo)
+  // oxlint-disable-next-line typescript/no-extraneous-class -- what a module of Nest is
+  class App {}
+  Module({ controllers: [Echo] })(App)
+  return App
 }
 
 interface Started {

@@ -95,12 +95,20 @@ async function startedOnFastify(
   configure: (app: INestApplication) => unknown = () => {},
 ): Promise<number> {
   const adapter = new FastifyAdapter()
+  await readied(adapter, routes, configure)
+  return serving((request, response) => adapter.getInstance().routing(request, response))
+}
+
+async function readied(
+  adapter: FastifyAdapter,
+  routes: readonly Route[],
+  configure: (app: INestApplication) => unknown,
+): Promise<void> {
   const app = await NestFactory.create(moduleOf(routes), adapter, { rawBody: true, logger: false })
   configure(app)
   await app.init()
   await adapter.getInstance().ready()
   onTestFinished(() => app.close())
-  return serving((request, response) => adapter.getInstance().routing(request, response))
 }
 
 const kept = (route: Route, options = {}): Promise<number> =>
@@ -333,6 +341,20 @@ describe('on Fastify', () => {
     const port = await keptOnFastify({ handle: (_, body) => body })
     expect((await expectReplayed(port, JSON_BODY)).text).toBe('{"a":1}')
     expect((await ask(port, { ...JSON_BODY, body: '{"a": 1}' })).status).toBe(422)
+  })
+
+  test('requests that inject makes are no different', async () => {
+    const adapter = new FastifyAdapter()
+    const handle = (_: unknown, body: unknown): unknown => body
+    await readied(adapter, [{ handle }], (app) => app.useGlobalInterceptors(layer()))
+    const inject = async (payload: object): Promise<unknown[]> => {
+      const headers = { 'idempotency-key': 'k' }
+      const answer = await adapter.inject({ method: 'POST', url: '/', headers, payload })
+      return [answer.statusCode, answer.headers['idempotent-replayed']]
+    }
+    expect(await inject({ a: 1 })).toEqual([201, undefined])
+    expect(await inject({ a: 1 })).toEqual([201, 'true'])
+    expect(await inject({ a: 2 })).toEqual([422, undefined])
   })
 })
 

@@ -10,7 +10,7 @@
  * const app = await NestFactory.create(AppModule, { rawBody: true })
  * app.useGlobalInterceptors(idempotency({ store: memoryStore() }))
  */
-import { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
@@ -60,8 +60,8 @@ export function idempotency<Req extends object = IncomingMessage>(
       const http = context.switchToHttp()
       // What a framework's request is, is the application's word.
       const source = http.getRequest() as Req
-      const request = rawOf(source, IncomingMessage)
-      const response = rawOf(http.getResponse(), ServerResponse)
+      const request = rawOf<IncomingMessage>(source, 'rawHeaders')
+      const response = rawOf<ServerResponse>(http.getResponse(), 'writeHead')
       const target = String(Reflect.get(source, 'originalUrl') ?? request.url)
       const stream = next.handle()
       let result = derived(stream, () => {})
@@ -74,10 +74,11 @@ export function idempotency<Req extends object = IncomingMessage>(
   }
 }
 
-/** Fastify wraps what Express extends. */
-function rawOf<T extends object>(wrapped: unknown, type: abstract new (...args: never[]) => T): T {
+/** Fastify wraps what Express extends; over HTTP/2, and in `inject`, it has other classes. */
+function rawOf<T extends object>(wrapped: unknown, member: keyof T): T {
   const raw: unknown = Reflect.get(Object(wrapped), 'raw') ?? wrapped
-  if (raw instanceof type) return raw
+  // What has it does all that is asked of one.
+  if (member in Object(raw)) return raw as T
   throw new TypeError('holdfast/idempotency/nest needs a platform on node:http: Express or Fastify')
 }
 

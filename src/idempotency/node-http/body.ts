@@ -20,6 +20,8 @@ export function readBody(
   wrappers: readonly object[],
 ): ReadBody | Promise<ReadBody> {
   const kept = keptBody(request, wrappers)
+  // Who kept it has taken what came for the whole.
+  if (kept !== undefined && isCutOff(request)) throw new RequestGoneError()
   if (kept !== undefined) return kept.length > maxBytes ? 'too-large' : kept
   if (!hasBody(request)) {
     // The end of what is destroyed never comes, and Fastify waits for the end of nothing, too.
