@@ -94,10 +94,16 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
     const early = peek(request)
     if (early === undefined) return stop('unavailable')
     if (early.length > 0) take(early)
-    if (request.complete) end()
+    const isHollow = waitsToBeAsked(request, early)
+    if (request.complete && !isHollow) end()
     // A socket pushes by itself; a request that somebody made up (Fastify's `inject`) waits to be asked.
-    if (!(request instanceof IncomingMessage)) (request as Readable).read(0)
+    if (isHollow || !(request instanceof IncomingMessage)) (request as Readable).read(0)
   })
+}
+
+/** So do those of adapters for functions (serverless-http), which are complete before there is anything in them. */
+function waitsToBeAsked(request: IncomingMessage, early: Uint8Array): boolean {
+  return request.complete && early.length === 0 && Number(request.headers['content-length']) > 0
 }
 
 /**

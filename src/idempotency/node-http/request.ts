@@ -50,7 +50,8 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
     for (let index = 0; index < rawHeaders.length; index += 2) {
       if (rawHeaders[index]?.toLowerCase() === KEY_HEADER) lines.push(rawHeaders[index + 1] ?? '')
     }
-    return lines
+    // A request that somebody made up may have no raw ones.
+    return lines.length > 0 ? lines : [joined].flat()
   }
 
   header(name: string): string | undefined {
@@ -79,6 +80,9 @@ export class NodeRequestView<Req extends object> implements RequestView<Req> {
     const body = reading instanceof Promise ? await reading : reading
     this.bodyGone = body === 'unavailable'
     await endOfTurn()
+    // An adapter for functions (serverless-express) has declared it read meanwhile, and parsers would go on without it.
+    if (!this.#request.readable && this.#request.readableLength > 0)
+      Reflect.set(this.#request, 'readable', true)
     return body
   }
 }
