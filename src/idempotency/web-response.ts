@@ -31,10 +31,13 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
   }
   const read = await readUpTo(source.body, maxBytes)
   const body = read.rest === undefined ? joined(read.chunks) : undefined
+  // A server states the length of what is whole, and both at once are no message that a client takes.
+  const framed = body === undefined ? headers : headers.filter(([name]) => name !== 'transfer-encoding')
+  const init = { ...head, headers: framed }
   return {
     response: { ...head, body },
     toResponse: (status) =>
-      withStatus(new Response(sendable(head.status, body ?? resumed(read)), head), status),
+      withStatus(new Response(sendable(head.status, body ?? resumed(read)), init), status),
   }
 }
 

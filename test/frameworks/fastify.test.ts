@@ -69,6 +69,8 @@ const answers: Readonly<Record<string, Handler>> = {
   'a 304': (_, reply) => reply.code(304).header('etag', '"1"').send(),
   'a file': (_, reply) => reply.type('application/json').send(createReadStream(FILE)),
   'a stream': (_, reply) => reply.send(Readable.from(['a', Buffer.of(0xff), 'b'])),
+  'a stream that says how it is sent': (_, reply) =>
+    reply.header('transfer-encoding', 'chunked').send(Readable.from(['a', 'b'])),
   'a web stream': (_, reply) => reply.send(new Blob(['a', 'b']).stream()),
   'a Response': (_, reply) => reply.send(new Response('fetched', { status: 202, headers: { 'x-a': 'b' } })),
   'a redirect': (_, reply) => reply.redirect('/orders/1', 303),

@@ -224,6 +224,8 @@ async function settle(
     if (verdict.status !== undefined) reply.header('idempotency-status', verdict.status)
     // Who meant to send another one has perhaps set it.
     if (reply.statusCode !== status) reply.code(status)
+    // Fastify states the length of what is no stream any more, and both at once are no message that a client takes.
+    if (body !== undefined && unread !== payload) reply.removeHeader('transfer-encoding')
     return unread
   }
   entry.restore()
