@@ -129,29 +129,27 @@ function monotonicWallClock(): () => number {
 // oxlint-disable-next-line no-restricted-globals -- as above
 const monotonic: Performance | undefined = globalThis.performance
 
-function platformNow(): () => number {
-  if (monotonic === undefined) return monotonicWallClock()
-  // Fake timers stand still once they are gone: loaded under them, it asks whatever is there. To look takes 5 of 40 ns.
-  // oxlint-disable-next-line no-restricted-globals -- as above
-  return Object.hasOwn(monotonic, 'now') ? () => performance.now() : () => monotonic.now()
-}
-
 // oxlint-disable-next-line no-restricted-globals -- as above
 const platformTimer = setTimeout
 
 /** On workers a request's timers are its own. To ask each time takes 17 ns. */
 const areShared = !onWorkers()
 
-/** Fake timers may have taken the place of the platform's. */
-// oxlint-disable-next-line no-restricted-globals -- as above
-const mayTakeOver = (): boolean => areShared && setTimeout === platformTimer
-
 /** The platform's own time. */
 export const systemClock: Clock = {
-  now: platformNow(),
+  // Fake timers stand still once they are gone: loaded under them, it asks whatever is there. To look takes 5 of 40 ns.
+  now:
+    monotonic === undefined
+      ? monotonicWallClock()
+      : Object.hasOwn(monotonic, 'now')
+        ? // oxlint-disable-next-line no-restricted-globals -- as above
+          () => performance.now()
+        : () => monotonic.now(),
   wallNow,
   schedule: (callback, delayMs, { keepAlive = false, dueMs } = {}) =>
-    dueMs !== undefined && mayTakeOver()
+    // Fake timers may have taken the place of the platform's.
+    // oxlint-disable-next-line no-restricted-globals -- as above
+    dueMs !== undefined && areShared && setTimeout === platformTimer
       ? (spares.pop() ?? new SpareTimer()).start(callback, dueMs)
       : new SystemTimer(callback, delayMs, keepAlive),
 }

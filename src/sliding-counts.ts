@@ -40,10 +40,6 @@ export class SlidingCounts {
     return this.#advance(nowMs)?.[kind] ?? 0
   }
 
-  clear(): void {
-    this.#counts = undefined
-  }
-
   /** The counts of each bucket, by kind: the newest first, up to the oldest that has counted anything. */
   buckets(nowMs: number): number[][] {
     const counts = this.#advance(nowMs)
@@ -82,10 +78,7 @@ export class SlidingCounts {
     const bucket = this.#bucketAt(nowMs)
     const passed = bucket - this.#head
     if (passed <= 0) return this.#counts
-    if (passed >= BUCKETS) {
-      this.clear()
-      return undefined
-    }
+    if (passed >= BUCKETS) return (this.#counts = undefined)
     const counts = this.#grow(this.#counts, bucket)
     for (let step = 1; step <= passed; step++) this.#empty(counts, this.#head + step)
     this.#head = bucket

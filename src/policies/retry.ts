@@ -233,11 +233,16 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     }
     this.#tell(outcome, { type: 'retry', delayMs: plan })
     this.#previousDelayMs = plan
-    const { clock, options } = this.#settings
-    options.onDelay?.(plan, this.#current)
+    this.#settings.options.onDelay?.(plan, this.#current)
     this.#discard(outcome)
-    delay(clock, plan, this.#current.scope).then(
-      () => this.begin(),
+    this.#sleep(plan)
+  }
+
+  #sleep(delayMs: number): void {
+    const { clock } = this.#settings
+    delay(clock, delayMs, this.#current.scope).then(
+      // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and nothing is sent.
+      () => (clock.now() < this.#context.deadline ? this.begin() : this.#sleep(1)),
       (error: unknown) => this.#reject(error),
     )
   }

@@ -21,6 +21,7 @@ import {
   type FaultServerOptions,
 } from '../../src/testing/index.ts'
 import { deferred, watch } from '../support/operations.ts'
+import { stoppedClock } from '../support/stopped-clock.ts'
 import { testClock } from './support/clock.ts'
 import { expectNoUnhandledRejections } from './support/unhandled.ts'
 import { failureOf, finish, until } from './support/wait.ts'
@@ -384,6 +385,29 @@ describe('the total timeout', () => {
     const response = await fetch(server.url)
     expect(await response.text()).toBe('whole')
     expect(clock.sleeps).toEqual([])
+  })
+
+  test('a process that is stopped in a backoff sends nothing when it wakes too late', async () => {
+    const clock = stoppedClock()
+    const statuses = [503, 503]
+    const send = vi.fn<Transport>(async () => new Response(null, { status: statuses.shift() ?? 201 }))
+    const fetch = createFetch({ clock, fetch: send, retry: { jitter: 'none' }, timeout: { totalMs: 10_000 } })
+    const post = (): Promise<Response> => fetch('http://x.test/', { method: 'POST' })
+
+    const inTime = post()
+    await clock.advance(0)
+    await clock.stop(2999)
+    await clock.advance(2000)
+    expect(outcomeOf(await inTime)).toMatchObject({ attempts: 3 })
+
+    statuses.push(503)
+    const late = watch(post())
+    await clock.advance(0)
+    await clock.stop(10_000)
+    expect(late.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT', cause: { status: 503 } })
+    expect(outcomeOf(late.error)).toMatchObject({ attempts: 1 })
+    await clock.advance(60_000)
+    expect(send).toHaveBeenCalledTimes(4)
   })
 
   test('a total timeout counts against the circuit', async () => {

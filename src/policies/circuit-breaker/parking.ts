@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import { CircuitOpenError } from '../../errors.ts'
 import type { Context } from '../../policy.ts'
 import { WaitingRoom } from '../../waiting-room.ts'
@@ -15,19 +16,26 @@ export function parkingOf(store: CircuitStore): Parking {
 }
 
 class CircuitParking implements Parking {
+  readonly #clock: Clock
   readonly #waiting: WaitingRoom
 
   constructor({ clock }: CircuitStore) {
+    this.#clock = clock
     this.#waiting = new WaitingRoom(clock)
   }
 
-  async park(circuit: Circuit, { execution, scope }: Context, leaseMs: number | undefined): Promise<Permit> {
+  async park(
+    circuit: Circuit,
+    { execution, scope, deadline }: Context,
+    leaseMs: number | undefined,
+  ): Promise<Permit> {
     execution.parkings = (execution.parkings ?? 0) + 1
     let permit: Permit = REFUSED
     while (permit === REFUSED) {
       if (this.#waiting.size >= MAX_WAITING) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
       await this.#waiting.wait(scope, worthWaitingMs(circuit))
-      permit = circuit.tryAcquire(leaseMs)
+      // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and nothing is sent.
+      if (this.#clock.now() < deadline) permit = circuit.tryAcquire(leaseMs)
     }
     return permit
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { deferred, watch } from '../../../test/support/operations.ts'
+import { stoppedClock } from '../../../test/support/stopped-clock.ts'
 import { CircuitOpenError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
 import { timeout } from '../timeout.ts'
@@ -115,6 +116,20 @@ describe("whenOpen: 'wait'", () => {
     await clock.settle()
     expect(timed.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
     expect(aborted.error).toBe('left')
+  })
+
+  test('a process that was stopped meanwhile wakes too late for a test request', async () => {
+    const clock = stoppedClock()
+    const { breaker, open, circuit } = bench({ ...waiting, clock })
+    await open()
+    const limited = pipeline(timeout({ totalMs: 6000, clock }), breaker)
+    const late = watch(limited.execute(succeed))
+    await clock.stop(6000)
+    expect(late.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    expect(circuit.state).toBe('open')
+    const inTime = watch(limited.execute(succeed))
+    await clock.advance(0)
+    expect([inTime.value, circuit.state]).toEqual(['up', 'closed'])
   })
 
   test('no more than 1000 wait: the next is rejected', async () => {
