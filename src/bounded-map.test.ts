@@ -60,6 +60,17 @@ test('what was busy is forgotten once it is idle, as soon as its turn comes', ()
   expect([...bounded]).toEqual(['g', 'h', 'i'])
 })
 
+test('comes back to its bound after many were busy at once', () => {
+  const busy = new Set(['a', 'b', 'c', 'd', 'e', 'f'])
+  const bounded = map(3, (key) => !busy.has(key))
+  for (const key of busy) bounded.get(key)
+  expect(bounded.size).toBe(6)
+  busy.clear()
+  busy.add('b')
+  bounded.get('g')
+  expect([...bounded]).toEqual(['b', 'f', 'g'])
+})
+
 test('all busy: each is asked once, and the map grows', () => {
   let asked = 0
   const bounded = map(2, () => asked++ < 0)

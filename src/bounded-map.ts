@@ -43,7 +43,7 @@ export class BoundedMap<V> implements Iterable<V> {
     return this.#entries.values()
   }
 
-  /** What was passed over while it was busy has its turn again once all others had theirs. */
+  /** What was passed over while it was busy has its turn again once all others had theirs. What exceeds the bound goes, too. */
   #evictOne(): void {
     for (let { size } = this.#entries; size > 0; size--) {
       if (this.#turns-- <= 0) {
@@ -51,7 +51,9 @@ export class BoundedMap<V> implements Iterable<V> {
         this.#turns = this.#entries.size - 1
       }
       const entry = this.#oldest?.next().value
-      if (entry !== undefined && this.#isIdle(entry[1])) return void this.#entries.delete(entry[0])
+      if (entry === undefined || !this.#isIdle(entry[1])) continue
+      this.#entries.delete(entry[0])
+      if (this.#entries.size < this.#capacity) return
     }
   }
 }
