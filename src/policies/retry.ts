@@ -240,11 +240,14 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
 
   #sleep(delayMs: number): void {
     const { clock } = this.#settings
-    delay(clock, delayMs, this.#current.scope).then(
-      // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and nothing is sent.
-      () => (clock.now() < this.#context.deadline ? this.begin() : this.#sleep(1)),
-      (error: unknown) => this.#reject(error),
-    )
+    const { scope } = this.#current
+    delay(clock, delayMs, scope)
+      // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and goes off first.
+      .then(() => (clock.now() < this.#context.deadline ? undefined : delay(clock, 1, scope)))
+      .then(
+        () => this.begin(),
+        (error: unknown) => this.#reject(error),
+      )
   }
 
   #accept(outcome: Outcome<T>): void {

@@ -34,8 +34,9 @@ class CircuitParking implements Parking {
     while (permit === REFUSED) {
       if (this.#waiting.size >= MAX_WAITING) throw new CircuitOpenError(circuit.key, circuit.retryAfterMs)
       await this.#waiting.wait(scope, worthWaitingMs(circuit))
-      // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and nothing is sent.
-      if (this.#clock.now() < deadline) permit = circuit.tryAcquire(leaseMs)
+      // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and goes off first.
+      if (this.#clock.now() >= deadline) await this.#waiting.wait(scope, 1)
+      permit = circuit.tryAcquire(leaseMs)
     }
     return permit
   }
