@@ -71,6 +71,8 @@ export class ResponseCapture implements StandIn {
   /** The client is gone, and the handler is kept from knowing. */
   #destroyed: boolean
   #heldClose = false
+  /** HTTP/2 says it for every end, also for one that the client has made. */
+  #heldFinish = false
   readonly #socket: HiddenSocket
   #shielded = true
   #gone: Gone | undefined
@@ -169,7 +171,12 @@ export class ResponseCapture implements StandIn {
     this.showSocket()
     if (this.#state === 'done') return
     if (this.#destroyed) this.#response.destroyed = true
-    if (this.#heldClose) this.#originals.call('emit', ['close'])
+    this.#emitHeld((event) => this.#originals.call('emit', [event]))
+  }
+
+  #emitHeld(emit: (event: 'finish' | 'close') => unknown): void {
+    if (this.#heldFinish) emit('finish')
+    if (this.#heldClose) emit('close')
   }
 
   /** What was called on the response. */
@@ -219,7 +226,13 @@ export class ResponseCapture implements StandIn {
   }
 
   #emit(args: unknown[]): unknown {
-    if (args[0] !== 'close' || !this.#shielded) return this.#originals.call('emit', args)
+    const [event] = args
+    if ((event !== 'close' && event !== 'finish') || !this.#shielded)
+      return this.#originals.call('emit', args)
+    if (event === 'finish') {
+      this.#heldFinish = true
+      return false
+    }
     // Node says so just before; `pipeline` asks.
     this.#response.destroyed = false
     this.#destroyed = true
@@ -395,6 +408,7 @@ export class ResponseCapture implements StandIn {
     this.#state = 'done'
     this.showSocket()
     if (this.#destroyed) response.destroyed = true
-    if (this.#heldClose && this.#shielded) queueMicrotask(() => response.emit('close'))
+    if (this.#heldClose && this.#shielded)
+      queueMicrotask(() => this.#emitHeld((event) => response.emit(event)))
   }
 }

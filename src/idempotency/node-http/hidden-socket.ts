@@ -4,6 +4,8 @@ import type { ServerResponse } from 'node:http'
 export class HiddenSocket {
   readonly #response: ServerResponse
   #socket: ServerResponse['socket'] = null
+  /** HTTP/2 has a getter, which can't be set. */
+  #isInherited = false
 
   constructor(response: ServerResponse) {
     this.#response = response
@@ -11,7 +13,8 @@ export class HiddenSocket {
 
   hide(): void {
     const { socket } = this.#response
-    if (socket === null) return
+    if (!socket) return
+    this.#isInherited = !Object.hasOwn(this.#response, 'socket')
     this.#socket = socket
     this.#set(null)
     // Where it keeps its listeners: those from outside stay on the socket, those from inside begin anew.
@@ -39,7 +42,10 @@ export class HiddenSocket {
     }
   }
 
-  #set(socket: ServerResponse['socket']): void {
-    Reflect.set(this.#response, 'socket', socket)
+  #set(value: ServerResponse['socket']): void {
+    const response = this.#response
+    if (!this.#isInherited) Reflect.set(response, 'socket', value)
+    else if (value === null) Object.defineProperty(response, 'socket', { value, configurable: true })
+    else Reflect.deleteProperty(response, 'socket')
   }
 }
