@@ -52,14 +52,12 @@ export const checkFraction: Rule = rule(
   (value) => Number.isFinite(value) && Number(value) > 0 && Number(value) <= 1,
 )
 
-export function checkOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
-  if (!allowed.includes(value)) throw invalidOption(name, `one of ${allowed.map(show).join(', ')}`, value)
-}
+export const oneOf = (...allowed: readonly unknown[]): Rule =>
+  rule(`one of ${allowed.map(show).join(', ')}`, (value) => allowed.includes(value))
 
-export const oneOf =
-  (...allowed: readonly unknown[]): Rule =>
-  (name, value) =>
-    checkOneOf(name, value, allowed)
+export function checkOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
+  oneOf(...allowed)(name, value)
+}
 
 export const checkFunction: Rule = rule('a function', (value) => typeof value === 'function')
 

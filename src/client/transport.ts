@@ -8,8 +8,21 @@ import { invalidOption } from '../validate.ts'
 import type { HoldfastInit, Transport } from './options.ts'
 import { addressOf, wholeInitOf } from './request.ts'
 
-/** Marks a Holdfast fetch with what it sends by: retries belong to one layer only. */
-const underlying = createStamp<Sender>()
+/**
+ * Marks a Holdfast fetch with what it sends by: retries belong to one layer only, also where two copies of the package
+ * meet, as those of a process and of an SDK in it.
+ */
+const MARK = Symbol.for('holdfast.sender')
+
+interface Marked {
+  readonly [MARK]?: { readonly fetch: object; readonly sender: Sender }
+}
+
+/** A proxy has the marks of what it stands for: it is a wrapper all the same. */
+function senderOf(fetch: unknown): Sender | undefined {
+  const mark = (fetch as Marked | null | undefined)?.[MARK]
+  return mark?.fetch === fetch ? mark?.sender : undefined
+}
 
 /** An interceptor's way through a fetch: what sends the attempts in place of its own transport, and calls them off. */
 export interface Route {
@@ -29,10 +42,13 @@ export interface RoutedInit extends HoldfastInit {
 export const routeOf = (init: Partial<RoutedInit> | undefined): Route | undefined => init?.[ROUTE]
 
 export function markAsHoldfast(fetch: object, sender: Sender): void {
-  underlying.set(fetch, sender)
+  Object.defineProperty(fetch, MARK, { value: { fetch, sender } })
 }
 
-export const isHoldfast = (fetch: unknown): boolean => underlying.get(fetch) !== undefined
+export const isHoldfast = (fetch: unknown): boolean => senderOf(fetch) !== undefined
+
+/** Whether this very copy of the package has made it. */
+export const isOfThisCopy = (fetch: unknown): boolean => senderOf(fetch) instanceof Sender
 
 /** A transport of the user's is called with a URL and an init, as a plain function. */
 function flat(
@@ -90,7 +106,7 @@ export class Sender {
   #isPinned: boolean
 
   constructor(transport: Transport | undefined) {
-    if (underlying.get(transport)) {
+    if (senderOf(transport)) {
       throw invalidOption(
         'fetch',
         'a plain transport: retries belong to one layer (use fetch.with)',
@@ -116,7 +132,7 @@ export class Sender {
 
   #hand(input: FetchInput, init?: RequestInit, request?: Request): Promise<Response> {
     const fetch = globalThis.fetch
-    const other = underlying.get(fetch)
+    const other = senderOf(fetch)
     if ((this.#isPinned ||= other === this) || other) return this.sendPastReplacement(input, init, request)
     callingGlobal = input
     try {
@@ -133,7 +149,6 @@ export class Sender {
     if (!fetch) {
       throw new TypeError('no global fetch: pass one as `fetch`')
     }
-    const sender = underlying.get(fetch)
-    return sender === undefined ? fetch(input, init) : sender.sendPastReplacement(input, init, request)
+    return senderOf(fetch)?.sendPastReplacement(input, init, request) ?? fetch(input, init)
   }
 }

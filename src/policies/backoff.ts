@@ -1,14 +1,7 @@
 import { CLIENT_DEFAULTS } from '../client-defaults.ts'
 import { withDefaults, type Complete } from '../options.ts'
 import { uniform, type Random } from '../random.ts'
-import {
-  checkFunction,
-  checkNumber,
-  checkOneOf,
-  checkPositive,
-  invalidOption,
-  type Rules,
-} from '../validate.ts'
+import { checkFunction, checkNumber, checkPositive, invalidOption, oneOf, type Rules } from '../validate.ts'
 
 /** What a custom jitter decides from. */
 export interface JitterInput {
@@ -72,7 +65,7 @@ function checkedDelay(delayMs: number): number {
 function checkJitter(name: string, jitter: unknown): void {
   if (typeof jitter === 'number') {
     if (!(jitter >= 0 && jitter <= 1)) throw invalidOption(name, 'in [0, 1]', jitter)
-  } else if (typeof jitter === 'string') checkOneOf(name, jitter, Object.keys(NAMED))
+  } else if (typeof jitter === 'string') oneOf(...Object.keys(NAMED))(name, jitter)
   else checkFunction(name, jitter)
 }
 

@@ -738,6 +738,28 @@ describe('two copies of the package', () => {
     expect(reasons).toEqual(['circuit-open'])
   })
 
+  test('retry in one layer: one goes past the other where that has become the global fetch', async () => {
+    const platform = vi.fn<typeof globalThis.fetch>(async () => new Response(null, { status: 503 }))
+    vi.stubGlobal('fetch', platform)
+    onTestFinished(() => void vi.unstubAllGlobals())
+    const other = await otherCopy()
+    const settings = { random, clock: testClock(), retry: { maxRetries: 1, baseDelayMs: 1 } }
+    const before = createFetch(settings)
+    vi.stubGlobal('fetch', other.createFetch({ ...settings, fetch: globalThis.fetch }))
+    for (const fetch of [before, createFetch(settings)]) {
+      platform.mockClear()
+      expect(outcomeOf(await finish(settings.clock, fetch('http://x.test/')))?.attempts).toBe(2)
+      expect(platform).toHaveBeenCalledTimes(2)
+    }
+  })
+
+  test('refuse each other as a transport, but not what wraps the other', async () => {
+    const theirs = (await otherCopy()).createFetch({ fetch: async () => new Response() })
+    expect(() => createFetch({ fetch: theirs as unknown as Transport })).toThrow(/fetch\.with/)
+    const wrapper = new Proxy(theirs, {}) as unknown as Transport
+    expect((await createFetch({ fetch: wrapper })('http://x.test/')).status).toBe(200)
+  })
+
   test('each tells the outcome of its own calls', async () => {
     const other = await otherCopy()
     const response = await other.createFetch({ fetch: async () => new Response() })('http://x.test/')

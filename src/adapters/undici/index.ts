@@ -7,7 +7,7 @@
 import { createFetch } from '../../client/create-fetch.ts'
 import type { FetchOptions, HoldfastFetch } from '../../client/options.ts'
 import { RULES } from '../../client/settings/rules.ts'
-import { isHoldfast } from '../../client/transport.ts'
+import { isOfThisCopy } from '../../client/transport.ts'
 import { checkFunction, checkKeys, invalidOption } from '../../validate.ts'
 import { run } from './call.ts'
 import { standInForResponses } from './lazy-response.ts'
@@ -60,7 +60,7 @@ function checked(options: InterceptorOptions): InterceptorOptions {
 
 /** Any other, that of another copy of the package too, would send past the dispatcher. */
 function own(fetch: HoldfastFetch): HoldfastFetch {
-  if (isHoldfast(fetch)) return fetch
+  if (isOfThisCopy(fetch)) return fetch
   throw invalidOption('what interceptor() is given', 'a fetch that createFetch of this copy has made', fetch)
 }
 

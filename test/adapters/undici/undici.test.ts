@@ -4,7 +4,7 @@ import { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline as join } from 'node:stream/promises'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Dispatcher } from 'undici'
 import { interceptor, transport } from '../../../src/adapters/undici/index.ts'
 import { systemClock } from '../../../src/clock.ts'
@@ -552,6 +552,12 @@ describe.each(versions)('$name', ({ undici }) => {
     expect(api.requests).toHaveLength(2)
     expect(fetch.circuits.size).toBe(1)
   })
+})
+
+test('a fetch that another copy of the package has made is refused: it would send past the dispatcher', async () => {
+  vi.resetModules()
+  const other = await import('../../../src/index.ts')
+  expect(() => interceptor(other.createFetch() as never)).toThrow(/createFetch of this copy/)
 })
 
 test('wrong options are refused', () => {
