@@ -71,6 +71,12 @@ test('a clock that was loaded under fake timers goes on without them', async () 
   expect([clock.now(), clock.now()]).toEqual([12, 34])
 })
 
+test('the time is asked of whatever `performance` is there, as Jest’s fake timers put another in its place', () => {
+  vi.stubGlobal('performance', { now: () => 12 })
+  onTestFinished(() => void vi.unstubAllGlobals())
+  expect(systemClock.now()).toBe(12)
+})
+
 describe('waits whose end is told', () => {
   /** The clock as if fake timers were the platform's own. */
   async function fakePlatform(): Promise<Clock> {

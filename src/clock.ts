@@ -64,9 +64,9 @@ class SystemTimer implements Timer {
 
 /** Only Node's and Bun's timers hold their process; elsewhere a handle is a number. @returns whether it is one of those. */
 function unref(handle: unknown): boolean {
-  if (typeof handle !== 'object' || handle === null || !('unref' in handle)) return false
-  if (typeof handle.unref === 'function') handle.unref()
-  return true
+  const timer = Object(handle) as { unref?(): void }
+  timer.unref?.()
+  return timer.unref !== undefined
 }
 
 /** Timers that calls which ended in time have left armed: the next calls take them over, which saves 300 of 340 ns each. */
@@ -127,9 +127,6 @@ function monotonicWallClock(): () => number {
 }
 
 // oxlint-disable-next-line no-restricted-globals -- as above
-const monotonic: Performance | undefined = globalThis.performance
-
-// oxlint-disable-next-line no-restricted-globals -- as above
 const platformTimer = setTimeout
 
 /** On workers a request's timers are its own. To ask each time takes 17 ns. */
@@ -137,14 +134,9 @@ const areShared = !onWorkers()
 
 /** The platform's own time. */
 export const systemClock: Clock = {
-  // Fake timers stand still once they are gone: loaded under them, it asks whatever is there. To look takes 5 of 40 ns.
-  now:
-    monotonic === undefined
-      ? monotonicWallClock()
-      : Object.hasOwn(monotonic, 'now')
-        ? // oxlint-disable-next-line no-restricted-globals -- as above
-          () => performance.now()
-        : () => monotonic.now(),
+  // Asked for each time, which takes 5 of 40 ns: Jest's fake timers put another `performance` in its place.
+  // oxlint-disable-next-line no-restricted-globals -- as above
+  now: globalThis.performance === undefined ? monotonicWallClock() : () => performance.now(),
   wallNow,
   schedule: (callback, delayMs, { keepAlive = false, dueMs } = {}) =>
     // Fake timers may have taken the place of the platform's.
