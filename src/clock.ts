@@ -66,7 +66,7 @@ class SystemTimer implements Timer {
 function unref(handle: unknown): boolean {
   const timer = Object(handle) as { unref?(): void }
   timer.unref?.()
-  return timer.unref !== undefined
+  return 'unref' in timer
 }
 
 /** Timers that calls which ended in time have left armed: the next calls take them over, which saves 300 of 340 ns each. */

@@ -233,17 +233,13 @@ class RetryLoop<Value, T extends Value> implements Attempts<T>, Receiver<T> {
     }
     this.#tell(outcome, { type: 'retry', delayMs: plan })
     this.#previousDelayMs = plan
-    this.#settings.options.onDelay?.(plan, this.#current)
-    this.#discard(outcome)
-    this.#sleep(plan)
-  }
-
-  #sleep(delayMs: number): void {
-    const { clock } = this.#settings
+    const { clock, options } = this.#settings
     const { scope } = this.#current
-    delay(clock, delayMs, scope)
+    options.onDelay?.(plan, this.#current)
+    this.#discard(outcome)
+    delay(clock, plan, scope)
       // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and goes off first.
-      .then(() => (clock.now() < this.#context.deadline ? undefined : delay(clock, 1, scope)))
+      .then<unknown>(() => clock.now() < this.#context.deadline || delay(clock, 1, scope))
       .then(
         () => this.begin(),
         (error: unknown) => this.#reject(error),
