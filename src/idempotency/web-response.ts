@@ -24,7 +24,10 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
   const headers = [...source.headers]
   // What was fetched elsewhere may have words that no response can be made with.
   const head = { status: source.status, statusText: reasonPhrase(source.statusText), headers }
-  const streams = isEventStream(source.headers.get('content-type')) || !canBeMade(source.status)
+  const streams =
+    isEventStream(source.headers.get('content-type')) ||
+    !canBeMade(source.status) ||
+    source.headers.has(SENT_BY_HAND)
   if (streams) {
     const response: HandlerResponse = { ...head, body: undefined }
     return { response, toResponse: (status) => withStatus(source, status) }
@@ -40,6 +43,9 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
       withStatus(new Response(sendable(head.status, body ?? resumed(read)), init), status),
   }
 }
+
+/** @hono/node-server's sign that the handler has written to the response of node:http, which nobody has seen. */
+const SENT_BY_HAND = 'x-hono-already-sent'
 
 /** Only these can be given to the constructor; others (an upgrade) come from the platform and go back to it. */
 function canBeMade(status: number): boolean {
