@@ -8,6 +8,7 @@ import { chromium } from './runtimes/chromium.ts'
 import { processes } from './runtimes/processes.ts'
 import { MissingRuntime, type Installed, type Runtime, type SuiteRun } from './runtimes/runtime.ts'
 import { workerd } from './runtimes/workerd.ts'
+import { conformAll, type ServerResult } from './servers/conform.ts'
 
 const RUNTIMES: readonly Runtime[] = [...processes, workerd, chromium]
 
@@ -19,8 +20,10 @@ interface Flags {
 
 const EXPLANATION = `
 Runtimes: ${RUNTIMES.map(({ name }) => name).join(', ')}.
-Each runs the same cases against a real server on this machine. Those that come
-from npm are installed into .cache/runtimes when they are first needed.
+Each runs the same cases of the client against a real server on this machine;
+those that serve HTTP have the server half in each framework held against the
+conformance table, from outside. Those that come from npm are installed into
+.cache/runtimes when they are first needed.
 
 Exit code: 0 when every case passed, 1 when one failed, 2 when used wrongly. A
 runtime that is missing fails the run when it was named by --only; with CI=true
@@ -70,6 +73,7 @@ async function reportOf(runtime: Runtime, origins: SuiteRun['origins']): Promise
   const { name, title } = runtime
   const progress = showProgress(title, process.stderr)
   const results: CaseResult[] = []
+  const servers: ServerResult[] = []
   let installed: Installed | undefined
   let problem: string | undefined
   let startedMs = performance.now()
@@ -84,17 +88,20 @@ async function reportOf(runtime: Runtime, origins: SuiteRun['origins']): Promise
       progress.step(results.length / total, result.name)
     }
     await installed.run({ origins, signal, onResult })
+    await installed.serve?.(signal, async (urls) => {
+      servers.push(...(await conformAll(urls, (framework) => progress.step(1, `server half: ${framework}`))))
+    })
   } catch (error) {
     problem = error instanceof MissingRuntime ? error.message : `it did not run to its end: ${String(error)}`
   } finally {
     progress.end()
   }
   const seconds = (performance.now() - startedMs) / 1000
-  return { runtime: name, title, version: installed?.version, results, seconds, problem }
+  return { runtime: name, title, version: installed?.version, results, servers, seconds, problem }
 }
 
 await new Command('npm run runtimes --')
-  .description('Runs the suite of the client in every runtime, and tells what passed where.')
+  .description('Runs both halves in every runtime, and tells what passed where.')
   .option('--only <names>', 'Some of them, with commas between.', listOf)
   .option('--json', 'Print the results as JSON and nothing else.', false)
   .addOption(new Option('--keep', 'Renew the table of docs/runtimes.md.').default(false).conflicts('only'))

@@ -3,13 +3,15 @@ import { join } from 'node:path'
 import { formatted } from '../../bench/kept.ts'
 import { markdownTable, withMadePart } from '../../bench/report/markdown.ts'
 import { root } from '../package/run.ts'
-import { HEAD, rowOf, type Report } from './report.ts'
+import { HEAD, rowOf, serverHead, serverRows, type Report } from './report.ts'
 
 const PAGE = join(root, 'docs/runtimes.md')
 const BEGIN = '<!-- Made by `npm run runtimes -- --keep`. Changes by hand are lost. -->'
 
-/** The documentation's table, made anew. */
+/** The documentation's tables, made anew. */
 export async function renewPage(reports: readonly Report[]): Promise<void> {
-  const table = markdownTable(HEAD, reports.map(rowOf))
-  writeFileSync(PAGE, await formatted(PAGE, withMadePart(readFileSync(PAGE, 'utf8'), BEGIN, table)))
+  const client = markdownTable(HEAD, reports.map(rowOf))
+  const servers = markdownTable(serverHead(reports), serverRows(reports))
+  const tables = `### The client\n\n${client}\n\n### The server half\n\n${servers}`
+  writeFileSync(PAGE, await formatted(PAGE, withMadePart(readFileSync(PAGE, 'utf8'), BEGIN, tables)))
 }

@@ -9,7 +9,11 @@ const dir = join(cwd, '.cache/runtimes-app')
 /** The command, and what runs in a process: both import the package by its name. */
 const processes: RolldownOptions = {
   cwd,
-  input: { main: './test/runtimes/main.ts', process: './test/runtimes/entries/process.ts' },
+  input: {
+    main: './test/runtimes/main.ts',
+    process: './test/runtimes/entries/process.ts',
+    server: './test/runtimes/entries/server.ts',
+  },
   platform: 'node',
   external: isInstalled,
   plugins: [builtPackage()],

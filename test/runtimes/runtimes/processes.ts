@@ -1,22 +1,25 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process'
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { root } from '../../package/run.ts'
 import type { CaseResult } from '../cases/case.ts'
 import { cases } from '../cases/index.ts'
 import { app, binaryOf, packageFor, type Packaged } from './registry.ts'
-import type { Runtime, SuiteRun } from './runtime.ts'
+import type { Runtime, SuiteRun, Urls } from './runtime.ts'
 
 interface ProcessRuntime extends Pick<Runtime, 'name' | 'title' | 'required'> {
   readonly version: RegExp
   readonly args: readonly string[]
+  /** Those of a server, whose frameworks ask for more than the client does. None on Node, where the whole test suite runs. */
+  readonly serverArgs?: readonly string[]
   readonly binary: () => Promise<string>
 }
 
 /** The suite in a process: it imports the package by its name, as an application that has installed it. */
-function processRuntime({ binary, version, args, ...rest }: ProcessRuntime): Runtime {
+function processRuntime({ binary, version, args, serverArgs, ...rest }: ProcessRuntime): Runtime {
   return {
     ...rest,
     async obtain() {
@@ -26,29 +29,61 @@ function processRuntime({ binary, version, args, ...rest }: ProcessRuntime): Run
         version: version.exec(stdout)?.[1] ?? stdout.trim(),
         total: cases.length,
         run: (suite) => runProcess(program, args, suite),
+        ...(serverArgs && { serve: (signal, use) => serveProcess(program, serverArgs, signal, use) }),
       }
     },
   }
 }
 
 async function runProcess(program: string, args: readonly string[], suite: SuiteRun): Promise<void> {
-  installPackage()
   const { home, foreign } = suite.origins
-  const child = spawn(program, [...args, join(app, 'process.js'), home, foreign], {
+  const child = start(program, [...args, join(app, 'process.js'), home, foreign], suite.signal)
+  const lines = createInterface(child.stdout)
+  lines.on('line', (line) => suite.onResult(JSON.parse(line) as CaseResult))
+  await endOf(child)
+}
+
+async function serveProcess(
+  program: string,
+  args: readonly string[],
+  signal: AbortSignal,
+  use: (urls: Urls) => Promise<void>,
+): Promise<void> {
+  const leaving = new AbortController()
+  const child = start(program, [...args, join(app, 'server.js')], AbortSignal.any([signal, leaving.signal]))
+  const ended = endOf(child)
+  const served = async (): Promise<void> => {
+    for await (const line of createInterface(child.stdout)) return use(JSON.parse(line) as Urls)
+    await ended
+    throw new Error('it served nothing')
+  }
+  try {
+    await Promise.race([served(), ended])
+  } finally {
+    leaving.abort()
+  }
+}
+
+type Child = ChildProcessByStdio<null, Readable, Readable>
+
+function start(program: string, args: readonly string[], signal: AbortSignal): Child {
+  installPackage()
+  return spawn(program, args, {
     cwd: app,
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
-    signal: suite.signal,
+    signal,
     killSignal: 'SIGKILL',
   })
+}
+
+/** Rejects where it does not end well. */
+async function endOf(child: Child): Promise<void> {
   let said = ''
   child.stderr.on('data', (text) => (said += String(text)))
-  const ended = new Promise<number | string>((resolve, reject) => {
+  const status = await new Promise<number | string>((resolve, reject) => {
     child.once('error', reject).once('close', (code, signal) => resolve(code ?? signal ?? 1))
   })
-  const lines = createInterface(child.stdout)
-  lines.on('line', (line) => suite.onResult(JSON.parse(line) as CaseResult))
-  const status = await ended
   if (status !== 0) throw new Error(`it ended with ${status}: ${said.trim().slice(0, 2000)}`)
 }
 
@@ -93,6 +128,7 @@ const bun = processRuntime({
   required: true,
   version: /(\S+)/,
   args: ['run'],
+  serverArgs: ['run'],
   binary: () => {
     const names = {
       'linux-x64': '@oven/bun-linux-x64',
@@ -110,6 +146,7 @@ const deno = processRuntime({
   required: false,
   version: /deno (\S+)/,
   args: ['run', '--allow-net=127.0.0.1', '--allow-read', '--node-modules-dir=manual'],
+  serverArgs: ['run', '--allow-all', '--node-modules-dir=manual'],
   binary: () => {
     const names = {
       'linux-x64': '@deno/linux-x64-glibc',

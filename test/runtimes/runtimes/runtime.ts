@@ -18,7 +18,12 @@ export interface Installed {
   readonly total: number
   /** Runs the suite; hands out each result as it comes. */
   run(suite: SuiteRun): Promise<void>
+  /** Serves what `servers/frameworks.ts` has until `use` has ended, and tells it where. Nothing where there are no such servers. */
+  readonly serve?: (signal: AbortSignal, use: (urls: Urls) => Promise<void>) => Promise<void>
 }
+
+/** Where each framework is served. */
+export type Urls = Readonly<Record<string, string>>
 
 export interface SuiteRun {
   readonly origins: Origins
