@@ -186,6 +186,7 @@ test.each([
   ],
 ])(
   'in %s a listener and its client see what they see without the layer, and a replay is the same',
+  { timeout: 100 * RESPONSES },
   async (_, layer, plain) => {
     let ops: readonly Op[] = []
     let seen: Seen = []
