@@ -22,6 +22,13 @@ describe('a bounded call', () => {
     await clock.settle()
   })
 
+  test('tells whole milliseconds', async () => {
+    const clock = virtualClock()
+    const late = bounded(clock, 477.72993199999837, never).catch(String)
+    await clock.advance(478)
+    expect(await late).toBe('StoreTimeoutError: the store did not answer within 478 ms')
+  })
+
   test('turns a throw into a rejection', async () => {
     const failing = bounded(virtualClock(), 100, () => {
       throw new Error('at once')

@@ -6,7 +6,7 @@ export class StoreTimeoutError extends Error {
   override readonly name = 'StoreTimeoutError'
 
   constructor(timeoutMs: number) {
-    super(`the store did not answer within ${timeoutMs} ms`)
+    super(`the store did not answer within ${Math.round(timeoutMs)} ms`)
   }
 }
 

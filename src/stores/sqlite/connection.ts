@@ -1,5 +1,12 @@
 import type { Clock } from '../../clock.ts'
-import { isBusy, type SqliteDatabase, type SqliteStatement } from './driver.ts'
+import {
+  inTransaction,
+  isBusy,
+  isFull,
+  rollBack,
+  type SqliteDatabase,
+  type SqliteStatement,
+} from './driver.ts'
 import { Mutex } from './mutex.ts'
 
 export interface ConnectionOptions {
@@ -160,29 +167,11 @@ export class Connection {
   }
 }
 
-/** After some errors SQLite has rolled back by itself, and says so when it is told to. */
-function rollBack(database: SqliteDatabase): void {
-  try {
-    if (inTransaction(database) !== false) database.exec('ROLLBACK')
-  } catch {
-    // The error that led here is the one to be seen.
-  }
-}
-
 /** What is done inside somebody else's transaction is theirs to undo, and must not be reported as done. */
 function refuseTransaction(database: SqliteDatabase): void {
   if (inTransaction(database) === true) {
     throw new Error("sqliteStore: the connection is in a transaction that is not the store's")
   }
-}
-
-/** Drivers name it differently; `undefined` where one doesn't tell. */
-function inTransaction(database: SqliteDatabase): boolean | undefined {
-  if ('inTransaction' in database && typeof database.inTransaction === 'boolean')
-    return database.inTransaction
-  if ('isTransaction' in database && typeof database.isTransaction === 'boolean')
-    return database.isTransaction
-  return undefined
 }
 
 export class OpenTransaction {
@@ -200,18 +189,28 @@ export class OpenTransaction {
   }
 
   /** @throws when it has ended, or somebody else ended it; SQLite itself does that after some errors. */
-  check(): void {
+  #check(): void {
     if (this.#ended) throw new Error('sqliteStore: the transaction has ended')
     if (inTransaction(this.database) === false) {
       throw new Error('sqliteStore: the transaction was ended inside transaction(fn)')
     }
   }
 
+  /** Does something of the store's own. Where there is no room for it, SQLite has undone the whole transaction with it. */
+  do<T>(work: () => T): T {
+    // Who has waited long enough rolls back between two attempts; the next transaction on the connection is not ours.
+    this.#check()
+    try {
+      return work()
+    } catch (error) {
+      if (isFull(error) && inTransaction(this.database) === false) this.#end()
+      throw error
+    }
+  }
+
   async commit(): Promise<void> {
     await this.#patiently(() => {
-      // Who has waited long enough rolls back between two attempts; the next transaction on the connection is not ours.
-      this.check()
-      this.database.exec('COMMIT')
+      this.do(() => this.database.exec('COMMIT'))
       this.#end()
     })
   }
@@ -220,7 +219,7 @@ export class OpenTransaction {
   async rollback(): Promise<void> {
     if (this.#ended) return
     try {
-      this.check()
+      this.#check()
       this.database.exec('ROLLBACK')
     } finally {
       this.#end()

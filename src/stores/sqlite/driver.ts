@@ -46,11 +46,33 @@ function isConstructor(value: unknown): value is OpenDatabase {
   return typeof value === 'function'
 }
 
-const SQLITE_BUSY = 5
+/** Whether somebody else holds the lock. */
+export const isBusy = (error: unknown): boolean => hasCode(error, 5, 'SQLITE_BUSY')
 
-/** Whether somebody else holds the lock. Drivers tell in two ways; the low byte of an extended code is the code. */
-export function isBusy(error: unknown): boolean {
+/** Whether there was no room left for what was to be written. */
+export const isFull = (error: unknown): boolean => hasCode(error, 13, 'SQLITE_FULL')
+
+/** Drivers tell in two ways; the low byte of an extended code is the code. */
+function hasCode(error: unknown, code: number, name: string): boolean {
   if (typeof error !== 'object' || error === null) return false
-  if ('errcode' in error && typeof error.errcode === 'number') return (error.errcode & 0xff) === SQLITE_BUSY
-  return 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_BUSY')
+  if ('errcode' in error && typeof error.errcode === 'number') return (error.errcode & 0xff) === code
+  return 'code' in error && typeof error.code === 'string' && error.code.startsWith(name)
+}
+
+/** Drivers name it differently; `undefined` where one doesn't tell. */
+export function inTransaction(database: SqliteDatabase): boolean | undefined {
+  if ('inTransaction' in database && typeof database.inTransaction === 'boolean')
+    return database.inTransaction
+  if ('isTransaction' in database && typeof database.isTransaction === 'boolean')
+    return database.isTransaction
+  return undefined
+}
+
+/** After some errors SQLite has rolled back by itself, and says so when it is told to. */
+export function rollBack(database: SqliteDatabase): void {
+  try {
+    if (inTransaction(database) !== false) database.exec('ROLLBACK')
+  } catch {
+    // The error that led here is the one to be seen.
+  }
 }

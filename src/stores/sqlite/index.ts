@@ -8,7 +8,7 @@ import { systemClock, type Clock } from '../../clock.ts'
 import type { IdempotencyStore } from '../../idempotency/store.ts'
 import { checkKeys, checkMethods, checkNumber, checkOneOf, invalidOption } from '../../validate.ts'
 import { Connection } from './connection.ts'
-import { openDatabase, type SqliteDatabase } from './driver.ts'
+import { openDatabase, rollBack, type SqliteDatabase } from './driver.ts'
 import { migrate } from './schema.ts'
 import { SqliteStore } from './sqlite-store.ts'
 
@@ -90,7 +90,7 @@ function adopt(database: SqliteDatabase): SqliteDatabase {
     migrate(database)
     database.exec('COMMIT')
   } catch (error) {
-    database.exec('ROLLBACK')
+    rollBack(database)
     throw error
   }
   return database

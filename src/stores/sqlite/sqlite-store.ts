@@ -198,8 +198,7 @@ export class SqliteStore implements IdempotencyStore {
     response: Uint8Array,
   ): Promise<'completed' | 'stale'> {
     if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
-    transaction.check()
-    if (this.#complete(transaction.query, lease, response) === 'stale') {
+    if (transaction.do(() => this.#complete(transaction.query, lease, response)) === 'stale') {
       await transaction.rollback()
       return 'stale'
     }
