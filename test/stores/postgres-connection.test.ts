@@ -21,7 +21,7 @@ import {
   terminate,
 } from '../support/postgres.ts'
 import { urlOf } from '../support/servers.ts'
-import { ask, backend, bench, opened, releaseShared, effects, until } from './postgres-bench.ts'
+import { ask, backend, bench, clients, opened, releaseShared, effects, until } from './postgres-bench.ts'
 
 const url = await urlOf(postgresUrl)
 testServersAreThere()
@@ -331,6 +331,24 @@ describe.skipIf(url === undefined)('a client', () => {
     expect((await store.acquire(ask())).type).toBe('acquired')
     expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([1, 1, 0])
   })
+
+  test.each(clients)(
+    'is free again once the server has ended the transaction, for who waits for one inside it: $client',
+    async ({ connect }) => {
+      const { schema } = await bench(connectPg)
+      const { pool, end } = await connect({}, 1)
+      onTestFinished(end)
+      const store = postgresStore({ pool, schema })
+      const request = ask({ leaseMs: 200 })
+      await store.acquire(request)
+      const transaction = await opened(store, request)
+      expect(await run(pool, 'SELECT 1')).toEqual([1])
+      expect(String(await transaction.lost)).toMatch(/idle-in-transaction timeout|CONNECTION_CLOSED/)
+      await expect(run(transaction.client, 'SELECT 1')).rejects.toThrow(/connection/i)
+      await transaction.rollback()
+      expect((await store.acquire(ask({ key: 'another' }))).type).toBe('acquired')
+    },
+  )
 
   test('that gave up on a query is not used again: its connection is closed', async () => {
     const { schema } = await bench(connectPg)

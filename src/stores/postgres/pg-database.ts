@@ -142,13 +142,17 @@ class PgTransaction implements DatabaseTransaction {
   }
 }
 
-/** A client of the pool while it is in use; it is given back once. */
+/**
+ * A client of the pool while it is in use; it is given back once. One that breaks is given back at once: a handler that
+ * waits for another one of the same pool may wait for its place.
+ */
 class Connection {
   /** For handlers. */
   readonly handed: PgClient
   readonly #client: PgClient
   readonly #giveBack: PgClient['release']
   #isOver = false
+  #isGivenBack = false
   /** Why it broke, if it has. Without a listener the event would end the process. */
   loss: Error | undefined
   readonly lost: Promise<Error>
@@ -156,6 +160,7 @@ class Connection {
   readonly #onError = (error: Error): void => {
     this.loss ??= error
     this.#lose(error)
+    this.#leave(true)
   }
 
   constructor(client: PgClient) {
@@ -176,10 +181,12 @@ class Connection {
   }
 
   release(): void {
+    this.#isOver = true
     this.#leave(false)
   }
 
   destroy(): void {
+    this.#isOver = true
     this.#leave(true)
   }
 
@@ -195,8 +202,10 @@ class Connection {
   }
 
   #leave(destroy: boolean): void {
-    this.#isOver = true
-    this.#client.removeListener('error', this.#onError)
+    if (this.#isGivenBack) return
+    this.#isGivenBack = true
+    // A broken one may say so more than once.
+    if (this.loss === undefined) this.#client.removeListener('error', this.#onError)
     this.#giveBack(destroy)
   }
 }
