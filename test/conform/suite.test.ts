@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { conformanceReport } from '../../src/testing/index.ts'
 import { Api } from '../../src/testing/conformance/api.ts'
 import { settle } from '../../src/testing/conformance/options.ts'
@@ -24,8 +24,30 @@ test('a row whose time is over sends nothing more, and the next one waits for it
     }),
   )
   const next = suite.check(row('next', async () => void seen.push('next')))
-  expect([(await late).result, (await next).result]).toEqual(['fail', 'pass'])
+  expect([(await late).result, (await next).result]).toEqual(['inconclusive', 'pass'])
   expect(seen).toEqual([[0, 0], 'next'])
+})
+
+test('a row whose time is over fails where a request has no answer, and is inconclusive where all have one', async () => {
+  await using served = await serve(
+    (request, response) => void (request.method === 'PUT' || response.end('0')),
+  )
+  const suite = new Suite(settle({ url: served.url, timeoutMs: 500 }))
+  vi.spyOn(suite, 'probe').mockResolvedValue({ bareKeys: false })
+  const row = (id: string, run: Row['run']): Row => ({ id, level: 'MUST', title: id, run })
+  const slow = row('slow', async (api) => {
+    await api.send({ key: 'k' })
+    await api.until(async () => false, 60_000)
+  })
+  const silent = row('silent', async (api) => void (await api.send({ method: 'PUT', key: 'k' })))
+  expect(await suite.check(slow)).toMatchObject({
+    result: 'inconclusive',
+    detail: 'too slow to tell: no end within 500 ms; try a larger timeoutMs',
+  })
+  expect(await suite.check(silent)).toMatchObject({
+    result: 'fail',
+    detail: "sent PUT /effects, Idempotency-Key: k; got no answer before the row's 500 ms were over",
+  })
 })
 
 test('a row that breaks is no failure of the rows after it', async () => {

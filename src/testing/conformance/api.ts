@@ -33,11 +33,21 @@ export class Api {
   /** Aborts when the row's time is over. */
   readonly signal: AbortSignal
   readonly #bareKeys: boolean
+  /** What has no answer yet, and since when; the oldest first. */
+  readonly #unanswered = new Map<Ask, number>()
 
   constructor(settings: Settings, signal: AbortSignal, bareKeys: boolean) {
     this.settings = settings
     this.signal = signal
     this.#bareKeys = bareKeys
+  }
+
+  /** What has waited for its answer the longest, and for how long. */
+  get unanswered(): { readonly ask: Ask; readonly forMs: number } | undefined {
+    const [oldest] = this.#unanswered
+    if (oldest === undefined) return undefined
+    const [ask, sinceMs] = oldest
+    return { ask, forMs: systemClock.now() - sinceMs }
   }
 
   /** A value that was never sent before. */
@@ -50,7 +60,22 @@ export class Api {
     return this.#bareKeys ? key : `"${key}"`
   }
 
-  async send(ask: Ask = {}): Promise<Reply> {
+  send(ask: Ask = {}): Promise<Reply> {
+    return this.#awaited(ask, () => this.#send(ask))
+  }
+
+  async #awaited(ask: Ask, work: () => Promise<Reply>): Promise<Reply> {
+    // One of its own: the same ask may be under way more than once.
+    const sent = { ...ask }
+    this.#unanswered.set(sent, systemClock.now())
+    try {
+      return await work()
+    } finally {
+      this.#unanswered.delete(sent)
+    }
+  }
+
+  async #send(ask: Ask): Promise<Reply> {
     const { method = 'POST', key, body, signal, gate } = ask
     return this.#exchange({
       method,
@@ -74,7 +99,8 @@ export class Api {
     const lines = Object.entries({ ...headers, connection: 'close' }).map(
       ([name, value]) => `${name}: ${value}`,
     )
-    return exchangeBytes(url, [`POST ${url.pathname} HTTP/1.1`, ...lines], this.signal)
+    const first = `POST ${url.pathname} HTTP/1.1`
+    return this.#awaited({ key }, () => exchangeBytes(url, [first, ...lines], this.signal))
   }
 
   /** How often the handler has run, ever. */

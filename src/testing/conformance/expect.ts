@@ -3,7 +3,7 @@ import { describe, header, type Reply } from './exchange.ts'
 import { Failed } from './failure.ts'
 
 /** An ask in a few words, for people. */
-function describeAsk({ method = 'POST', target = '', key, body, headers = {}, as }: Ask): string {
+export function describeAsk({ method = 'POST', target = '', key, body, headers = {}, as }: Ask): string {
   const lines = key === undefined ? [] : [key].flat()
   const fields = [
     // By number: what makes it that client may be a secret.

@@ -1,6 +1,7 @@
 import { systemClock } from '../../clock.ts'
 import { Api } from './api.ts'
 import type { Settings } from './options.ts'
+import { describeAsk } from './expect.ts'
 import { ConformanceSetupError, Failed, Inconclusive, Skipped } from './failure.ts'
 import type { ConformanceLevel, Row } from './row.ts'
 import { rows } from './rows/index.ts'
@@ -72,10 +73,9 @@ export class Suite {
     const { bareKeys } = await this.probe()
     const controller = new AbortController()
     const api = new Api(this.#settings, controller.signal, bareKeys)
-    const late = new Failed(`no end within ${timeoutMs} ms`)
     let timer = systemClock.schedule(() => {}, 0)
     const timeout = new Promise<never>((_, reject) => {
-      timer = systemClock.schedule(() => reject(late), timeoutMs, { keepAlive: true })
+      timer = systemClock.schedule(() => reject(late(api)), timeoutMs, { keepAlive: true })
     })
     const running = row.run(api)
     try {
@@ -92,6 +92,19 @@ export class Suite {
       await running.catch(() => {})
     }
   }
+}
+
+/** Of the time of a row. Who keeps a request waiting for longer does not answer it; who answers all of them is slow. */
+const MOST_WAITING = 1 / 2
+
+/** What is to be said of a row whose time is over. */
+function late({ settings: { timeoutMs }, unanswered }: Api): Failed | Inconclusive {
+  if (unanswered !== undefined && unanswered.forMs >= timeoutMs * MOST_WAITING) {
+    return new Failed(
+      `sent ${describeAsk(unanswered.ask)}; got no answer before the row's ${timeoutMs} ms were over`,
+    )
+  }
+  return new Inconclusive(`too slow to tell: no end within ${timeoutMs} ms; try a larger timeoutMs`)
 }
 
 function resultOfError(error: unknown): Outcome['result'] | undefined {
