@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
-import { describe, expect, test, vi } from 'vitest'
-import { isStream, isUsedUp, readBody, snapshotBody, type RequestBody } from './body.ts'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { isBroken, isStream, isUsedUp, readBody, snapshotBody, telling, type RequestBody } from './body.ts'
 import type { BodyLike } from './fetch-types.ts'
 
 const sent = async (body: RequestBody | undefined): Promise<string> => new Response(body?.next()).text()
@@ -54,6 +54,19 @@ describe('snapshotBody', () => {
     expect(first).toContain('content')
   })
 
+  test('a form with a file of a class of its own is sent as it is', async () => {
+    const file = { name: 'name.txt', [Symbol.toStringTag]: 'File' }
+    const form = {
+      *[Symbol.iterator]() {
+        yield ['file', file]
+      },
+      [Symbol.toStringTag]: 'FormData',
+    }
+    const snapshot = await snapshotBody(form as unknown as FormData)
+    expect(snapshot.next()).toBe(form)
+    expect(snapshot.contentType).toBeUndefined()
+  })
+
   test.each<[string, unknown]>([
     ['a web stream', new ReadableStream()],
     ['an async iterable', (async function* () {})()],
@@ -75,6 +88,58 @@ describe('isStream', () => {
     ['null', null, false],
   ])('%s', (_, body, expected) => {
     expect(isStream(body)).toBe(expected)
+  })
+})
+
+describe('a body that breaks on its way', () => {
+  const disk = new Error('disk')
+
+  afterEach(() => void vi.restoreAllMocks())
+
+  async function* breaking(): AsyncGenerator<string> {
+    yield 'data'
+    throw disk
+  }
+
+  test('an async iterable tells so, and gives what it gave before', async () => {
+    const told = telling(breaking() as unknown as BodyLike) as unknown as AsyncIterable<string>
+    const parts: string[] = []
+    const read = async (): Promise<void> => {
+      for await (const part of told) parts.push(part)
+    }
+    expect(isBroken(told, disk)).toBe(false)
+    await expect(read()).rejects.toBe(disk)
+    expect(parts).toEqual(['data'])
+    expect(isBroken(told, disk)).toBe(true)
+  })
+
+  test('what tells by itself, or cannot break, is sent as it is', () => {
+    const others = [
+      'text',
+      null,
+      new Blob(),
+      new ReadableStream(),
+      Readable.from([]),
+    ] as unknown as BodyLike[]
+    for (const body of others) expect(telling(body)).toBe(body)
+  })
+
+  test('a stream of Node’s tells by what broke it, and may be destroyed by what it was sent to', () => {
+    const body = new Readable().on('error', () => {}).destroy(disk)
+    expect(isBroken(body, disk)).toBe(true)
+    expect(isBroken(body, new TypeError('fetch failed', { cause: disk }))).toBe(true)
+    for (const other of [new Error('reset'), undefined]) expect(isBroken(body, other)).toBe(false)
+  })
+
+  test('a web stream tells by the platform, as far as that can', () => {
+    const broken = new ReadableStream({ start: (controller) => controller.error(disk) })
+    const bodies = [broken, new ReadableStream(), 'text', null, undefined]
+    const areBroken = (): boolean[] => bodies.map((body) => isBroken(body, disk))
+    expect(areBroken()).toEqual([true, false, false, false, false])
+    for (const streams of [{}, undefined]) {
+      vi.spyOn(process, 'getBuiltinModule').mockReturnValue(streams)
+      expect(areBroken()).toEqual([false, false, false, false, false])
+    }
   })
 })
 
@@ -152,6 +217,13 @@ describe('readBody', () => {
     // Whose bytes nobody takes away by sending them.
     expect(body?.next()).not.toBe(body?.next())
     expect(await readBody(withoutBody(request(null)), 1)).toBeUndefined()
+  })
+
+  test('where there is no body nothing is read: node-fetch 2 would call that used', async () => {
+    const original = request(null)
+    const reading = vi.spyOn(original, 'arrayBuffer')
+    expect(await readBody(original, 1)).toBeUndefined()
+    expect(reading).not.toHaveBeenCalled()
   })
 
   test('an empty body is still a body, none is none', async () => {

@@ -15,7 +15,7 @@ const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i
 /** undici leaves the spaces around a value that came over the wire. */
 const read = (headers: Headers, name: string): string => headers.get(name)?.trim() ?? ''
 
-const placeOf = ({ url }: Response): string => url.replace(/[?#].*$/s, '')
+const placeOf = ({ url }: Response): string => url.replace(/[?#].*/s, '')
 
 /**
  * What the rest of a response's body can be asked for by, should it break; `undefined` where parts would not be sure to

@@ -1,8 +1,11 @@
 import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { discard } from './discard.ts'
+import { headersOf } from './headers-of.ts'
 import { checkKey, formatKey, parseKey } from './idempotency-key.ts'
+import { holdersOf, IS_COMING, isComing } from './lazy-body.ts'
 import { isIdempotent, isSafe } from './methods.ts'
+import { originOf, parsedUrl } from './parsed-url.ts'
 import { checkStatuses, statusMatcher } from './statuses.ts'
 import { isRefusedByFetch } from './usage-error.ts'
 import { randomUuid } from './uuid.ts'
@@ -148,10 +151,68 @@ describe('discard', () => {
 
   test('leaves no body, and a body in use, alone', () => {
     discard(new Response(null))
-    // React Native's responses have no `body`.
-    discard({} as Response)
-    const used = new Response('data')
+    // React Native's responses have no `body`, or one that is no stream; a mock may resolve with nothing.
+    for (const odd of [{}, { body: {} }, undefined]) discard(odd as Response)
+    const cancel = vi.fn<() => void>()
+    const used = new Response(new ReadableStream({ cancel }))
     used.body?.getReader()
-    expect(() => discard(used)).not.toThrow()
+    const cancelling = vi.spyOn(used.body as ReadableStream, 'cancel')
+    discard(used)
+    expect(cancelling).not.toHaveBeenCalled()
+  })
+})
+
+describe('the headers of a response', () => {
+  test('are its own', () => {
+    const response = new Response(null, { headers: { etag: '"v1"' } })
+    expect(headersOf(response)).toBe(response.headers)
+  })
+
+  test.each([[undefined], [null]])('of a mock that has %s there are none', (headers) => {
+    expect([...headersOf({ headers } as unknown as Response)]).toEqual([])
+  })
+
+  test('of a mock may be a plain object, even with a header of such a name', () => {
+    const mock = { headers: { get: 'x', etag: '"v1"' } } as unknown as Response
+    expect(headersOf(mock).get('etag')).toBe('"v1"')
+  })
+})
+
+describe('the body of a response', () => {
+  test('is coming where there is one; a response of ours says so itself, and is not looked at', () => {
+    expect([new Response('data'), new Response(null)].map(isComing)).toEqual([true, false])
+    const ours = (coming: boolean): Response => Object.assign(new Response('data'), { [IS_COMING]: coming })
+    expect([ours(true), ours(false)].map(isComing)).toEqual([true, false])
+    const response = ours(false)
+    expect(holdersOf(response)).toEqual([response])
+  })
+
+  test('can be held without the response', () => {
+    const response = new Response('data')
+    expect(holdersOf(response)).toEqual([response, response.body])
+  })
+})
+
+describe('addresses', () => {
+  test('what is no URL is undefined', () => {
+    expect(parsedUrl('/path')).toBeUndefined()
+    expect(parsedUrl('/path', 'http://api.test')?.href).toBe('http://api.test/path')
+  })
+
+  test('only http and https lead to an origin', () => {
+    const addresses = [
+      'HTTP://api.test/path',
+      'https://api.test:443/',
+      'http://',
+      'x-http://api.test/',
+      'urn:x',
+    ]
+    expect(addresses.map(originOf)).toEqual([
+      'http://api.test',
+      'https://api.test',
+      undefined,
+      undefined,
+      undefined,
+    ])
   })
 })

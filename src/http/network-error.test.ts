@@ -116,7 +116,17 @@ describe('what undici itself refuses or ends', () => {
     },
   )
 
-  test.each([coded('UND_ERR_SOCKET'), fetchFailed(undefined), undefined, null])('not: %s', (error) => {
+  test.each([
+    coded('UND_ERR_SOCKET'),
+    fetchFailed(undefined),
+    undefined,
+    null,
+    // What only has such a word in its name is somebody else's.
+    coded('InternalErrorException'),
+    coded('MyInternalError'),
+    coded('NOT_UND_ERR_INVALID_ARG'),
+    coded('NOT_UND_ERR_CLOSED'),
+  ])('not: %s', (error) => {
     expect([isRefusedHere(error), isEndedHere(error)]).toEqual([false, false])
   })
 })

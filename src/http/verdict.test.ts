@@ -80,8 +80,8 @@ describe('verdictOf a response', () => {
     expect([seen(keyed, headers), seen(plain, headers), seen(keyed)]).toEqual([1, 0, 0])
   })
 
-  test('a success needs no advice', () => {
-    expect(short(verdictOf(response(200, { 'x-should-retry': 'true' }), plain))).toBe(
+  test.each([plain, keyed])('a success needs no advice, with a key or without', (rules) => {
+    expect(short(verdictOf(response(200, { 'x-should-retry': 'true' }), rules))).toBe(
       'accept, success, answered',
     )
   })
