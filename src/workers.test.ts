@@ -1,14 +1,28 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { watch } from '../test/support/operations.ts'
+import { systemClock } from './clock.ts'
 import { pipeline } from './pipeline.ts'
 import { coalesce } from './policies/coalesce.ts'
+import { Semaphore } from './semaphore.ts'
 import { Scope } from './signal.ts'
-import { virtualClock } from './testing/virtual-clock.ts'
+import { virtualClock, type VirtualClock } from './testing/virtual-clock.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import { onWorkers } from './on-workers.ts'
 import { Leases, Line } from './workers.ts'
 
 beforeEach(() => void vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' }))
-afterEach(() => void vi.unstubAllGlobals())
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+})
+
+/** Those of the system, on a virtual clock. */
+function timers(): VirtualClock {
+  const clock = virtualClock()
+  vi.spyOn(systemClock, 'now').mockImplementation(() => clock.now())
+  vi.spyOn(systemClock, 'schedule').mockImplementation((...given) => clock.schedule(...given))
+  return clock
+}
 
 test('only their own name makes it a worker', () => {
   expect(onWorkers()).toBe(true)
@@ -75,6 +89,47 @@ describe('on workers', () => {
     expect(leases.takeEnded()).toBe(1)
     expect(leases.takeEnded()).toBe(0)
     expect([leases.giveBack(), leases.giveBack(), leases.giveBack()]).toEqual([true, true, false])
+  })
+
+  test('places are taken in turn, and nobody overtakes who has come first', async () => {
+    const clock = timers()
+    const places = new Semaphore(1, 2)
+    const full = (): Error => new Error('full')
+    const enter = () => places.enter(new Scope(), full)
+    expect(enter()).toBeUndefined()
+    const [first, second] = [enter(), enter()].map((turn) => watch(Promise.resolve(turn)))
+    expect(enter).toThrow('full')
+    expect([places.running, places.queued]).toEqual([1, 2])
+    places.leave()
+    // It is free, but who is first looks at it only when its own timer goes off.
+    expect(places.running).toBe(0)
+    expect(enter).toThrow('full')
+    await clock.advance(25)
+    expect([first?.settled, second?.settled]).toEqual([true, false])
+    expect([places.running, places.queued]).toEqual([1, 1])
+    const third = watch(Promise.resolve(enter()))
+    places.leave()
+    await clock.advance(25)
+    expect([second?.settled, third.settled]).toEqual([true, false])
+  })
+
+  test('a place of a request that has ended is free at the end of its call, and is given back once', async () => {
+    const clock = timers()
+    const places = new Semaphore(2, 2)
+    const full = (): Error => new Error('full')
+    const endMs = clock.now() + 100
+    void places.enter(new Scope(), full, endMs)
+    void places.enter(new Scope(), full, endMs + 1000)
+    const waiting = watch(Promise.resolve(places.enter(new Scope(), full)))
+    await clock.advance(75)
+    expect([waiting.settled, places.running]).toEqual([false, 2])
+    await clock.advance(50)
+    expect([waiting.settled, places.running]).toEqual([true, 2])
+    places.leave()
+    places.leave()
+    // The late end of what has been counted as ended.
+    places.leave()
+    expect(places.running).toBe(0)
   })
 
   test('executions are not joined', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { watch } from '../../test/support/operations.ts'
+import { deferred, watch } from '../../test/support/operations.ts'
 import { CircuitOpenError, HoldfastError, TimeoutError } from '../errors.ts'
 import { BulkheadFullError, RateLimitedError, ThrottledError } from '../refusals.ts'
 import type { HoldfastEvent } from '../events.ts'
@@ -107,6 +107,33 @@ describe('fallback', () => {
     expect(await pipeline(policy).execute(async () => 'bad')).toBe('bad')
     expect(await pipeline(policy).execute(fail)).toBe('substitute')
     expect(discard).not.toHaveBeenCalled()
+  })
+
+  test('what it throws lets a result go, since nobody will read it; an error there is nothing of', async () => {
+    const discard = vi.fn<(value: string) => void>()
+    const broken = new Error('no cache either')
+    const respond = (): Promise<never> => Promise.reject(broken)
+    const policy = fallback<string>({ respond, isFailure: () => true, discard })
+    await expect(pipeline(policy).execute(async () => 'bad')).rejects.toBe(broken)
+    await expect(pipeline(policy).execute(fail)).rejects.toBe(broken)
+    expect(discard.mock.calls).toEqual([['bad']])
+    const without = pipeline(fallback<string>({ respond, isFailure: () => true }))
+    await expect(without.execute(async () => 'bad')).rejects.toBe(broken)
+  })
+
+  test('a substitute that comes when the caller has left has answered nobody', async () => {
+    const clock = virtualClock()
+    const onEvent = vi.fn<(event: HoldfastEvent) => void>()
+    const substitute = deferred<string>()
+    const controller = new AbortController()
+    const policy = fallback<string>({ respond: () => substitute.promise, onEvent })
+    const result = watch(pipeline(policy).execute(fail, { signal: controller.signal }))
+    await clock.settle()
+    controller.abort('left')
+    substitute.resolve('substitute')
+    await clock.settle()
+    expect(result.error).toBe('left')
+    expect(onEvent).not.toHaveBeenCalled()
   })
 
   test('a result that is a failure needs no discard', async () => {

@@ -68,6 +68,16 @@ describe('retry budget', () => {
     expect(budgets.get('b').tryTake()).toBe(true)
   })
 
+  test('all that are kept can be looked at', () => {
+    const budgets = new RetryBudgets({}, 10, virtualClock())
+    budgets.get('a').tryTake()
+    budgets.get('b')
+    expect([...budgets].map(({ key, tokens }) => [key, tokens])).toEqual([
+      ['a', DEFAULTS.retryBudget.capacity - 1],
+      ['b', DEFAULTS.retryBudget.capacity],
+    ])
+  })
+
   test('full budgets are forgotten, to keep no more than maxKeys', () => {
     const budgets = new RetryBudgets({}, 1, virtualClock())
     const first = budgets.get('a')

@@ -86,6 +86,25 @@ describe('timeout', () => {
     expect(seen).toEqual([['timeout', 'call']])
   })
 
+  test('only a timer that tells nobody, or in the context of its call, may be shared with other calls', async () => {
+    const virtual = virtualClock()
+    const due: (number | undefined)[] = []
+    const clock: Clock = {
+      now: () => virtual.now(),
+      wallNow: () => virtual.wallNow(),
+      schedule(callback, delayMs, options) {
+        due.push(options?.dueMs)
+        return virtual.schedule(callback, delayMs, options)
+      },
+    }
+    const onEvent = (): void => {}
+    await pipeline(timeout({ totalMs: 100, clock })).execute(() => 'done')
+    await pipeline(timeout({ attemptMs: 100, clock, onEvent })).execute(() => 'done')
+    await pipeline(timeout({ totalMs: 100, clock, onEvent })).execute(() => 'done')
+    await pipeline(timeout({ totalMs: 100, clock })).execute(() => 'done', { onEvent })
+    expect(due).toEqual([100, 100, undefined, undefined])
+  })
+
   test('an attempt that ends as its time does is not said to have timed out', async () => {
     // Fake timers may run all that is due in one step, before any promise is heard.
     const due: (() => void)[] = []

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Hearing } from '../../../test/support/hearing.ts'
 import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import { pipeline } from '../../pipeline.ts'
@@ -97,6 +98,18 @@ describe('bulkhead', () => {
     started[0]?.resolve('done')
     await settle()
     expect(started).toHaveLength(1)
+  })
+
+  test('an abort in the queue is heard of by a policy of one’s own outside', async () => {
+    const { policy, run } = bench({ maxConcurrent: 1 })
+    run()
+    const controller = new AbortController()
+    const heard = new Hearing()
+    watch(pipeline(heard, policy).execute(() => 'ran', controller))
+    await settle()
+    controller.abort('left')
+    await settle()
+    expect(heard.errors).toEqual(['left'])
   })
 
   test('an aborted execution never runs, also when a place is free', async () => {

@@ -25,6 +25,5 @@ export function circuitBreaker<Value = unknown>(
     clock: unchecked,
   })
   const store = new CircuitStore(options)
-  const { whenOpen = 'reject' } = options
-  return ordered(guard(store, options, whenOpen === 'wait' ? parkingOf(store) : undefined))
+  return ordered(guard(store, options, options.whenOpen === 'wait' ? parkingOf(store) : undefined))
 }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { Hearing } from '../../../test/support/hearing.ts'
 import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
 import { DEFAULTS } from '../../defaults.ts'
 import { delay } from '../../delay.ts'
 import { CircuitOpenError, HoldfastError } from '../../errors.ts'
 import { pipeline } from '../../pipeline.ts'
-import type { Policy } from '../../policy.ts'
+import { Context, Execution, type Policy } from '../../policy.ts'
 import { Semaphore } from '../../semaphore.ts'
 import { Scope } from '../../signal.ts'
 import { seededRandom } from '../../testing/seeded-random.ts'
@@ -101,6 +102,18 @@ describe('concurrencyLimit', () => {
     expect(policy.places().running).toBe(0)
   })
 
+  test('an abort in the queue is heard of by a policy of one’s own outside', async () => {
+    const { policy, run, clock } = bench({ initialLimit: 1, maxQueued: 1 })
+    run()
+    const controller = new AbortController()
+    const heard = new Hearing()
+    watch(pipeline(heard, policy).execute(() => 'ran', controller))
+    await clock.settle()
+    controller.abort('left')
+    await clock.settle()
+    expect(heard.errors).toEqual(['left'])
+  })
+
   test('keys have limits of their own', async () => {
     const { run, started, clock } = bench({ initialLimit: 1 })
     run(null, 'a')
@@ -165,6 +178,20 @@ describe('concurrencyLimit', () => {
       await Promise.all(works)
     }
     expect(policy.places().limit).toBe(20)
+  })
+
+  test('a timeout that is no news of the service to the client does not shrink it', async () => {
+    const { policy, clock } = bench()
+    const untilAborted = ({ scope }: Context): Promise<never> =>
+      new Promise((_, reject) => scope.add({ onAbort: () => reject(new Error('cut off')) }))
+    const limited = timeout({ totalMs: 10, clock }).wrap(policy.wrap(untilAborted))
+    const { initialLimit } = DEFAULTS.concurrencyLimit
+    for (let done = 0; done < initialLimit; done++) {
+      const execution = new Execution(undefined, { judge: () => 'nothing' })
+      void watch(limited(new Context(execution, new Scope())))
+    }
+    await clock.advance(10)
+    expect(policy.places()).toEqual({ running: 0, queued: 0, limit: initialLimit })
   })
 
   test('the caller’s abort says nothing of the load', async () => {

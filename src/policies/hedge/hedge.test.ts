@@ -1,9 +1,11 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
+import { delay } from '../../delay.ts'
 import { BulkheadFullError } from '../../refusals.ts'
 import type { HoldfastEvent } from '../../events.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { AttemptBudget, Context, Policy } from '../../policy.ts'
+import { Scope } from '../../signal.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { bulkhead } from '../bulkhead/bulkhead.ts'
 import { circuitBreaker } from '../circuit-breaker/circuit-breaker.ts'
@@ -247,6 +249,20 @@ describe('a hedge', () => {
     expect(discarded).toEqual(['too late'])
   })
 
+  test('an abort by the caller lets go what has ended while the other was waited for', async () => {
+    const { clock, discarded, policy } = bench({ isGood: () => false })
+    const { all, operation } = runs()
+    const controller = new AbortController()
+    const result = watch(pipeline(policy).execute(operation, { signal: controller.signal }))
+    await clock.advance(100)
+    all[1]?.end.resolve('busy')
+    await clock.settle()
+    expect([result.settled, discarded]).toEqual([false, []])
+    controller.abort('left')
+    await clock.settle()
+    expect([result.error, discarded]).toEqual(['left', ['busy']])
+  })
+
   test('an abort by the caller before the delay is over: no second attempt', async () => {
     const { clock, policy } = bench()
     const { all, operation } = runs()
@@ -266,6 +282,25 @@ describe('a hedge', () => {
     await clock.advance(100)
     expect(result.error).toBe('left')
     expect(all).toHaveLength(1)
+  })
+
+  test('an abort by a listener of the event costs nothing, and no hook is told of an attempt', async () => {
+    const clock = virtualClock()
+    const budget = new CountingBudget(1)
+    const onHedge = vi.fn<() => void>()
+    let controller = new AbortController()
+    const onEvent = (): void => controller.abort('left')
+    const store = new HedgeStore({ delayMs: 100, maxExtra: 0.001 }, 10)
+    const rules = { clock, key: () => 'k', onEvent, onHedge }
+    const policy = pipeline(lending(budget), hedgeFrom<string>(store, rules))
+    const begin = () => watch(policy.execute(runs().operation, { signal: controller.signal }))
+    const result = begin()
+    await clock.advance(100)
+    expect([result.error, budget.tokens, onHedge.mock.calls]).toEqual(['left', 1, []])
+    controller = new AbortController()
+    begin()
+    await clock.advance(100)
+    expect(controller.signal.aborted).toBe(true)
   })
 
   test('a timeout outside ends both as a timeout', async () => {
@@ -376,6 +411,22 @@ describe('a hedge', () => {
     await clock.settle()
     expect(result.value).toBe('well')
   })
+
+  test('a discard that throws at what came too late is not asked about the result', async () => {
+    const asked: string[] = []
+    const discard = (value: string): never => {
+      asked.push(value)
+      return broken()
+    }
+    const { clock, runs, execute } = bench({ discard })
+    const result = execute()
+    await clock.advance(100)
+    runs[0]?.end.resolve('result')
+    await clock.settle()
+    runs[1]?.end.resolve('late')
+    await clock.settle()
+    expect([result.value, asked]).toEqual(['result', ['late']])
+  })
 })
 
 describe('the rules of an embedding client', () => {
@@ -459,6 +510,24 @@ describe('the delay of a hedge', () => {
     circuit.reset()
     await parked
     expect(await delayOf(clock, policy)).toBe(100)
+  })
+
+  test('an attempt after one that has waited is a sample again', async () => {
+    const { clock, policy } = bench({ minimumSamples: 1 })
+    const breaker = circuitBreaker<string>({ clock, whenOpen: 'wait' })
+    const circuit = breaker.circuits.get('default')
+    circuit.isolate()
+    const again = retry<string>({ maxRetries: 1, jitter: 'none', clock })
+    const call = pipeline(again, policy, breaker).execute(async ({ attempt }) => {
+      if (attempt === 1) throw new Error('down')
+      await delay(clock, 70, new Scope())
+      return 'done'
+    })
+    await clock.advance(50)
+    circuit.reset()
+    await clock.runAll()
+    expect(await call).toBe('done')
+    expect(await delayOf(clock, policy)).toBe(70)
   })
 
   test('failures are no samples', async () => {
