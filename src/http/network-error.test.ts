@@ -116,6 +116,12 @@ describe('what undici itself refuses or ends', () => {
     },
   )
 
+  test('a file that has changed ended on this side', () => {
+    const error = new DOMException('The blob could not be read', 'NotReadableError')
+    for (const each of [error, fetchFailed(error)])
+      expect([isRefusedHere(each), isEndedHere(each)]).toEqual([false, true])
+  })
+
   test.each([
     coded('UND_ERR_SOCKET'),
     fetchFailed(undefined),

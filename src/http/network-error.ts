@@ -17,8 +17,11 @@ const NEVER_LEFT = new Set([
 /** Of undici for what it refuses to send; of its mocks, and of msw by name, for what no test has told them of. */
 const REFUSED_HERE = /^UND_(ERR_(INVALID_ARG|NOT_SUPPORTED)|MOCK_)|^InternalError$/
 
-/** Codes of undici for what ended on this side: the dispatcher was closed, the body was not as long as it said. */
-const ENDED_HERE = /^UND_ERR_(CLOSED|DESTROYED|REQ_CONTENT)/
+/**
+ * Codes of undici for what ended on this side: the dispatcher was closed, the body was not as long as it said; and the
+ * platform's name (File API, 7.1) for a file that was changed or removed since it was made a `Blob`.
+ */
+const ENDED_HERE = /^UND_ERR_(CLOSED|DESTROYED|REQ_CONTENT)|^NotReadableError$/
 
 interface Coded {
   readonly name?: unknown
@@ -56,12 +59,13 @@ export const isEndedHere = (error: unknown): boolean => hasCode(error, ENDED_HER
 /** By name, not class: aborts come as DOMException, Error or another realm's. */
 export const isAbort = (error: unknown): boolean => isObject(error) && error.name === 'AbortError'
 
-/** undici's fetch wraps its errors once. Those of msw have a name only. */
-function hasCode(error: unknown, codes: RegExp): boolean {
-  if (!isObject(error)) return false
-  if (codes.test(String(error.code ?? error.name))) return true
-  return isObject(error.cause) && codes.test(String(error.cause.code))
-}
+/** undici's fetch wraps its errors once. */
+const hasCode = (error: unknown, codes: RegExp): boolean =>
+  isNamed(error, codes) || (isObject(error) && isNamed(error.cause, codes))
+
+/** Those of msw have a name only, and the platform's a number for a code, mostly 0. */
+const isNamed = (error: unknown, codes: RegExp): boolean =>
+  isObject(error) && codes.test(String(error.code || error.name))
 
 /** No name has a colon; all addresses of IPv6 have. */
 const ADDRESS = /:|^[\d.]+$/

@@ -1,3 +1,6 @@
+import { openAsBlob } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
 import * as undici from 'undici'
@@ -13,6 +16,7 @@ import {
 import { faultServer, reset, status, times, type FaultServer } from '../../src/testing/index.ts'
 import { testClock } from './support/clock.ts'
 import { deferred } from '../support/operations.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { failureOf, finish, tick } from './support/wait.ts'
 
 type Init = RequestInit & { duplex?: 'half'; holdfast?: CallOptions }
@@ -198,6 +202,20 @@ describe('a body is the same on every attempt', () => {
     expect(sent(server)).toEqual(['', '', ''])
     expect(typesSent(server)).toEqual([undefined, undefined, undefined])
   })
+})
+
+test('a file that was changed is no failure of the service, and not sent again', async () => {
+  await using folder = await temporaryFolder()
+  await using server = await faultServer()
+  const path = join(folder.path, 'report')
+  await writeFile(path, 'as it was')
+  const body = await openAsBlob(path)
+  await writeFile(path, 'longer than it was')
+  const fetch = createFetch({ circuitBreaker: { minimumCalls: 1 } })
+  const error = await failureOf(fetch(server.url, { method: 'PUT', body }))
+  expect(error).toMatchObject({ cause: { name: 'NotReadableError' } })
+  expect(outcomeOf(error)?.attempts).toBe(1)
+  expect(fetch.circuits.get(server.url).state).toBe('closed')
 })
 
 describe('the body of a Request', () => {

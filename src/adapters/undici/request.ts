@@ -27,12 +27,15 @@ export function bodyOf({ body, method }: DispatchOptions, headers: Headers | und
   if (body === undefined || body === null) return {}
   if (isForm(body)) return { body: standardForm(body) }
   if (isAsyncIterable(body) && headers?.has('content-length') === true && !/^(?:GET|HEAD)$/i.test(method))
-    return { finite: streamOf(bytesOf(body)) }
+    return { finite: streamOf(body) }
   // The platform's types know neither Node's streams nor iterables; undici does.
   return { body: (isSyncIterable(body) ? onceOf(body) : body) as BodyLike }
 }
 
-const isAsyncIterable = (body: unknown): body is AsyncIterable<unknown> =>
+/** A stream of Node, or what can be iterated over like one. */
+type Chunks = AsyncIterable<unknown> & { destroy?(): void }
+
+const isAsyncIterable = (body: unknown): body is Chunks =>
   typeof body === 'object' && body !== null && Symbol.asyncIterator in body
 
 const isSyncIterable = (body: unknown): body is Iterable<unknown> =>
@@ -47,13 +50,21 @@ async function* bytesOf(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Arr
   for await (const chunk of chunks) yield chunk instanceof Uint8Array ? chunk : Buffer.from(String(chunk))
 }
 
-function streamOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+function streamOf(body: Chunks): ReadableStream<Uint8Array> {
+  const chunks = bytesOf(body)
   return new ReadableStream<Uint8Array>(
     {
       async pull(stream) {
         const { done, value } = await chunks.next()
         if (done === true) stream.close()
         else stream.enqueue(value)
+      },
+      // A server that answers before all is sent wants no more: a file has to be closed then.
+      cancel() {
+        // Without an error, as undici does it: the iterator would destroy a stream with one.
+        body.destroy?.()
+        // Not awaited: it waits for the chunk that is being made, which may never come.
+        chunks.return(undefined).catch(() => {})
       },
     },
     { highWaterMark: 0 },

@@ -1,4 +1,7 @@
-/** Bodies that an interceptor reads itself, before its caller does: for a cache, to go on where they broke. */
+/** Bodies that an interceptor reads itself: a response's before its caller does, a request's before it is sent. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { AttemptBody } from '../../../src/adapters/undici/attempt-body.ts'
@@ -6,7 +9,8 @@ import { interceptor } from '../../../src/adapters/undici/index.ts'
 import { httpCache } from '../../../src/cache/index.ts'
 import { createFetch } from '../../../src/index.ts'
 import { faultServer, noBackoff } from '../../../src/testing/index.ts'
-import { until } from '../../client/support/wait.ts'
+import { tick, until } from '../../client/support/wait.ts'
+import { listening } from '../../support/listening.ts'
 import { versions } from './versions.ts'
 
 describe.each(versions)('with $name', ({ undici }) => {
@@ -55,6 +59,28 @@ describe.each(versions)('with $name', ({ undici }) => {
     await api.outage()
     expect(await byUndici()).toBe(text)
     expect(await byFetch()).toBe(text)
+  })
+
+  test('of a request, one too long to be kept is closed when the answer comes before its end', async () => {
+    const server = await listening(
+      createServer((request, response) => {
+        request.once('data', () => response.writeHead(413).end()).on('error', () => {})
+      }),
+    )
+    onTestFinished(() => (server.closeAllConnections(), void server.close()))
+    const bytes = async function* () {
+      for (;;) yield await tick().then(() => Buffer.alloc(10))
+    }
+    const { port } = server.address() as AddressInfo
+    const body = Readable.from(bytes())
+    const { statusCode } = await undici.request(`http://127.0.0.1:${port}`, {
+      dispatcher: newAgent().compose(interceptor({ retry: { maxBufferBytes: 20 } })),
+      method: 'POST',
+      headers: { 'content-length': '1000000' },
+      body,
+    })
+    expect(statusCode).toBe(413)
+    await until(() => body.destroyed)
   })
 
   test.each([{ cache: httpCache({ serveFresh: true }) }, { coalesce: true }])(

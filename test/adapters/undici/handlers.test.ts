@@ -3,7 +3,8 @@ import { constants, createServer as createHttp2Server, type ServerHttp2Stream } 
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Server } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { interceptor, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
+import { interceptor, transport, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
+import type { Transport } from '../../../src/index.ts'
 import { noBackoff, status } from '../../../src/testing/index.ts'
 import { expectNoUnhandledRejections } from '../../client/support/unhandled.ts'
 import { failureOf } from '../../client/support/wait.ts'
@@ -231,6 +232,26 @@ describe.each(versions)('$name', ({ name, undici }) => {
     expect([statusCode, await body.text()]).toEqual([200, 'body'])
     expect(infos).toEqual([[103, '</2.css>; rel=preload']])
   })
+
+  test.each(['interceptor', 'transport'] as const)(
+    'what comes before the answer holds up no fetch: %s',
+    async (way) => {
+      const server = createServer((request, response) => {
+        response.writeEarlyHints({ link: '</a.css>; rel=preload' }, () => request.pipe(response))
+      })
+      const origin = `http://127.0.0.1:${await portOf(server)}`
+      const agent = new undici.Agent()
+      onTestFinished(() => agent.destroy())
+      type Answer = Promise<{ text(): Promise<string> }>
+      const full = undici.fetch as unknown as (url: string, init: object) => Answer
+      const fast = transport({ dispatcher: agent, fetch: full as Transport }) as typeof full
+      const own = { dispatcher: agent.compose(interceptor(noBackoff)) }
+      // A stream takes the way of the full fetch.
+      const init = { method: 'POST', duplex: 'half', body: new Blob(['body']).stream() }
+      const response = await (way === 'transport' ? fast(origin, init) : full(origin, { ...init, ...own }))
+      expect(await response.text()).toBe('body')
+    },
+  )
 
   test('an upgrade is left alone', async () => {
     const server = createServer()
