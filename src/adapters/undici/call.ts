@@ -67,12 +67,16 @@ function hasHeaders({ headers }: DispatchOptions): boolean {
   return headers !== undefined && headers !== null && (!Array.isArray(headers) || headers.length > 0)
 }
 
-/** What the caller gave, with what the pipeline has changed of headers and body. */
+/**
+ * What the caller gave, with what the pipeline has changed of headers and body. Each attempt has an object of its own, since
+ * interceptors below may write to it; and no headers where none are, since not every dispatcher takes `null` for that.
+ */
 function attemptOptions(given: DispatchOptions, { headers, body }: RequestInit): DispatchOptions {
+  const options = { ...given }
   const wanted = headers === undefined ? given.headers : changed(given.headers, asHeaders(headers))
-  if (wanted === given.headers && body === undefined) return given
-  const options = { ...given, headers: wanted ?? null }
-  return body === undefined ? options : { ...options, body }
+  if (wanted !== undefined) options.headers = wanted
+  if (body !== undefined) options.body = body
+  return options
 }
 
 const asHeaders = (headers: NonNullable<RequestInit['headers']>): Headers =>

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Dispatcher } from 'undici'
 import { interceptor, transport, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
 import { outcomeOf } from '../../../src/index.ts'
 import { faultServer, noBackoff, stall, status, times, type Fault } from '../../../src/testing/index.ts'
@@ -65,6 +66,47 @@ describe.each(versions)('with $name', ({ undici }) => {
     // undici's own, as it is.
     expect(error).toMatchObject({ name: 'AbortError', code: 'UND_ERR_ABORTED' })
     expect([asked, outcomeOf(error)?.attempts, outcomeOf(error)?.uncertain]).toEqual([2, 2, false])
+  })
+
+  test('a proxy without a tunnel takes a request that has no headers', async () => {
+    const seen: unknown[] = []
+    const proxy = await listening(
+      createServer((request, response) => {
+        seen.push([request.url, request.headers.host])
+        request.resume().on('end', () => response.end())
+      }),
+    )
+    const uri = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+    const agent = new undici.ProxyAgent({ uri, proxyTunnel: false })
+    onTestFinished(async () => {
+      await agent.destroy()
+      proxy.close()
+    })
+    const dispatcher = agent.compose(interceptor({ idempotency: false }))
+    const { statusCode } = await undici.request('http://api.test/orders', {
+      dispatcher,
+      method: 'POST',
+      body: 'anchor',
+    })
+    expect(statusCode).toBe(200)
+    expect(seen).toEqual([['http://api.test/orders', 'api.test']])
+  })
+
+  test('what an interceptor below writes to its options is gone with the attempt', async () => {
+    const api = await faultServer({ faults: [status(503)] })
+    const agent = new undici.Agent()
+    onTestFinished(async () => {
+      await agent.destroy()
+      await api.close()
+    })
+    const prefixing: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
+      options.path = `/v2${options.path}`
+      return dispatch(options, handler)
+    }
+    const dispatcher = agent.compose(prefixing, interceptor(noBackoff))
+    const { body } = await undici.request(`${api.url}/orders`, { dispatcher })
+    await body.dump()
+    expect(api.requests.map(({ path }) => path)).toEqual(['/v2/orders', '/v2/orders'])
   })
 
   test.each(['interceptor', 'transport'] as const)(
