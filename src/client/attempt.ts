@@ -31,7 +31,7 @@ export const attempt: Start<Response> = (context, receiver) => {
   let init: RequestInit
   try {
     refuseOldKey(call, context)
-    if (call.bodySource !== undefined || call.settings.beforeAttempt !== undefined) {
+    if (call.bodySource || call.settings.beforeAttempt) {
       prepareInit(call, context).then(
         (made) => new Sending(call, context, made, receiver).begin(),
         (error: unknown) => receiver.end(failed(call.local(error))),
@@ -47,7 +47,7 @@ export const attempt: Start<Response> = (context, receiver) => {
 }
 
 async function prepareInit(call: FetchCall, context: Context): Promise<RequestInit> {
-  if (call.bodySource !== undefined) await loadBody(call, call.bodySource, context)
+  if (call.bodySource) await loadBody(call, call.bodySource, context)
   const init = attemptInit(call, context)
   await call.settings.beforeAttempt?.(beforeAttemptInput(init.headers as Headers, context))
   return withBody(init, call, context)
@@ -193,8 +193,7 @@ async function loadBody(call: FetchCall, source: BodySource, { scope }: Context)
   call.bodySource = undefined
   const reason = call.body?.sentOnce
   // The call may have ended meanwhile.
-  if (reason !== undefined && call.settings.retry !== undefined && !scope.aborted)
-    call.tell({ type: 'body-not-replayable', reason })
+  if (reason && call.settings.retry && !scope.aborted) call.tell({ type: 'body-not-replayable', reason })
 }
 
 function nextBody(body: RequestBody): BodyLike | null {
@@ -211,15 +210,15 @@ function attemptHeaders(call: FetchCall): HeadersLike | undefined {
   const type = body?.contentType
   const header = idempotency?.header ?? ''
   const key = idempotency && idempotencyKey && formatKey(idempotencyKey, idempotency.format)
-  if (beforeAttempt === undefined && watch.onAttempt === undefined && extraHeaders === undefined) {
-    if (type === undefined && key === undefined) return undefined
+  if (!type && !beforeAttempt && !watch.onAttempt && !extraHeaders) {
+    if (!key) return undefined
     // As of most writes. `Headers` take 500 ns, a list of what is added 300 bytes. The key comes first: after a spread it
     // takes 400 ns longer.
-    if (type === undefined && lacks(given, header)) return { [header]: key ?? '', ...(given as object) }
+    if (lacks(given, header)) return { [header]: key, ...(given as object) }
   }
   const headers = new Headers(given)
-  const add = (name: string, value: string | undefined): void => {
-    if (value !== undefined && !headers.has(name)) headers.set(name, value)
+  const add = (name: string, value: string | null | undefined): void => {
+    if (value && !headers.has(name)) headers.set(name, value)
   }
   add('content-type', type)
   add(header, key)

@@ -7,7 +7,7 @@ export interface RequestBody {
   /** The bytes for the next attempt. */
   next(): BodyLike | null
   /** The media type that belongs to those bytes, where the platform would derive another one each time. */
-  readonly contentType?: string | undefined
+  readonly contentType?: string | null
   /** Why there is only one attempt. */
   readonly sentOnce?: 'stream' | 'too-large'
 }
@@ -104,7 +104,7 @@ async function freezeForm(given: FormData): Promise<RequestBody> {
     form.append(name, value)
   }
   const written = new Response(form)
-  const contentType = written.headers.get('content-type') ?? undefined
+  const contentType = written.headers.get('content-type')
   const blob = await written.blob()
   return { next: () => blob, contentType }
 }
@@ -128,7 +128,9 @@ export async function readBody(request: Request, maxBytes: number): Promise<Requ
     if (size > maxBytes) return once(resumed(chunks, reader), 'too-large')
   }
   // A Blob is immutable, and survives redirects.
-  return replayable(new Blob(chunks))
+  const blob = new Blob(chunks)
+  // Of a stream the caller may say how long it is: undici takes no length twice, and holds a stream to it.
+  return { next: () => (request.headers.get('content-length') ? blob.stream() : blob) }
 }
 
 /** A stream of what has been read already, then of the rest. */
@@ -137,13 +139,10 @@ function resumed(
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
-    start(controller) {
-      for (const chunk of chunks) controller.enqueue(chunk)
-    },
     async pull(controller) {
-      const { done, value } = await reader.read()
-      if (done) controller.close()
-      else controller.enqueue(value)
+      const next = chunks.shift() ?? (await reader.read()).value
+      if (next) controller.enqueue(next)
+      else controller.close()
     },
     cancel: (reason) => reader.cancel(reason),
   })

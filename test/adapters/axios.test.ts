@@ -334,6 +334,55 @@ test('a stream of Node has the same bytes each time', async () => {
   expect(api.requests).toHaveLength(2)
 })
 
+const long = 'x'.repeat(1.5 * 1024 * 1024)
+
+describe('a body longer than maxBufferBytes', () => {
+  test.each([
+    ['text', long],
+    ['an object', { long }],
+    ['bytes', Buffer.from(long)],
+    ['a Blob', new Blob([long])],
+  ])('that is all here is sent again, and its length is known: %s', async (_, data) => {
+    const { api, client, events } = await bench({ faults: [status(503), reset()] })
+    expect((await client.post('/', data)).status).toBe(200)
+    const lengths = api.requests.map(({ headers }) => Number(headers['content-length']))
+    expect(lengths).toEqual(
+      Array(3).fill(typeof data === 'object' && 'long' in data ? long.length + 11 : long.length),
+    )
+    expect(events.map(({ type }) => type)).not.toContain('body-not-replayable')
+  })
+
+  test('is sent once where its progress is told', async () => {
+    const { api, client, events } = await bench(
+      { faults: [status(503)] },
+      { axios: { onUploadProgress() {} } },
+    )
+    await failureOf(client.post('/', long))
+    expect(api.requests).toHaveLength(1)
+    expect(events.map(({ type }) => type)).toContain('body-not-replayable')
+  })
+})
+
+test('the bytes of a body are what they were at the call', async () => {
+  const { api, client } = await bench({ recordBodies: true, faults: [status(503)] })
+  const bytes = Buffer.from('before')
+  const work = client.post('/', bytes)
+  await until(() => api.requests.length > 0)
+  bytes.fill('!')
+  await work
+  expect(api.requests.map(({ body }) => String(body && Buffer.from(body)))).toEqual(['before', 'before'])
+})
+
+test('a config that is sent again by an interceptor has what it has by then for a body', async () => {
+  const { api, client } = await bench({ recordBodies: true, faults: [status(401)] })
+  client.interceptors.response.use(undefined, (error: { config: { data: string } }) =>
+    client.request({ ...error.config, data: 'another' }),
+  )
+  const { config } = await client.post('/', 'one')
+  expect([config.data, config.fetchOptions]).toEqual(['another', undefined])
+  expect(api.requests.map(({ body }) => String(body && Buffer.from(body)))).toEqual(['one', 'another'])
+})
+
 test('wrong options are refused', () => {
   expect(() => adapter({ retry: { maxRetries: -1 } })).toThrow(/retry\.maxRetries .*-1/)
   expect(() => adapter({ retries: 5 } as never)).toThrow(/^adapter has no option "retries"; it has fetch, /)

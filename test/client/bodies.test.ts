@@ -229,6 +229,22 @@ describe('the body of a Request', () => {
     expect(new Set(typesSent(server))).toEqual(new Set(['text/plain;charset=UTF-8']))
   })
 
+  test.each([5, 6])('may be a stream of a length that the caller says: %d', async (length) => {
+    const clock = testClock()
+    await using server = await third()
+    const init = {
+      method: 'POST',
+      duplex: 'half',
+      body: streamOf('hello'),
+      headers: { 'content-length': `${length}` },
+    }
+    const work = finish(clock, createFetch({ clock })(new Request(server.url, init as RequestInit)))
+    if (length !== 5) return void (await expect(work).rejects.toThrow('fetch failed'))
+    expect((await work).status).toBe(200)
+    expect(sent(server)).toEqual(['hello', 'hello', 'hello'])
+    expect(server.requests.map(({ headers }) => headers['content-length'])).toEqual(['5', '5', '5'])
+  })
+
   test('is used up without retries as well', async () => {
     await using server = await faultServer({ recordBodies: true })
     const request = new Request(server.url, { method: 'POST', body: 'hello' })

@@ -11,6 +11,7 @@ import { outcomeOf, setOutcome } from '../../client/outcome.ts'
 import { RULES } from '../../client/settings/rules.ts'
 import type { Fetch } from '../../http/fetch-types.ts'
 import { checkKeys } from '../../validate.ts'
+import { withBody } from './body.ts'
 import { withForm } from './form.ts'
 import { loadAxios } from './load-axios.ts'
 
@@ -48,10 +49,16 @@ export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAda
     loading ??= loadAxios()
     const axios = await loading
     // Only axios calls adapters.
-    const wanted = withForm(config as InternalAxiosRequestConfig)
+    const wanted = withBody(withForm(config as InternalAxiosRequestConfig))
     const send = axios.getAdapter('fetch', { ...wanted, env: { ...wanted.env, fetch } })
-    return send(wanted).then(withOutcome, (error: unknown) => {
-      throw withOutcome(error)
+    /** What was added is for this request alone: the caller may send his config again, with another body. */
+    const finished = <T>(result: T): T => {
+      if (Reflect.get(Object(result) as object, 'config') === wanted)
+        Object.assign(result as object, { config })
+      return withOutcome(result)
+    }
+    return send(wanted).then(finished, (error: unknown) => {
+      throw finished(error)
     }) as Promise<AxiosAnswer<Config>>
   }
 }
