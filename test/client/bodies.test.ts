@@ -2,7 +2,7 @@ import { openAsBlob } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import * as undici from 'undici'
 import * as undici6 from 'undici6'
 import {
@@ -229,20 +229,27 @@ describe('the body of a Request', () => {
     expect(new Set(typesSent(server))).toEqual(new Set(['text/plain;charset=UTF-8']))
   })
 
-  test.each([5, 6])('may be a stream of a length that the caller says: %d', async (length) => {
+  /** undici 7, once it is loaded, sends for Node's own fetch too, and takes no length twice. */
+  async function sendWithLength(length: number) {
     const clock = testClock()
-    await using server = await third()
-    const init = {
-      method: 'POST',
-      duplex: 'half',
-      body: streamOf('hello'),
-      headers: { 'content-length': `${length}` },
-    }
-    const work = finish(clock, createFetch({ clock })(new Request(server.url, init as RequestInit)))
-    if (length !== 5) return void (await expect(work).rejects.toThrow('fetch failed'))
+    const server = await third()
+    onTestFinished(() => server.close())
+    const headers = { 'content-length': `${length}` }
+    const init: Init = { method: 'POST', duplex: 'half', body: streamOf('hello'), headers }
+    return { server, work: finish(clock, createFetch({ clock })(new Request(server.url, init))) }
+  }
+
+  test('may be a stream of a length that the caller says', async () => {
+    const { server, work } = await sendWithLength(5)
     expect((await work).status).toBe(200)
     expect(sent(server)).toEqual(['hello', 'hello', 'hello'])
     expect(server.requests.map(({ headers }) => headers['content-length'])).toEqual(['5', '5', '5'])
+  })
+
+  test('of another length than the caller says is not sent as a whole one', async () => {
+    const { server, work } = await sendWithLength(6)
+    await expect(work).rejects.toThrow('fetch failed')
+    expect(server.requests.filter(({ outcome }) => outcome === 'answered')).toEqual([])
   })
 
   test('is used up without retries as well', async () => {
