@@ -210,7 +210,7 @@ function attemptHeaders(call: FetchCall): HeadersLike | undefined {
   const type = body?.contentType
   const header = idempotency?.header ?? ''
   const key = idempotency && idempotencyKey && formatKey(idempotencyKey, idempotency.format)
-  if (!type && !beforeAttempt && !watch.onAttempt && !extraHeaders) {
+  if (!beforeAttempt && !watch.onAttempt && !extraHeaders && !type) {
     if (!key) return undefined
     // As of most writes. `Headers` take 500 ns, a list of what is added 300 bytes. The key comes first: after a spread it
     // takes 400 ns longer.

@@ -75,7 +75,7 @@ async function askCaller(
 
 /** What nobody's wish can overcome. */
 function isBodyGone({ body, caller }: FetchCall): boolean {
-  if (body !== undefined) return body.sentOnce !== undefined
+  if (body !== undefined) return !!body.sentOnce
   return caller.request?.bodyUsed === true
 }
 

@@ -122,15 +122,14 @@ export async function readBody(request: Request, maxBytes: number): Promise<Requ
   const reader = stream.getReader()
   const chunks: Uint8Array<ArrayBuffer>[] = []
   let size = 0
-  for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    chunks.push(read.value)
-    size += read.value.byteLength
-    if (size > maxBytes) return once(resumed(chunks, reader), 'too-large')
+  for (let chunk; (chunk = (await reader.read()).value);) {
+    chunks.push(chunk)
+    if ((size += chunk.byteLength) > maxBytes) return once(resumed(chunks, reader), 'too-large')
   }
   // A Blob is immutable, and survives redirects.
   const blob = new Blob(chunks)
   // Of a stream the caller may say how long it is: undici takes no length twice, and holds a stream to it.
-  return { next: () => (request.headers.get('content-length') ? blob.stream() : blob) }
+  return { next: () => (request.headers.get('content-length') === null ? blob : blob.stream()) }
 }
 
 /** A stream of what has been read already, then of the rest. */
