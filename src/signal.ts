@@ -121,7 +121,7 @@ class SignalHub implements EventListenerObject {
     const ref = new WeakRef(scope)
     this.#running.delete(scope)
     this.#streaming.add(ref)
-    forgotten?.register(scope, { hub: this, ref })
+    whenForgotten(scope, { hub: this, ref })
   }
 
   drop(ref: WeakRef<Scope>): void {
@@ -154,12 +154,10 @@ interface Forgotten {
 
 /** Made on first use: workers allow no such object at start-up, and older engines have none. */
 let registry: FinalizationRegistry<Forgotten> | undefined
-const forgotten = {
-  register(scope: Scope, entry: Forgotten): void {
-    if (typeof FinalizationRegistry === 'undefined') return
-    registry ??= new FinalizationRegistry(({ hub, ref }) => hub.drop(ref))
-    registry.register(scope, entry)
-  },
+function whenForgotten(scope: Scope, entry: Forgotten): void {
+  if (typeof FinalizationRegistry === 'undefined') return
+  registry ??= new FinalizationRegistry(({ hub, ref }) => hub.drop(ref))
+  registry.register(scope, entry)
 }
 
 const hubs = new WeakMap<AbortSignal, SignalHub>()

@@ -169,7 +169,7 @@ class Client {
 /** A call: its caller's abort ends it at once, and what still comes then has nobody to read it. */
 class CallScope extends EndingScope<Response> {
   declare link: SignalLink | undefined
-  declare private readonly call: FetchCall
+  declare private call: FetchCall | undefined
 
   constructor(call: FetchCall, receiver: Receiver<Response>) {
     super(receiver, discard)
@@ -178,7 +178,10 @@ class CallScope extends EndingScope<Response> {
   }
 
   protected override atEnd(outcome: Outcome<Response>): void {
-    const { link, call } = this
+    const { link } = this
+    const call = this.call as FetchCall
+    // It knows the response, and a transport's signal knows this scope: what nobody reads would never be collected.
+    this.call = undefined
     if (outcome.ok && link !== undefined && isComing(outcome.value))
       link.keepFor(holdersOf(outcome.value), call.scopeOf(outcome.value) ?? this)
     else link?.release()

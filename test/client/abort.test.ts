@@ -394,6 +394,19 @@ async function stream(count: number, fetch: HoldfastFetch, url: string, signal: 
 }
 
 describe('many calls on one signal', () => {
+  test('responses that nobody reads are collected while the signal lives', { timeout: 30_000 }, async () => {
+    await using server = await faultServer({ handler: () => new Response('x'.repeat(1000)) })
+    const { signal } = new AbortController()
+    const fetch = createFetch()
+    const forgotten = await Promise.all(
+      Array.from({ length: 20 }, async () => new WeakRef(await fetch(server.url, { signal }))),
+    )
+    const isHeld = (each: WeakRef<Response>): boolean => each.deref() !== undefined
+    for (let round = 0; round < 20 && forgotten.some(isHeld); round++) await collect()
+    expect(forgotten.filter(isHeld)).toHaveLength(0)
+    expect(signal.aborted).toBe(false)
+  })
+
   test(
     '200 calls at once leave at most one listener, and none when all are done',
     { timeout: 30_000 },
