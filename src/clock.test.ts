@@ -73,6 +73,7 @@ test('a clock that was loaded under fake timers goes on without them', async () 
 
 test('the time is asked of whatever `performance` is there, as Jest’s fake timers put another in its place', () => {
   vi.stubGlobal('performance', { now: () => 12 })
+  vi.stubGlobal('setTimeout', () => 0)
   onTestFinished(() => void vi.unstubAllGlobals())
   expect(systemClock.now()).toBe(12)
 })

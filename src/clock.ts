@@ -94,7 +94,7 @@ class SpareTimer implements Timer {
     if (!this.#isTaken) return
     this.#isTaken = false
     this.#callback = undefined
-    if (this.#timer?.isFree === true && spares.length < MOST_SPARES) spares.push(this)
+    if (this.#timer?.isFree && spares.length < MOST_SPARES) spares.push(this)
     else this.#timer?.cancel()
   }
 
@@ -110,7 +110,7 @@ class SpareTimer implements Timer {
     const isEarly = this.#armedMs < this.#dueMs
     const callback = this.#callback
     this.#armedMs = Infinity
-    if (callback === undefined) return
+    if (!callback) return
     if (isEarly) return this.#arm()
     // It stays its owner's until that cancels it: who has it twice in hand would cancel another's wait.
     callback()
@@ -126,6 +126,9 @@ function monotonicWallClock(): () => number {
   return () => (latest = Math.max(latest, wallNow()))
 }
 
+// Fake timers take the place of the platform's; those of Jest put another `performance` in its place, too.
+// oxlint-disable-next-line no-restricted-globals -- as above
+const platformTime: Performance | undefined = globalThis.performance
 // oxlint-disable-next-line no-restricted-globals -- as above
 const platformTimer = setTimeout
 
@@ -134,12 +137,13 @@ const areShared = !onWorkers()
 
 /** The platform's own time. */
 export const systemClock: Clock = {
-  // Asked for each time, which takes 5 of 40 ns: Jest's fake timers put another `performance` in its place.
-  // oxlint-disable-next-line no-restricted-globals -- as above
-  now: globalThis.performance === undefined ? monotonicWallClock() : () => performance.now(),
+  now: platformTime
+    ? // The global one takes 15 of 40 ns longer.
+      // oxlint-disable-next-line no-restricted-globals -- as above
+      () => (setTimeout === platformTimer ? platformTime : performance).now()
+    : monotonicWallClock(),
   wallNow,
   schedule: (callback, delayMs, { keepAlive = false, dueMs } = {}) =>
-    // Fake timers may have taken the place of the platform's.
     // oxlint-disable-next-line no-restricted-globals -- as above
     dueMs !== undefined && areShared && setTimeout === platformTimer
       ? (spares.pop() ?? new SpareTimer()).start(callback, dueMs)
