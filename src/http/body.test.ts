@@ -178,6 +178,14 @@ describe('readBody', () => {
     expect(await sent(body)).toBe('x'.repeat(1000))
   })
 
+  test('whose length the caller states is a stream each time, since a length is stated once', async () => {
+    const stated = await readBody(request('data', { headers: { 'content-length': '4' } }), 4)
+    expect(stated?.next()).toBeInstanceOf(ReadableStream)
+    for (let attempt = 0; attempt < 2; attempt++) expect(await sent(stated)).toBe('data')
+    const other = await readBody(request('data'), 4)
+    expect(other?.next()).toBeInstanceOf(Blob)
+  })
+
   test('streams on, once, what is longer', async () => {
     const body = await readBody(request('x'.repeat(3 * MIB)), MIB)
     expect(body?.sentOnce).toBe('too-large')

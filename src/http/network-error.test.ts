@@ -132,6 +132,8 @@ describe('what undici itself refuses or ends', () => {
     coded('MyInternalError'),
     coded('NOT_UND_ERR_INVALID_ARG'),
     coded('NOT_UND_ERR_CLOSED'),
+    coded('NotReadableErrors'),
+    coded('MyNotReadableError'),
   ])('not: %s', (error) => {
     expect([isRefusedHere(error), isEndedHere(error)]).toEqual([false, false])
   })
