@@ -26,12 +26,24 @@ export type {
   RetryInput,
   Transport,
 } from './client/options.ts'
-export type { Clock, ScheduleOptions, Timer } from './clock.ts'
-export { DEFAULTS } from './defaults.ts'
-export { CircuitOpenError, HoldfastError, isHoldfastError, TimeoutError, type ErrorCode } from './errors.ts'
-export { BulkheadFullError, RateLimitedError, ThrottledError } from './refusals.ts'
-export type { CallInfo, CircuitOpenCause, FallbackReason, GiveUpReason, HoldfastEvent } from './events.ts'
-export { pipeline, type ExecuteOptions, type Pipeline } from './pipeline.ts'
+export type { Clock, ScheduleOptions, Timer } from './primitives/clock.ts'
+export { DEFAULTS } from './primitives/defaults.ts'
+export {
+  CircuitOpenError,
+  HoldfastError,
+  isHoldfastError,
+  TimeoutError,
+  type ErrorCode,
+} from './primitives/errors.ts'
+export { BulkheadFullError, RateLimitedError, ThrottledError } from './primitives/refusals.ts'
+export type {
+  CallInfo,
+  CircuitOpenCause,
+  FallbackReason,
+  GiveUpReason,
+  HoldfastEvent,
+} from './core/events.ts'
+export { pipeline, type ExecuteOptions, type Pipeline } from './core/pipeline.ts'
 export type { BackoffOptions, Jitter, JitterInput } from './policies/backoff.ts'
 export { bulkhead, type Bulkhead, type BulkheadOptions } from './policies/bulkhead/bulkhead.ts'
 export { circuitBreaker } from './policies/circuit-breaker/circuit-breaker.ts'
@@ -51,5 +63,5 @@ export { retry, type RetryDecision, type RetryOptions } from './policies/retry.t
 export { retryBudget, type RetryBudget, type RetryBudgetOptions } from './policies/retry-budget.ts'
 export { throttle, type ThrottleOptions } from './policies/throttle.ts'
 export { timeout, type TimeoutOptions } from './policies/timeout.ts'
-export type { Context, OnEvent, Outcome, Policy } from './policy.ts'
-export type { Random } from './random.ts'
+export type { Context, OnEvent, Outcome, Policy } from './core/policy.ts'
+export type { Random } from './primitives/random.ts'

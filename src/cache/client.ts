@@ -1,13 +1,13 @@
-import type { Clock } from '../clock.ts'
-import { emit } from '../emit.ts'
-import { TimeoutError } from '../errors.ts'
-import type { CacheHit } from '../events.ts'
+import type { Clock } from '../primitives/clock.ts'
+import { emit } from '../core/emit.ts'
+import { TimeoutError } from '../primitives/errors.ts'
+import type { CacheHit } from '../core/events.ts'
 import { discard } from '../http/discard.ts'
 import { ROUTE } from '../http/route.ts'
 import { isNoCors, type CacheableCall } from '../http/response-cache.ts'
-import { causeOf, type Context, type Next, type Outcome } from '../policy.ts'
-import { Scope } from '../signal.ts'
-import { raceAbort } from '../work.ts'
+import { causeOf, type Context, type Next, type Outcome } from '../core/policy.ts'
+import { Scope } from '../primitives/signal.ts'
+import { raceAbort } from '../core/work.ts'
 
 /** A request as a cache sees it. */
 export interface CacheRequest {

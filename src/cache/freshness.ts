@@ -1,5 +1,5 @@
 import CachePolicy from 'http-cache-semantics'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../primitives/clock.ts'
 import { headersOf } from '../http/headers-of.ts'
 import { randomUuid } from '../http/uuid.ts'
 import type { Arrival, ResponseMeta } from './record.ts'

@@ -1,4 +1,4 @@
-import { withDefaults } from '../options.ts'
+import { withDefaults } from '../primitives/options.ts'
 import {
   checkFunction,
   checkInteger,
@@ -7,7 +7,7 @@ import {
   checkOneOf,
   checkPositive,
   invalidOption,
-} from '../validate.ts'
+} from '../primitives/validate.ts'
 import { CACHE_DEFAULTS } from './defaults.ts'
 import type { CacheStore, OnStoreError } from './store.ts'
 

@@ -1,4 +1,4 @@
-import { reasonPhrase } from '../reason-phrase.ts'
+import { reasonPhrase } from '../primitives/reason-phrase.ts'
 import { cameFrom } from '../http/relay.ts'
 import type { ResponseMeta, StoredResponse } from './record.ts'
 

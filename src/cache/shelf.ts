@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../primitives/clock.ts'
 import { randomUuid } from '../http/uuid.ts'
-import { onWorkers } from '../on-workers.ts'
+import { onWorkers } from '../primitives/on-workers.ts'
 import { appraise, usefulMs, varyOf, type Appraisal } from './freshness.ts'
 import type { GuardedStore } from './guarded-store.ts'
 import type { Asked, Keys } from './keys.ts'

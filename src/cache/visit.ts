@@ -2,10 +2,10 @@ import { discard, isNoStream } from '../http/discard.ts'
 import { headersOf } from '../http/headers-of.ts'
 import { isSafe } from '../http/methods.ts'
 import { parsedUrl } from '../http/parsed-url.ts'
-import { onWorkers } from '../on-workers.ts'
+import { onWorkers } from '../primitives/on-workers.ts'
 import type { CacheClient, CacheRequest } from './client.ts'
-import { unwrap, type Context, type Next, type Outcome } from '../policy.ts'
-import { settled } from '../work.ts'
+import { unwrap, type Context, type Next, type Outcome } from '../core/policy.ts'
+import { settled } from '../core/work.ts'
 import {
   appraise,
   arrivalNow,

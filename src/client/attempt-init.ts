@@ -1,4 +1,4 @@
-import type { Context } from '../policy.ts'
+import type { Context } from '../core/policy.ts'
 
 /** In the place of a signal that nobody has read yet. */
 class UnreadSignal {

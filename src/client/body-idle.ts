@@ -1,8 +1,8 @@
-import type { Clock } from '../clock.ts'
-import { emit } from '../emit.ts'
-import { TimeoutError } from '../errors.ts'
+import type { Clock } from '../primitives/clock.ts'
+import { emit } from '../core/emit.ts'
+import { TimeoutError } from '../primitives/errors.ts'
 import { relay, type BodyReader, type ReadResult } from '../http/relay.ts'
-import type { Context } from '../policy.ts'
+import type { Context } from '../core/policy.ts'
 import { callOf } from './call.ts'
 
 /**

@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts'
-import { emit } from '../emit.ts'
-import { isHoldfastError } from '../errors.ts'
-import type { CallInfo, EventResult, HoldfastEvent } from '../events.ts'
+import type { Clock } from '../primitives/clock.ts'
+import { emit } from '../core/emit.ts'
+import { isHoldfastError } from '../primitives/errors.ts'
+import type { CallInfo, EventResult, HoldfastEvent } from '../core/events.ts'
 import { isBroken, type RequestBody } from '../http/body.ts'
 import { isIdempotent, isSafe } from '../http/methods.ts'
 import type { CacheableCall } from '../http/response-cache.ts'
@@ -13,10 +13,10 @@ import {
   type OnEvent,
   type Outcome,
   type Standing,
-} from '../policy.ts'
-import type { Random } from '../random.ts'
-import type { Scope } from '../signal.ts'
-import { invalidOption } from '../validate.ts'
+} from '../core/policy.ts'
+import type { Random } from '../primitives/random.ts'
+import type { Scope } from '../primitives/signal.ts'
+import { invalidOption } from '../primitives/validate.ts'
 import type { AttemptResult, Observer, RequestInfoOf } from './options.ts'
 import type { FetchOutcome } from './outcome.ts'
 import type { CallerRequest } from './request.ts'

@@ -1,4 +1,4 @@
-import { invalidOption } from '../validate.ts'
+import { invalidOption } from '../primitives/validate.ts'
 import type { HoldfastFetch } from './options.ts'
 
 /**

@@ -1,9 +1,9 @@
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../primitives/clock.ts'
 import { discard } from '../http/discard.ts'
 import { hedgeFrom } from '../policies/hedge/hedge.ts'
 import type { HedgeSettings } from '../policies/hedge/settings.ts'
 import { HedgeStore } from '../policies/hedge/stats.ts'
-import type { Policy } from '../policy.ts'
+import type { Policy } from '../core/policy.ts'
 import { callOf, type FetchCall } from './call.ts'
 
 /** Hedges by HTTP's rules: what reads, and what carries a key, until there is an answer that is not tried again. */

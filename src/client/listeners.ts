@@ -1,6 +1,6 @@
-import { diagnosticsListener } from '../diagnostics.ts'
-import { allOf } from '../emit.ts'
-import type { OnEvent } from '../policy.ts'
+import { diagnosticsListener } from '../core/diagnostics.ts'
+import { allOf } from '../core/emit.ts'
+import type { OnEvent } from '../core/policy.ts'
 
 /** Who is told of events: the listeners that were given, and the diagnostics channel while it has subscribers. */
 export class Listeners {

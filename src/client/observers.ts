@@ -1,4 +1,4 @@
-import { checkFunction, checkOptions, type Rules } from '../validate.ts'
+import { checkFunction, checkOptions, type Rules } from '../primitives/validate.ts'
 import type { Observer } from './options.ts'
 
 const OBSERVER_RULES: Rules<Observer> = { onEvent: checkFunction, onAttempt: checkFunction }

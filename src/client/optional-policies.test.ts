@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { deferred } from '../../test/support/operations.ts'
 import { failureOf } from '../../test/client/support/wait.ts'
-import { lazy } from '../lazy.ts'
+import { lazy } from '../primitives/lazy.ts'
 import { virtualClock } from '../testing/index.ts'
 import { haveAllCode } from './all-code.ts'
 import { createFetch } from './create-fetch.ts'

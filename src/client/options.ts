@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts'
-import type { CallInfo, FallbackReason, HoldfastEvent } from '../events.ts'
+import type { Clock } from '../primitives/clock.ts'
+import type { CallInfo, FallbackReason, HoldfastEvent } from '../core/events.ts'
 import type { BodyLike, FetchInput } from '../http/fetch-types.ts'
 import type { KeyFormat } from '../http/idempotency-key.ts'
 import type { ResponseCache } from '../http/response-cache.ts'
@@ -10,8 +10,8 @@ import type { Circuits } from '../policies/circuit-breaker/circuits.ts'
 import type { CircuitBreakerSettings } from '../policies/circuit-breaker/settings.ts'
 import type { HedgeSettings } from '../policies/hedge/settings.ts'
 import type { RetryBudget, RetryBudgetSettings } from '../policies/retry-budget.ts'
-import type { Policy } from '../policy.ts'
-import type { Random } from '../random.ts'
+import type { Policy } from '../core/policy.ts'
+import type { Random } from '../primitives/random.ts'
 
 /** The request as options see it. The URL is whole: mind its query string when logging. */
 export interface RequestInfoOf {

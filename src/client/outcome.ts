@@ -1,4 +1,4 @@
-import { createStamp } from '../stamp.ts'
+import { createStamp } from '../primitives/stamp.ts'
 
 /** What it took to get a response or an error. */
 export interface FetchOutcome {

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts'
-import { HoldfastError } from '../errors.ts'
+import type { Clock } from '../primitives/clock.ts'
+import { HoldfastError } from '../primitives/errors.ts'
 import {
   isPartial,
   isRestOf,
@@ -11,9 +11,9 @@ import { discard, discardResult } from '../http/discard.ts'
 import { rebuild, type BodyReader, type ByteSource, type ReadResult } from '../http/relay.ts'
 import type { Attempts } from '../policies/retry.ts'
 import { timeoutBy } from '../policies/timeout.ts'
-import { type AttemptBudget, type Context, type Outcome } from '../policy.ts'
-import { raceAbort, settled } from '../work.ts'
-import { Scope } from '../signal.ts'
+import { type AttemptBudget, type Context, type Outcome } from '../core/policy.ts'
+import { raceAbort, settled } from '../core/work.ts'
+import { Scope } from '../primitives/signal.ts'
 import { watchBody } from './body-idle.ts'
 import { callOf, type FetchCall } from './call.ts'
 

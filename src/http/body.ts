@@ -1,4 +1,4 @@
-import { builtin } from '../builtin.ts'
+import { builtin } from '../primitives/builtin.ts'
 import { isNoStream } from './discard.ts'
 import type { BodyLike } from './fetch-types.ts'
 

@@ -1,4 +1,4 @@
-import { invalidOption } from '../validate.ts'
+import { invalidOption } from '../primitives/validate.ts'
 
 /**
  * The client's side of draft-ietf-httpapi-idempotency-key-header-07: the key's form on the wire.

@@ -1,5 +1,5 @@
 import { isNoStream } from './discard.ts'
-import { reasonPhrase } from '../reason-phrase.ts'
+import { reasonPhrase } from '../primitives/reason-phrase.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 export type BodyReader = ReadableStreamDefaultReader<Bytes>

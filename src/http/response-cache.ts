@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts'
-import type { Outcome, Policy } from '../policy.ts'
+import type { Clock } from '../primitives/clock.ts'
+import type { Outcome, Policy } from '../core/policy.ts'
 
 /**
  * Between a client and a cache of responses. The cache is a part of its own (`holdfast/cache`), so that nobody ships it

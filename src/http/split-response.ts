@@ -1,5 +1,5 @@
-import { raceAbort } from '../work.ts'
-import { type AbortListener, type Scope } from '../signal.ts'
+import { raceAbort } from '../core/work.ts'
+import { type AbortListener, type Scope } from '../primitives/signal.ts'
 import { isNoStream } from './discard.ts'
 import { cameFrom, canRebuild, rebuild, type BodyReader, type ByteSource, type ReadResult } from './relay.ts'
 

@@ -1,4 +1,4 @@
-import { invalidOption, rule } from '../validate.ts'
+import { invalidOption, rule } from '../primitives/validate.ts'
 
 /** A status, or a whole class of them. */
 export type StatusPattern = number | '1xx' | '2xx' | '3xx' | '4xx' | '5xx'

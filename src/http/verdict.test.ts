@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
-import { DEFAULTS } from '../defaults.ts'
-import { CircuitOpenError, TimeoutError } from '../errors.ts'
-import { BulkheadFullError, RateLimitedError, ThrottledError } from '../refusals.ts'
+import { DEFAULTS } from '../primitives/defaults.ts'
+import { CircuitOpenError, TimeoutError } from '../primitives/errors.ts'
+import { BulkheadFullError, RateLimitedError, ThrottledError } from '../primitives/refusals.ts'
 import { statusMatcher } from './statuses.ts'
 import { verdictOf, type Verdict, type VerdictRules } from './verdict.ts'
 

@@ -1,5 +1,5 @@
-import { isLocalRejection } from '../errors.ts'
-import type { Outcome } from '../policy.ts'
+import { isLocalRejection } from '../primitives/errors.ts'
+import type { Outcome } from '../core/policy.ts'
 import { headersOf } from './headers-of.ts'
 import { isAbort, isEndedHere, isRefusedHere, provablyNeverLeft } from './network-error.ts'
 import { isNeutral, isRefused } from './statuses.ts'

@@ -1,5 +1,5 @@
-import type { Timer } from '../clock.ts'
-import { after } from '../settled.ts'
+import type { Timer } from '../primitives/clock.ts'
+import { after } from '../primitives/settled.ts'
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
 import { BEAT } from './heartbeat.ts'
 import type { Settings } from './options.ts'

@@ -1,4 +1,4 @@
-import { createStamp } from '../stamp.ts'
+import { createStamp } from '../primitives/stamp.ts'
 
 /** What a handler learns about the request it handles, and what it can say. */
 export interface Idempotency {

@@ -11,7 +11,7 @@ import { resolveOptions, type IdempotencyOptions, type Settings } from './option
 import { preferredWaitSeconds } from './prefer.ts'
 import { problem, problemStatus, type ProblemCode, type ProblemOptions } from './problem.ts'
 import { replay } from './replay.ts'
-import { after, caught } from '../settled.ts'
+import { after, caught } from '../primitives/settled.ts'
 import type { AcquireResult } from './store.ts'
 import { Unprotected } from './unprotected.ts'
 import type { FindResponse } from './verdict.ts'

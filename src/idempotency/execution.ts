@@ -1,5 +1,5 @@
-import { after, caught } from '../settled.ts'
-import { Scope } from '../signal.ts'
+import { after, caught } from '../primitives/settled.ts'
+import { Scope } from '../primitives/signal.ts'
 import type { Answer, HandlerResponse } from './answer.ts'
 import type { Claim } from './claim.ts'
 import type { Idempotency } from './context.ts'

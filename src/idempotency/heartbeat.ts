@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../primitives/clock.ts'
 
 export interface HeartbeatOptions {
   readonly clock: Clock

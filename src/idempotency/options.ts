@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../clock.ts'
+import { systemClock, type Clock } from '../primitives/clock.ts'
 import {
   invalidOption,
   checkFunction,
@@ -6,7 +6,7 @@ import {
   checkKeys,
   checkOneOf,
   checkPositive,
-} from '../validate.ts'
+} from '../primitives/validate.ts'
 import type { ResponseHead } from './answer.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import type { OnIdempotencyEvent } from './events.ts'

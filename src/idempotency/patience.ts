@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts'
-import { settledValue } from '../settled.ts'
+import type { Clock } from '../primitives/clock.ts'
+import { settledValue } from '../primitives/settled.ts'
 
 /** The store did not answer in time. */
 export class StoreTimeoutError extends Error {

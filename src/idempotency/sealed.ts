@@ -1,5 +1,5 @@
-import { HoldfastError } from '../errors.ts'
-import { checkKeys, invalidOption } from '../validate.ts'
+import { HoldfastError } from '../primitives/errors.ts'
+import { checkKeys, invalidOption } from '../primitives/validate.ts'
 import { CorruptRecordError } from './record.ts'
 import type { Lease } from './store.ts'
 

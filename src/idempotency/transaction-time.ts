@@ -1,4 +1,4 @@
-import type { Timer } from '../clock.ts'
+import type { Timer } from '../primitives/clock.ts'
 import type { Settings } from './options.ts'
 import { bounded } from './patience.ts'
 import type { StoreTransaction } from './store.ts'

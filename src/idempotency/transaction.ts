@@ -1,4 +1,4 @@
-import type { Timer } from '../clock.ts'
+import type { Timer } from '../primitives/clock.ts'
 import type { Claim } from './claim.ts'
 import type { StoreTransaction } from './store.ts'
 

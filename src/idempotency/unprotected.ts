@@ -1,4 +1,4 @@
-import { Scope } from '../signal.ts'
+import { Scope } from '../primitives/signal.ts'
 import { beginTransaction } from './claim.ts'
 import type { Idempotency } from './context.ts'
 import type { Settings } from './options.ts'

@@ -1,5 +1,5 @@
-import type { Timer } from '../clock.ts'
-import { onWorkers } from '../on-workers.ts'
+import type { Timer } from '../primitives/clock.ts'
+import { onWorkers } from '../primitives/on-workers.ts'
 import type { Claim } from './claim.ts'
 import type { Settings } from './options.ts'
 import type { AcquireResult } from './store.ts'

@@ -1,4 +1,4 @@
-import { reasonPhrase } from '../reason-phrase.ts'
+import { reasonPhrase } from '../primitives/reason-phrase.ts'
 import { hasNoBody, isEventStream, type Answer, type HandlerResponse } from './answer.ts'
 import { joined, readUpTo, resumed } from './web-body.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { backoff, BACKOFF_RULES, type BackoffOptions } from './backoff.ts'
-import { checkOptions } from '../validate.ts'
+import { checkOptions } from '../primitives/validate.ts'
 
 const MIDDLE = (): number => 0.5
 const LOWEST = (): number => 0

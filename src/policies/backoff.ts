@@ -1,7 +1,14 @@
-import { CLIENT_DEFAULTS } from '../client-defaults.ts'
-import { withDefaults, type Complete } from '../options.ts'
-import { uniform, type Random } from '../random.ts'
-import { checkFunction, checkNumber, checkPositive, invalidOption, oneOf, type Rules } from '../validate.ts'
+import { CLIENT_DEFAULTS } from '../primitives/client-defaults.ts'
+import { withDefaults, type Complete } from '../primitives/options.ts'
+import { uniform, type Random } from '../primitives/random.ts'
+import {
+  checkFunction,
+  checkNumber,
+  checkPositive,
+  invalidOption,
+  oneOf,
+  type Rules,
+} from '../primitives/validate.ts'
 
 /** What a custom jitter decides from. */
 export interface JitterInput {

@@ -1,9 +1,9 @@
-import { ordered } from '../composition.ts'
-import { emit } from '../emit.ts'
-import { type Context, type Next, type OnEvent, type Outcome, type Policy } from '../policy.ts'
-import { Scope, type AbortListener } from '../signal.ts'
-import { checkFunction, checkKeys, invalidOption } from '../validate.ts'
-import { onWorkers } from '../on-workers.ts'
+import { ordered } from '../core/composition.ts'
+import { emit } from '../core/emit.ts'
+import { type Context, type Next, type OnEvent, type Outcome, type Policy } from '../core/policy.ts'
+import { Scope, type AbortListener } from '../primitives/signal.ts'
+import { checkFunction, checkKeys, invalidOption } from '../primitives/validate.ts'
+import { onWorkers } from '../primitives/on-workers.ts'
 
 export interface CoalesceOptions<Value = unknown> {
   /**

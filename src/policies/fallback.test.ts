@@ -1,9 +1,9 @@
 import { describe, expect, test, vi } from 'vitest'
 import { deferred, watch } from '../../test/support/operations.ts'
-import { CircuitOpenError, HoldfastError, TimeoutError } from '../errors.ts'
-import { BulkheadFullError, RateLimitedError, ThrottledError } from '../refusals.ts'
-import type { HoldfastEvent } from '../events.ts'
-import { pipeline } from '../pipeline.ts'
+import { CircuitOpenError, HoldfastError, TimeoutError } from '../primitives/errors.ts'
+import { BulkheadFullError, RateLimitedError, ThrottledError } from '../primitives/refusals.ts'
+import type { HoldfastEvent } from '../core/events.ts'
+import { pipeline } from '../core/pipeline.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import { fallback, type FailureInfo, type FallbackOptions } from './fallback.ts'
 

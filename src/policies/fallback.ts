@@ -1,7 +1,7 @@
-import { ordered } from '../composition.ts'
-import { isHoldfastError, type ErrorCode } from '../errors.ts'
-import { emit } from '../emit.ts'
-import type { FallbackReason } from '../events.ts'
+import { ordered } from '../core/composition.ts'
+import { isHoldfastError, type ErrorCode } from '../primitives/errors.ts'
+import { emit } from '../core/emit.ts'
+import type { FallbackReason } from '../core/events.ts'
 import {
   resultOf,
   unwrap,
@@ -10,8 +10,8 @@ import {
   type Outcome,
   type Policy,
   type OnEvent,
-} from '../policy.ts'
-import { checkFunction, checkKeys, invalidOption } from '../validate.ts'
+} from '../core/policy.ts'
+import { checkFunction, checkKeys, invalidOption } from '../primitives/validate.ts'
 
 /** What a fallback answers to. */
 export interface FailureInfo<Value> {

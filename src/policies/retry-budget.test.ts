@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEFAULTS } from '../defaults.ts'
-import { pipeline } from '../pipeline.ts'
-import type { AttemptBudget } from '../policy.ts'
+import { DEFAULTS } from '../primitives/defaults.ts'
+import { pipeline } from '../core/pipeline.ts'
+import type { AttemptBudget } from '../core/policy.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import { retryBudget, RetryBudgets, TokenBudget, type RetryBudgetOptions } from './retry-budget.ts'
 

@@ -1,11 +1,11 @@
-import { BoundedMap } from '../bounded-map.ts'
-import { systemClock, type Clock } from '../clock.ts'
-import { ordered } from '../composition.ts'
-import { CLIENT_DEFAULTS } from '../client-defaults.ts'
-import { directPolicy, type Start } from '../direct.ts'
-import { withDefaults, type Complete } from '../options.ts'
-import type { AttemptBudget, Context, Policy } from '../policy.ts'
-import { checkNumber, checkOptions, checkPositive, unchecked, type Rules } from '../validate.ts'
+import { BoundedMap } from '../structures/bounded-map.ts'
+import { systemClock, type Clock } from '../primitives/clock.ts'
+import { ordered } from '../core/composition.ts'
+import { CLIENT_DEFAULTS } from '../primitives/client-defaults.ts'
+import { directPolicy, type Start } from '../core/direct.ts'
+import { withDefaults, type Complete } from '../primitives/options.ts'
+import type { AttemptBudget, Context, Policy } from '../core/policy.ts'
+import { checkNumber, checkOptions, checkPositive, unchecked, type Rules } from '../primitives/validate.ts'
 
 export interface RetryBudgetSettings {
   /** Tokens that a successful call earns. Default 0.1. */

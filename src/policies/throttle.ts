@@ -1,13 +1,13 @@
-import { BoundedMap } from '../bounded-map.ts'
-import { systemClock, type Clock } from '../clock.ts'
-import { ordered } from '../composition.ts'
-import { DEFAULTS } from '../defaults.ts'
-import { ThrottledError } from '../refusals.ts'
-import { withDefaults, type Complete } from '../options.ts'
-import { rejected, standingOf, type Context, type Next, type Outcome, type Policy } from '../policy.ts'
-import { systemRandom, type Random } from '../random.ts'
-import { SlidingCounts } from '../sliding-counts.ts'
-import { checkFunction, checkInteger, checkKeys, checkNumber, checkPositive } from '../validate.ts'
+import { BoundedMap } from '../structures/bounded-map.ts'
+import { systemClock, type Clock } from '../primitives/clock.ts'
+import { ordered } from '../core/composition.ts'
+import { DEFAULTS } from '../primitives/defaults.ts'
+import { ThrottledError } from '../primitives/refusals.ts'
+import { withDefaults, type Complete } from '../primitives/options.ts'
+import { rejected, standingOf, type Context, type Next, type Outcome, type Policy } from '../core/policy.ts'
+import { systemRandom, type Random } from '../primitives/random.ts'
+import { SlidingCounts } from '../structures/sliding-counts.ts'
+import { checkFunction, checkInteger, checkKeys, checkNumber, checkPositive } from '../primitives/validate.ts'
 
 export interface ThrottleSettings {
   /** How many requests may be made for each one that is accepted, before some are held back. Default 2. */

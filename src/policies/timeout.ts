@@ -1,12 +1,12 @@
-import { beginAt, nowIn } from '../beginning.ts'
-import { ordered } from '../composition.ts'
-import { systemClock, type Clock, type Timer } from '../clock.ts'
-import { directPolicy, type Receiver, type Start } from '../direct.ts'
-import { TimeoutError } from '../errors.ts'
-import { emit } from '../emit.ts'
-import { EndingScope } from '../ending-scope.ts'
-import { causeOf, type Context, type OnEvent, type Policy } from '../policy.ts'
-import { checkKeys, checkPositive, invalidOption } from '../validate.ts'
+import { beginAt, nowIn } from '../core/beginning.ts'
+import { ordered } from '../core/composition.ts'
+import { systemClock, type Clock, type Timer } from '../primitives/clock.ts'
+import { directPolicy, type Receiver, type Start } from '../core/direct.ts'
+import { TimeoutError } from '../primitives/errors.ts'
+import { emit } from '../core/emit.ts'
+import { EndingScope } from '../core/ending-scope.ts'
+import { causeOf, type Context, type OnEvent, type Policy } from '../core/policy.ts'
+import { checkKeys, checkPositive, invalidOption } from '../primitives/validate.ts'
 
 export interface TimeoutOptions {
   /** Ends one attempt; stands inside `retry`, whose next attempt gets the full time again. */

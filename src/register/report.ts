@@ -1,4 +1,4 @@
-import type { HoldfastEvent } from '../events.ts'
+import type { HoldfastEvent } from '../core/events.ts'
 
 interface Counts {
   calls: number

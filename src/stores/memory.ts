@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { systemClock, type Clock } from '../clock.ts'
+import { systemClock, type Clock } from '../primitives/clock.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease } from '../idempotency/store.ts'
-import { settled } from '../settled.ts'
-import { checkInteger, checkKeys } from '../validate.ts'
+import { settled } from '../primitives/settled.ts'
+import { checkInteger, checkKeys } from '../primitives/validate.ts'
 import { decide, expiryMs, type KeyRecord } from './record.ts'
 
 /** What `memoryStore()` keeps at most. */

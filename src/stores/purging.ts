@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../primitives/clock.ts'
 
 /** Fewer than a purge deletes, so that none are left behind. */
 const EVERY_KEYS = 64

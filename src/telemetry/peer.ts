@@ -1,4 +1,4 @@
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError } from '../primitives/errors.ts'
 
 interface Runtime {
   readonly process?: {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { delay } from '../delay.ts'
-import { Scope } from '../signal.ts'
+import { delay } from '../primitives/delay.ts'
+import { Scope } from '../primitives/signal.ts'
 import { noBackoff } from './index.ts'
 
 test('a backoff of an hour ends at once', async () => {

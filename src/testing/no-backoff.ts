@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../clock.ts'
+import { systemClock, type Clock } from '../primitives/clock.ts'
 
 /** The waits that keep a process alive are the deliberate ones; a timeout never does. */
 const impatientClock: Clock = {

@@ -1,4 +1,4 @@
-import type { Random } from '../random.ts'
+import type { Random } from '../primitives/random.ts'
 
 /** FNV-1a: spreads similar texts ("7:1", "7:2") over all 32 bits. */
 function hash(text: string): number {

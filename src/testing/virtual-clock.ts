@@ -1,6 +1,6 @@
 import { haveAllCode } from '../client/all-code.ts'
-import type { Clock, ScheduleOptions, Timer } from '../clock.ts'
-import { checkNumber, checkOptions } from '../validate.ts'
+import type { Clock, ScheduleOptions, Timer } from '../primitives/clock.ts'
+import { checkNumber, checkOptions } from '../primitives/validate.ts'
 
 export interface VirtualClockOptions {
   /** Where the monotonic time starts, in ms. Default 0. */

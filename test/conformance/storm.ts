@@ -12,7 +12,7 @@ import {
   type Lease,
   type StoreTransaction,
 } from '../../src/idempotency/index.ts'
-import type { Clock } from '../../src/clock.ts'
+import type { Clock } from '../../src/primitives/clock.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/index.ts'
 

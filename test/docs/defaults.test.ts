@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { DEFAULTS } from '../../src/defaults.ts'
+import { DEFAULTS } from '../../src/primitives/defaults.ts'
 import { CACHE_DEFAULTS } from '../../src/cache/index.ts'
 import { RATE_LIMIT_DEFAULTS } from '../../src/rate-limit/index.ts'
 import { dotted, missingDefaults, unknownDefaults, wrongDefaults } from './defaults.ts'

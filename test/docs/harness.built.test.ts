@@ -37,7 +37,7 @@ process.exit(0)
 globalThis.fetch = async () => new Response()
 \`\`\`
 
-<!-- from: src/clock.ts -->
+<!-- from: src/primitives/clock.ts -->
 \`\`\`ts
 const a = 1
 \`\`\`
@@ -86,7 +86,7 @@ describe('the samples of a page', () => {
 
   test('flags and the file it comes from are read', () => {
     expect(endless.flags).toEqual(['no-run'])
-    expect(excerpt.from).toBe('src/clock.ts')
+    expect(excerpt.from).toBe('src/primitives/clock.ts')
   })
 })
 

@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { AcquireRequest, IdempotencyStore } from '../../src/idempotency/store.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/primitives/clock.ts'
 import {
   senderOf,
   type NodeRedisClient,

@@ -1,4 +1,4 @@
-import type { Context, Next, Policy } from '../../src/policy.ts'
+import type { Context, Next, Policy } from '../../src/core/policy.ts'
 
 /** A policy of somebody's own that writes down what the one inside it fails with. */
 export class Hearing implements Policy {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.ts'
+import type { Clock } from '../../src/primitives/clock.ts'
 import { virtualClock } from '../../src/testing/index.ts'
 
 export interface StoppedClock extends Clock {

@@ -10,7 +10,7 @@ import {
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Policy } from '../../src/policy.ts'
+import type { Policy } from '../../src/core/policy.ts'
 import { idempotencyListener, instrument } from '../../src/telemetry/opentelemetry/index.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
 import { failureOf, finish } from '../client/support/wait.ts'

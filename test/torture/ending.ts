@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../../src/clock.ts'
+import { systemClock, type Clock } from '../../src/primitives/clock.ts'
 
 /** What is closed may take a moment to be gone. */
 const MOST_MS = 5000

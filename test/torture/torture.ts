@@ -1,4 +1,4 @@
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/primitives/clock.ts'
 import { violationsIn, type Violation } from './check/checker.ts'
 import { planStrikes } from './plan/plan.ts'
 import { pause } from './proxy/connection.ts'

@@ -1,4 +1,4 @@
-import type { AbortListener, Scope } from '../../signal.ts'
+import type { AbortListener, Scope } from '../../primitives/signal.ts'
 import { AttemptBody } from './attempt-body.ts'
 import type { Bytes, Controller, Dispatch, DispatchOptions, End, Head, Receiver } from './dispatch.ts'
 import { isUnread, lazyResponse, type Provenance } from './lazy-response.ts'

@@ -1,4 +1,4 @@
-import { Scope } from '../../signal.ts'
+import { Scope } from '../../primitives/signal.ts'
 import type { Attempt } from './attempt.ts'
 import type { AnyHandler, Bytes, Controller, End, Head, RawHeaders, Receiver } from './dispatch.ts'
 import { rawOf, recordFrom } from './headers.ts'

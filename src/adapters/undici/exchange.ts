@@ -1,5 +1,5 @@
 import type { ReadResult } from '../../http/relay.ts'
-import type { AbortListener, Scope } from '../../signal.ts'
+import type { AbortListener, Scope } from '../../primitives/signal.ts'
 import type { Bytes, Controller, DispatchOptions, Head, Sending } from './dispatch.ts'
 import type { BodySource } from './lazy-response.ts'
 import { EveryHandler } from './old-handler.ts'

@@ -1,4 +1,4 @@
-import { isHoldfastError } from '../../errors.ts'
+import { isHoldfastError } from '../../primitives/errors.ts'
 import {
   conformanceReport,
   ConformanceSetupError,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { Clock } from '../../clock.ts'
-import type { Scope } from '../../signal.ts'
+import type { Clock } from '../../primitives/clock.ts'
+import type { Scope } from '../../primitives/signal.ts'
 import { faultServer, type FaultServer, type FaultServerStats } from '../../testing/index.ts'
 import { startApi, type ApiProcess } from './api/api-process.ts'
 import type { Order } from './order.ts'

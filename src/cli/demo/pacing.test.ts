@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Scope } from '../../signal.ts'
+import { Scope } from '../../primitives/signal.ts'
 import { virtualClock } from '../../testing/index.ts'
 import { paced } from './pacing.ts'
 

@@ -1,6 +1,6 @@
-import type { Clock } from '../../clock.ts'
-import { delay } from '../../delay.ts'
-import type { Scope } from '../../signal.ts'
+import type { Clock } from '../../primitives/clock.ts'
+import { delay } from '../../primitives/delay.ts'
+import type { Scope } from '../../primitives/signal.ts'
 
 export interface Pace {
   readonly clock: Clock

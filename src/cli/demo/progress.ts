@@ -1,5 +1,5 @@
 import pc from 'picocolors'
-import { systemClock, type Clock, type Timer } from '../../clock.ts'
+import { systemClock, type Clock, type Timer } from '../../primitives/clock.ts'
 import type { Output } from '../terminal.ts'
 import { weatherAt } from './plan.ts'
 import type { Tally } from './tally.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../primitives/clock.ts'
 import { virtualClock, type VirtualClock } from '../../testing/index.ts'
 import { scaledClock } from './scaled-clock.ts'
 

@@ -1,4 +1,4 @@
-import { systemClock, type Clock, type ScheduleOptions, type Timer } from '../../clock.ts'
+import { systemClock, type Clock, type ScheduleOptions, type Timer } from '../../primitives/clock.ts'
 
 const TICK_MS = 1
 

@@ -1,9 +1,9 @@
-import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
+import { CLIENT_DEFAULTS } from '../../primitives/client-defaults.ts'
 import { checkKey } from '../../http/idempotency-key.ts'
 import { originOf } from '../../http/parsed-url.ts'
 import { randomUuid } from '../../http/uuid.ts'
-import { withDefaults, type Complete } from '../../options.ts'
-import { invalidOption } from '../../validate.ts'
+import { withDefaults, type Complete } from '../../primitives/options.ts'
+import { invalidOption } from '../../primitives/validate.ts'
 import type { IdempotencyOptions } from '../options.ts'
 import { upperCase } from './upper-case.ts'
 

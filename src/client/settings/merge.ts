@@ -1,4 +1,4 @@
-import { checkKeys, invalidOption } from '../../validate.ts'
+import { checkKeys, invalidOption } from '../../primitives/validate.ts'
 import type { DerivedOptions, FetchOptions } from '../options.ts'
 
 /** Options given later stand over those given before, part by part; `undefined` changes nothing, in a part neither. */

@@ -18,7 +18,7 @@ import {
   unchecked,
   type Rule,
   type Rules,
-} from '../../validate.ts'
+} from '../../primitives/validate.ts'
 import type { FallbackByMethod, FetchOptions } from '../options.ts'
 
 const isString = (value: unknown): value is string => typeof value === 'string'

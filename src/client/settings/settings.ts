@@ -1,11 +1,11 @@
-import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
+import { CLIENT_DEFAULTS } from '../../primitives/client-defaults.ts'
 import type { ResponseCache } from '../../http/response-cache.ts'
 import { statusMatcher } from '../../http/statuses.ts'
-import { withDefaults, type Complete } from '../../options.ts'
+import { withDefaults, type Complete } from '../../primitives/options.ts'
 import type { BulkheadSettings } from '../../policies/bulkhead/settings.ts'
 import type { RetryBudgetSettings } from '../../policies/retry-budget.ts'
-import type { Policy } from '../../policy.ts'
-import { checkOptions } from '../../validate.ts'
+import type { Policy } from '../../core/policy.ts'
+import { checkOptions } from '../../primitives/validate.ts'
 import type {
   DerivedOptions,
   FallbackByMethod,

@@ -12,7 +12,7 @@
  * app.use(express.json())
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createStamp } from '../../stamp.ts'
+import { createStamp } from '../../primitives/stamp.ts'
 import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'

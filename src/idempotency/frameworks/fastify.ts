@@ -20,7 +20,7 @@ import { asBuffer, readPayload } from '../node-http/payload.ts'
 import { serve, type HandlerRun } from '../node-http/serve.ts'
 import type { IdempotencyOptions } from '../options.ts'
 import { Unprotected, type HeldResponse } from '../unprotected.ts'
-import { createStamp } from '../../stamp.ts'
+import { createStamp } from '../../primitives/stamp.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Timer } from '../../clock.ts'
+import type { Timer } from '../../primitives/clock.ts'
 import type { Answer, HandlerResponse } from '../answer.ts'
 import { attach, type Idempotency } from '../context.ts'
 import type { Engine } from '../engine.ts'

@@ -1,4 +1,4 @@
-import { checkCount, checkInteger, type Rules } from '../../validate.ts'
+import { checkCount, checkInteger, type Rules } from '../../primitives/validate.ts'
 
 export interface BulkheadSettings {
   /** How many executions of a key may run at once. Default 10. */

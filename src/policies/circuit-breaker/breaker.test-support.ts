@@ -1,5 +1,5 @@
-import type { HoldfastEvent } from '../../events.ts'
-import { pipeline, type Pipeline } from '../../pipeline.ts'
+import type { HoldfastEvent } from '../../core/events.ts'
+import { pipeline, type Pipeline } from '../../core/pipeline.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import type { CircuitControl } from './circuits.ts'
 import { circuitBreaker } from './circuit-breaker.ts'

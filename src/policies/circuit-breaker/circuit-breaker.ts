@@ -1,5 +1,5 @@
-import { ordered } from '../../composition.ts'
-import { checkFunction, checkOptions, checkPositive, unchecked } from '../../validate.ts'
+import { ordered } from '../../core/composition.ts'
+import { checkFunction, checkOptions, checkPositive, unchecked } from '../../primitives/validate.ts'
 import { CircuitStore, guard, type CircuitBreaker, type CircuitBreakerOptions } from './guard.ts'
 import { parkingOf } from './parking.ts'
 import { BREAKER_RULES } from './settings.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { DEFAULTS } from '../../defaults.ts'
+import { DEFAULTS } from '../../primitives/defaults.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { Circuit } from './circuit.ts'
 import { REFUSED, type Verdict } from './permit.ts'

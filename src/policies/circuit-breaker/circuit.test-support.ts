@@ -1,4 +1,4 @@
-import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
+import { CLIENT_DEFAULTS } from '../../primitives/client-defaults.ts'
 import { virtualClock, type VirtualClock } from '../../testing/virtual-clock.ts'
 import { Circuit, type CircuitEvent } from './circuit.ts'
 import { REFUSED, type Verdict } from './permit.ts'

@@ -1,4 +1,4 @@
-import { BoundedMap } from '../../bounded-map.ts'
+import { BoundedMap } from '../../structures/bounded-map.ts'
 import { Circuit, type CircuitParts } from './circuit.ts'
 import type { CircuitSnapshot, CircuitState } from './snapshot.ts'
 

@@ -1,5 +1,5 @@
-import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
-import { withDefaults, type Complete } from '../../options.ts'
+import { CLIENT_DEFAULTS } from '../../primitives/client-defaults.ts'
+import { withDefaults, type Complete } from '../../primitives/options.ts'
 import {
   checkCount,
   checkFraction,
@@ -9,7 +9,7 @@ import {
   oneOf,
   orFalse,
   type Rules,
-} from '../../validate.ts'
+} from '../../primitives/validate.ts'
 import type { SlowCall } from './rules.ts'
 
 export interface CircuitBreakerSettings {

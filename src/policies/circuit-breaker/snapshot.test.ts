@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isHoldfastError } from '../../errors.ts'
+import { isHoldfastError } from '../../primitives/errors.ts'
 import { bench, type Bench } from './circuit.test-support.ts'
 import type { CircuitSettings } from './rules.ts'
 import type { CircuitSnapshot } from './snapshot.ts'

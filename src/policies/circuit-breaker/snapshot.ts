@@ -1,4 +1,4 @@
-import { BUCKETS } from '../../sliding-counts.ts'
+import { BUCKETS } from '../../structures/sliding-counts.ts'
 import {
   checkInteger,
   checkNumber,
@@ -8,7 +8,7 @@ import {
   rule,
   type Rule,
   type Rules,
-} from '../../validate.ts'
+} from '../../primitives/validate.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open' | 'isolated'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { DEFAULTS } from '../../defaults.ts'
+import { DEFAULTS } from '../../primitives/defaults.ts'
 import { virtualClock } from '../../testing/virtual-clock.ts'
 import { AdaptiveLimit, type AdaptiveLimitSettings, type Ended } from './adaptive-limit.ts'
 

@@ -1,14 +1,20 @@
-import { BoundedMap } from '../../bounded-map.ts'
-import { systemClock, type Clock } from '../../clock.ts'
-import { ordered } from '../../composition.ts'
-import { DEFAULTS } from '../../defaults.ts'
-import { begin, directPolicy, failed, type Receiver, type Start } from '../../direct.ts'
-import { isHoldfastError } from '../../errors.ts'
-import { BulkheadFullError } from '../../refusals.ts'
-import { withDefaults, type Complete } from '../../options.ts'
-import { isNoNews, standingOf, type Context, type Outcome, type Policy } from '../../policy.ts'
-import { onTurn, Semaphore } from '../../semaphore.ts'
-import { checkFunction, checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
+import { BoundedMap } from '../../structures/bounded-map.ts'
+import { systemClock, type Clock } from '../../primitives/clock.ts'
+import { ordered } from '../../core/composition.ts'
+import { DEFAULTS } from '../../primitives/defaults.ts'
+import { begin, directPolicy, failed, type Receiver, type Start } from '../../core/direct.ts'
+import { isHoldfastError } from '../../primitives/errors.ts'
+import { BulkheadFullError } from '../../primitives/refusals.ts'
+import { withDefaults, type Complete } from '../../primitives/options.ts'
+import { isNoNews, standingOf, type Context, type Outcome, type Policy } from '../../core/policy.ts'
+import { onTurn, Semaphore } from '../../structures/semaphore.ts'
+import {
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkNumber,
+  invalidOption,
+} from '../../primitives/validate.ts'
 import { AdaptiveLimit, type Ended, type Started } from './adaptive-limit.ts'
 
 export interface ConcurrencyLimitOptions<Value = unknown> {

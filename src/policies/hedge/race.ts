@@ -1,9 +1,9 @@
-import type { Clock, Timer } from '../../clock.ts'
-import { begin, failed, type Receiver, type Start } from '../../direct.ts'
-import { emit } from '../../emit.ts'
-import { isLocalRejection } from '../../errors.ts'
-import { Context, type OnEvent, type Outcome } from '../../policy.ts'
-import { Scope, type AbortListener } from '../../signal.ts'
+import type { Clock, Timer } from '../../primitives/clock.ts'
+import { begin, failed, type Receiver, type Start } from '../../core/direct.ts'
+import { emit } from '../../core/emit.ts'
+import { isLocalRejection } from '../../primitives/errors.ts'
+import { Context, type OnEvent, type Outcome } from '../../core/policy.ts'
+import { Scope, type AbortListener } from '../../primitives/signal.ts'
 import type { HedgeStats } from './stats.ts'
 
 /** What a race goes by. */

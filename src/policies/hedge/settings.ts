@@ -1,4 +1,10 @@
-import { checkFraction, checkInteger, checkNumber, invalidOption, type Rules } from '../../validate.ts'
+import {
+  checkFraction,
+  checkInteger,
+  checkNumber,
+  invalidOption,
+  type Rules,
+} from '../../primitives/validate.ts'
 
 export interface HedgeSettings {
   /** A second attempt is sent once the first takes longer than this share of the newest 256. Default 0.95. */

@@ -1,7 +1,7 @@
-import { BoundedMap } from '../../bounded-map.ts'
-import { CLIENT_DEFAULTS } from '../../client-defaults.ts'
-import { withDefaults, type Complete } from '../../options.ts'
-import { SlidingQuantile } from '../../quantile.ts'
+import { BoundedMap } from '../../structures/bounded-map.ts'
+import { CLIENT_DEFAULTS } from '../../primitives/client-defaults.ts'
+import { withDefaults, type Complete } from '../../primitives/options.ts'
+import { SlidingQuantile } from '../../structures/quantile.ts'
 import { WINDOW_SAMPLES, type HedgeSettings } from './settings.ts'
 
 /** The unused share is saved up, but not for hours: a burst of hedges is load, too. */

@@ -1,4 +1,4 @@
-import { invalidOption } from '../../validate.ts'
+import { invalidOption } from '../../primitives/validate.ts'
 import type { Database } from './database.ts'
 import { PgDatabase, type PgPool } from './pg-database.ts'
 import type { PostgresJsSql } from './postgres-js-client.ts'

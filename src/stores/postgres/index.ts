@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkKeys, checkOneOf, invalidOption } from '../../validate.ts'
+import { checkKeys, checkOneOf, invalidOption } from '../../primitives/validate.ts'
 import { databaseOf, type PostgresPool } from './client.ts'
 import { SqlStore, type PostgresStore } from './postgres-store.ts'
 import { migrationSql, quoteName } from './schema.ts'

@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../../clock.ts'
+import { systemClock, type Clock } from '../../primitives/clock.ts'
 import type {
   AcquireRequest,
   AcquireResult,

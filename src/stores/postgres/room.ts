@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../primitives/clock.ts'
 import { FULL_FOR_MS } from '../record.ts'
 
 /** A part of the room that was found: so many processes may share it before their sum exceeds the limit. */

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
-import { systemClock } from '../../clock.ts'
-import { invalidOption } from '../../validate.ts'
+import { systemClock } from '../../primitives/clock.ts'
+import { invalidOption } from '../../primitives/validate.ts'
 
 /**
  * The two clients of the field, in their forms, by what this store needs of them: one command, sent as it is, answered in bytes. A

@@ -4,7 +4,7 @@
  * @module
  */
 import type { IdempotencyStore } from '../../idempotency/store.ts'
-import { checkKeys, invalidOption } from '../../validate.ts'
+import { checkKeys, invalidOption } from '../../primitives/validate.ts'
 import { senderOf, type RedisClient } from './client.ts'
 import { RedisStore } from './redis-store.ts'
 

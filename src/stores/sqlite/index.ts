@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { systemClock, type Clock } from '../../clock.ts'
+import { systemClock, type Clock } from '../../primitives/clock.ts'
 import type { IdempotencyStore } from '../../idempotency/store.ts'
-import { checkKeys, checkMethods, checkNumber, checkOneOf, invalidOption } from '../../validate.ts'
+import { checkKeys, checkMethods, checkNumber, checkOneOf, invalidOption } from '../../primitives/validate.ts'
 import { Connection } from './connection.ts'
 import { openDatabase, rollBack, type SqliteDatabase } from './driver.ts'
 import { migrate } from './schema.ts'

@@ -1,4 +1,4 @@
-import type { CallInfo, EventResult } from '../../events.ts'
+import type { CallInfo, EventResult } from '../../core/events.ts'
 import type { Attributes } from './backend.ts'
 
 /** The methods that the semantic conventions know; any other is `_OTHER`, since anybody can make one up. */

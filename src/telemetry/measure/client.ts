@@ -1,5 +1,5 @@
 import type { HoldfastFetch } from '../../client/options.ts'
-import type { CallInfo, HoldfastEvent } from '../../events.ts'
+import type { CallInfo, HoldfastEvent } from '../../core/events.ts'
 import type { CircuitState } from '../../policies/circuit-breaker/snapshot.ts'
 import { requestAttributes, resultAttributes, schemeOf } from './attributes.ts'
 import type { Attributes, Backend, Reading } from './backend.ts'

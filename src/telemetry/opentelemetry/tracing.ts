@@ -1,6 +1,6 @@
 import type { ObservedAttempt, Observer } from '../../client/options.ts'
-import { systemClock, type Clock } from '../../clock.ts'
-import type { CallInfo, EventResult, HoldfastEvent } from '../../events.ts'
+import { systemClock, type Clock } from '../../primitives/clock.ts'
+import type { CallInfo, EventResult, HoldfastEvent } from '../../core/events.ts'
 import { requestAttributes, resultAttributes, spanMethodOf } from '../measure/attributes.ts'
 import {
   CLIENT_KIND,

@@ -6,7 +6,7 @@
 import { checkFetch } from '../../client/check-fetch.ts'
 import type { HoldfastFetch } from '../../client/options.ts'
 import type { OnIdempotencyEvent } from '../../idempotency/events.ts'
-import { checkKeys, checkMethods } from '../../validate.ts'
+import { checkKeys, checkMethods } from '../../primitives/validate.ts'
 import { measureClient } from '../measure/client.ts'
 import { measureServer } from '../measure/server.ts'
 import { loadPeer } from '../peer.ts'

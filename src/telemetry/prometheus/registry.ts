@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../errors.ts'
+import { HoldfastError } from '../../primitives/errors.ts'
 import type { Attributes, Backend, Reading } from '../measure/backend.ts'
 import { BOUNDS_S, type Instrument } from '../measure/instruments.ts'
 import type { Counter, Histogram, PromClient, Registry } from './client.ts'

@@ -1,6 +1,6 @@
-import { delay } from '../../delay.ts'
-import { systemClock } from '../../clock.ts'
-import { Scope } from '../../signal.ts'
+import { delay } from '../../primitives/delay.ts'
+import { systemClock } from '../../primitives/clock.ts'
+import { Scope } from '../../primitives/signal.ts'
 
 /** What a request asks the fixture's handler for, as its JSON body. Other members are ignored. */
 export interface FixtureRequest {

@@ -1,4 +1,4 @@
-import { invalidOption } from '../../validate.ts'
+import { invalidOption } from '../../primitives/validate.ts'
 import { settle, type ConformanceOptions } from './options.ts'
 import { summarize, type ConformanceReport } from './report.ts'
 import { Failed, Inconclusive } from './failure.ts'

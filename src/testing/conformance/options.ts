@@ -1,5 +1,11 @@
 import { parsedUrl } from '../../http/parsed-url.ts'
-import { checkInteger, checkKeys, checkOneOf, checkPositive, invalidOption } from '../../validate.ts'
+import {
+  checkInteger,
+  checkKeys,
+  checkOneOf,
+  checkPositive,
+  invalidOption,
+} from '../../primitives/validate.ts'
 
 export type HeaderFields = Readonly<Record<string, string>>
 

@@ -1,4 +1,4 @@
-import { systemClock } from '../../clock.ts'
+import { systemClock } from '../../primitives/clock.ts'
 import { Api } from './api.ts'
 import { describe, isSuccess, textOf } from './exchange.ts'
 import type { Settings } from './options.ts'

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../primitives/clock.ts'
 import { readAll, type Backend, type Reply } from './backend.ts'
 import type { Entry, Journal } from './journal.ts'
 import { resetSocket } from './reset-socket.ts'

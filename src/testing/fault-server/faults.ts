@@ -1,4 +1,4 @@
-import { checkInteger, checkKeys, checkNumber, invalidOption } from '../../validate.ts'
+import { checkInteger, checkKeys, checkNumber, invalidOption } from '../../primitives/validate.ts'
 
 /** What the server can do to a request. `none` serves it as it is. */
 export type FaultKind =

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { systemClock } from '../../clock.ts'
+import { systemClock } from '../../primitives/clock.ts'
 import { resetSocket } from './reset-socket.ts'
 import type { OutageKind } from './timeline.ts'
 

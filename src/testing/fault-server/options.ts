@@ -1,7 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { systemClock, type Clock } from '../../clock.ts'
+import { systemClock, type Clock } from '../../primitives/clock.ts'
 import { parsedUrl } from '../../http/parsed-url.ts'
-import { checkFunction, checkInteger, checkKeys, checkOneOf, invalidOption } from '../../validate.ts'
+import {
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkOneOf,
+  invalidOption,
+} from '../../primitives/validate.ts'
 import type { Fault } from './faults.ts'
 import type { FaultSource, ReceivedRequest } from './request.ts'
 import { outagesOf, type FaultWindow } from './timeline.ts'

@@ -1,5 +1,11 @@
-import type { Random } from '../../random.ts'
-import { checkFunction, checkKeys, checkNumber, checkOneOf, invalidOption } from '../../validate.ts'
+import type { Random } from '../../primitives/random.ts'
+import {
+  checkFunction,
+  checkKeys,
+  checkNumber,
+  checkOneOf,
+  invalidOption,
+} from '../../primitives/validate.ts'
 import { seededRandom } from '../seeded-random.ts'
 import type { Fault } from './faults.ts'
 import type { FaultSource } from './request.ts'

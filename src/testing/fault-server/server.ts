@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { Timer } from '../../clock.ts'
+import type { Timer } from '../../primitives/clock.ts'
 import { backendFor, type Backend } from './backend.ts'
 import { Exchange } from './exchange.ts'
 import type { Fault } from './faults.ts'

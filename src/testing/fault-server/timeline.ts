@@ -1,4 +1,4 @@
-import { checkNumber, checkOneOf, invalidOption } from '../../validate.ts'
+import { checkNumber, checkOneOf, invalidOption } from '../../primitives/validate.ts'
 import type { Fault } from './faults.ts'
 import type { FaultSource } from './request.ts'
 

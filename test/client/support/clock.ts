@@ -1,4 +1,4 @@
-import type { Clock, ScheduleOptions, Timer } from '../../../src/clock.ts'
+import type { Clock, ScheduleOptions, Timer } from '../../../src/primitives/clock.ts'
 import { virtualClock, type VirtualClock } from '../../../src/testing/index.ts'
 
 /** A virtual clock that tells the deliberate waits (backoff, Retry-After, a parked call) from mere timeouts. */

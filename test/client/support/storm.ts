@@ -1,6 +1,6 @@
 /** A storm: many calls of one client, over a service that does whatever chance says, all on a virtual clock. */
 import { httpCache } from '../../../src/cache/index.ts'
-import type { Clock } from '../../../src/clock.ts'
+import type { Clock } from '../../../src/primitives/clock.ts'
 import {
   createFetch,
   outcomeOf,

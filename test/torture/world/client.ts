@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src/clock.ts'
+import type { Clock } from '../../../src/primitives/clock.ts'
 import { createFetch, isHoldfastError, type HoldfastFetch } from '../../../src/index.ts'
 import { seededRandom } from '../../../src/testing/seeded-random.ts'
 import { LATE_SENDING, MOST_SENDINGS, TIMES, type TortureSettings } from '../settings.ts'

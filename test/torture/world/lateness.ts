@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../../src/clock.ts'
+import type { Clock, Timer } from '../../../src/primitives/clock.ts'
 import { TIMES } from '../settings.ts'
 
 const TICK_MS = 25

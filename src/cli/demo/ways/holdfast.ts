@@ -1,5 +1,5 @@
-import { delay } from '../../../delay.ts'
-import type { HoldfastEvent } from '../../../events.ts'
+import { delay } from '../../../primitives/delay.ts'
+import type { HoldfastEvent } from '../../../core/events.ts'
 import { createFetch } from '../../../index.ts'
 import { orderRequest } from '../order.ts'
 import type { Tally } from '../tally.ts'

@@ -1,4 +1,4 @@
-import { delay } from '../../../delay.ts'
+import { delay } from '../../../primitives/delay.ts'
 import { orderRequest } from '../order.ts'
 import { drain } from './drain.ts'
 import type { Way } from './way.ts'

@@ -1,5 +1,5 @@
-import type { Clock } from '../../../clock.ts'
-import type { Scope } from '../../../signal.ts'
+import type { Clock } from '../../../primitives/clock.ts'
+import type { Scope } from '../../../primitives/signal.ts'
 import type { Order } from '../order.ts'
 import type { Tally } from '../tally.ts'
 

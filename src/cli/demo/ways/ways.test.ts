@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Scope } from '../../../signal.ts'
+import { Scope } from '../../../primitives/signal.ts'
 import {
   faultServer,
   noBackoff,

@@ -1,4 +1,4 @@
-import { systemClock } from '../../../clock.ts'
+import { systemClock } from '../../../primitives/clock.ts'
 import type { Api, Ask } from '../api.ts'
 import {
   duringRun,

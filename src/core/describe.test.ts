@@ -1,10 +1,10 @@
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
-import { createFetch } from './client/create-fetch.ts'
+import { createFetch } from '../client/create-fetch.ts'
 import { describePolicies } from './describe.ts'
 import { pipeline } from './pipeline.ts'
-import { retry } from './policies/retry.ts'
-import { timeout } from './policies/timeout.ts'
+import { retry } from '../policies/retry.ts'
+import { timeout } from '../policies/timeout.ts'
 import type { Policy } from './policy.ts'
 
 test('a pipeline is a tree, outermost first, with settings', () => {

@@ -1,10 +1,10 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { deferred, watch } from '../test/support/operations.ts'
+import { deferred, watch } from '../../test/support/operations.ts'
 import { pipeline } from './pipeline.ts'
-import { retry } from './policies/retry.ts'
+import { retry } from '../policies/retry.ts'
 import type { Policy } from './policy.ts'
-import { virtualClock } from './testing/virtual-clock.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 
 const tracing = (name: string, trace: string[]): Policy => ({
   name,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BoundedMap } from './bounded-map.ts'
-import { createStamp } from './stamp.ts'
+import { createStamp } from '../primitives/stamp.ts'
 
 const map = (capacity: number, isIdle: (key: string) => boolean = () => true): BoundedMap<string> =>
   new BoundedMap(capacity, (key) => key, isIdle)

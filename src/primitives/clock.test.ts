@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock, type Clock, type Timer } from './clock.ts'
 import { delay } from './delay.ts'
 import { Scope } from './signal.ts'
-import { virtualClock } from './testing/virtual-clock.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 
 describe('systemClock', () => {
   test('a wait beyond 2^31 ms does not overflow to an instant timer', () => {

@@ -1,6 +1,6 @@
-import { HoldfastError } from './errors.ts'
+import { HoldfastError } from '../primitives/errors.ts'
 import { orderCheck, type Policy } from './policy.ts'
-import { invalidOption } from './validate.ts'
+import { invalidOption } from '../primitives/validate.ts'
 
 /**
  * Which orders of policies are wrong. A pipeline in the wrong order works on fair days and fails in the storm it was

@@ -1,5 +1,5 @@
 import type { Outcome } from './policy.ts'
-import type { AbortListener, Scope } from './signal.ts'
+import type { AbortListener, Scope } from '../primitives/signal.ts'
 
 /** Settles as `work` does, or rejects with the scope's reason as soon as that is aborted, whatever `work` does then. */
 export function raceAbort<T>(scope: Scope, work: Promise<T>): Promise<T> {

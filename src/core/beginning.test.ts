@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { createFetch } from './client/create-fetch.ts'
-import type { Clock } from './clock.ts'
+import { createFetch } from '../client/create-fetch.ts'
+import type { Clock } from '../primitives/clock.ts'
 import { pipeline, type Pipeline } from './pipeline.ts'
-import { circuitBreaker } from './policies/circuit-breaker/circuit-breaker.ts'
-import { retry } from './policies/retry.ts'
-import { retryBudget } from './policies/retry-budget.ts'
-import { timeout } from './policies/timeout.ts'
-import { virtualClock } from './testing/virtual-clock.ts'
+import { circuitBreaker } from '../policies/circuit-breaker/circuit-breaker.ts'
+import { retry } from '../policies/retry.ts'
+import { retryBudget } from '../policies/retry-budget.ts'
+import { timeout } from '../policies/timeout.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 
 /** A clock that counts how often it is read. */
 function counted() {

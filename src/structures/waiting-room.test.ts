@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { watch } from '../test/support/operations.ts'
-import type { Clock } from './clock.ts'
-import { Scope } from './signal.ts'
-import { virtualClock } from './testing/virtual-clock.ts'
+import { watch } from '../../test/support/operations.ts'
+import type { Clock } from '../primitives/clock.ts'
+import { Scope } from '../primitives/signal.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
 describe('a waiting room', () => {

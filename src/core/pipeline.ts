@@ -3,8 +3,8 @@ import { describePolicies, showAs } from './describe.ts'
 import { compose, workOf } from './direct.ts'
 import { Context, Execution, rejected, type Next, type OnEvent, type Policy } from './policy.ts'
 import { raceAbort } from './work.ts'
-import { followSignal, Scope } from './signal.ts'
-import { checkFunction, checkKeys, checkObject, invalidOption, type Rules } from './validate.ts'
+import { followSignal, Scope } from '../primitives/signal.ts'
+import { checkFunction, checkKeys, checkObject, invalidOption, type Rules } from '../primitives/validate.ts'
 
 export interface ExecuteOptions {
   /** The caller's signal: its abort rejects the execution at once, with its own reason. */

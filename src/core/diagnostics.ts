@@ -1,4 +1,4 @@
-import { builtin } from './builtin.ts'
+import { builtin } from '../primitives/builtin.ts'
 import type { HoldfastEvent } from './events.ts'
 import type { OnEvent } from './policy.ts'
 

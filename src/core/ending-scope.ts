@@ -1,7 +1,7 @@
 import { failed, type Receiver } from './direct.ts'
 import { quietly } from './emit.ts'
 import type { Outcome } from './policy.ts'
-import { Scope, type AbortedBy } from './signal.ts'
+import { Scope, type AbortedBy } from '../primitives/signal.ts'
 
 /** A span of work whose end is told: as the work ends, or at once where it is aborted, whatever the work does then. */
 export class EndingScope<T> extends Scope implements Receiver<T> {

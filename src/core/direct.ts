@@ -1,5 +1,5 @@
 import { rejected, type Context, type Failure, type Next, type Outcome, type Policy } from './policy.ts'
-import { createStamp } from './stamp.ts'
+import { createStamp } from '../primitives/stamp.ts'
 
 /** Who is told how work has ended: once. What it is told may be handed on as it is. */
 export interface Receiver<T> {

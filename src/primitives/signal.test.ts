@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { raceAbort } from './work.ts'
+import { raceAbort } from '../core/work.ts'
 import { followSignal, reasonOf, Scope, type AbortListener } from './signal.ts'
 
 describe('Scope', () => {

@@ -1,6 +1,6 @@
-import { systemClock } from './clock.ts'
-import type { AbortListener, Scope } from './signal.ts'
-import { onWorkers } from './on-workers.ts'
+import { systemClock } from '../primitives/clock.ts'
+import type { AbortListener, Scope } from '../primitives/signal.ts'
+import { onWorkers } from '../primitives/on-workers.ts'
 import { Leases, Line } from './workers.ts'
 
 /** Places for work that runs at the same time, and a queue, first come first served, for what finds none. */

@@ -1,6 +1,6 @@
-import type { Clock } from './clock.ts'
-import type { AbortListener, Scope } from './signal.ts'
-import { onWorkers } from './on-workers.ts'
+import type { Clock } from '../primitives/clock.ts'
+import type { AbortListener, Scope } from '../primitives/signal.ts'
+import { onWorkers } from '../primitives/on-workers.ts'
 import { Line } from './workers.ts'
 
 /** Where calls wait for a time to come or for news, whichever is first. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { watch } from '../test/support/operations.ts'
+import { watch } from '../../test/support/operations.ts'
 import { Semaphore } from './semaphore.ts'
-import { Scope } from './signal.ts'
-import { virtualClock } from './testing/virtual-clock.ts'
+import { Scope } from '../primitives/signal.ts'
+import { virtualClock } from '../testing/virtual-clock.ts'
 
 const full = (): Error => new Error('full')
 const settle = (): Promise<void> => virtualClock().settle()

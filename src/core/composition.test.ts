@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { checkComposition } from './composition.ts'
-import { isHoldfastError } from './errors.ts'
+import { isHoldfastError } from '../primitives/errors.ts'
 import {
   bulkhead,
   circuitBreaker,
@@ -14,9 +14,9 @@ import {
   retryBudget,
   throttle,
   timeout,
-} from './index.ts'
+} from '../index.ts'
 import type { Policy } from './policy.ts'
-import { rateLimit } from './rate-limit/index.ts'
+import { rateLimit } from '../rate-limit/index.ts'
 
 const policy = (name: string): Policy => ({ name, wrap: (next) => next })
 

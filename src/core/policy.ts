@@ -1,7 +1,7 @@
-import { isLocalRejection } from './errors.ts'
+import { isLocalRejection } from '../primitives/errors.ts'
 import type { HoldfastEvent } from './events.ts'
-import type { Scope } from './signal.ts'
-import { createStamp, type Stamp } from './stamp.ts'
+import type { Scope } from '../primitives/signal.ts'
+import { createStamp, type Stamp } from '../primitives/stamp.ts'
 
 /** How an execution ended. */
 export type Outcome<T = unknown> = Success<T> | Failure

@@ -1,7 +1,7 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../primitives/clock.ts'
 import { begin, type Receiver, type Start } from './direct.ts'
 import type { Context } from './policy.ts'
-import type { Scope } from './signal.ts'
+import type { Scope } from '../primitives/signal.ts'
 
 /** The scope whose work is being begun, and when: by which clock. */
 let beginning: Scope | undefined
