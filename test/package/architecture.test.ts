@@ -39,8 +39,9 @@ describe('the check itself', () => {
   const edge = (from: string, to: string, outside = false): Edge => ({ from, to, line: 1, outside })
 
   test.each([
-    ['a primitive that knows a policy', 'clock.ts', 'policies/retry.ts'],
-    ['a primitive that knows the seam', 'signal.ts', 'policy.ts'],
+    ['a primitive that knows a policy', 'primitives/clock.ts', 'policies/retry.ts'],
+    ['a primitive that knows the seam', 'primitives/signal.ts', 'core/policy.ts'],
+    ['a structure that knows the seam', 'structures/semaphore.ts', 'core/policy.ts'],
     ['a policy that knows HTTP', 'policies/retry.ts', 'http/statuses.ts'],
     ['a policy that knows the client', 'policies/retry.ts', 'client/create-fetch.ts'],
     ['a policy that knows another', 'policies/retry.ts', 'policies/circuit-breaker/circuit.ts'],
@@ -51,6 +52,7 @@ describe('the check itself', () => {
     ['the client that knows the command line', 'client/create-fetch.ts', 'cli/main.ts'],
     ['anything that goes through the root entry', 'client/create-fetch.ts', 'index.ts'],
     ['a folder that nobody has placed', 'client/create-fetch.ts', 'misc/thing.ts'],
+    ['a file in no folder', 'client/create-fetch.ts', 'thing.ts'],
   ])('refuses %s', (_, from, to) => {
     expect(wrongImports([edge(from, to)])).toHaveLength(1)
   })

@@ -13,6 +13,7 @@ export interface Edge {
 
 export type Layer =
   | 'primitives'
+  | 'structures'
   | 'core'
   | 'policies'
   | 'http'
@@ -29,21 +30,22 @@ export type Layer =
   | 'frameworks'
   | 'stores'
   | 'testing'
-  | 'top'
+  | 'cli'
 
-const library: readonly Layer[] = ['primitives', 'core', 'policies', 'http', 'client']
+const library: readonly Layer[] = ['primitives', 'structures', 'core', 'policies', 'http', 'client']
 const server: readonly Layer[] = ['store interface', 'idempotency', 'node http', 'frameworks', 'stores']
 
 /** From the bottom up: a file of a layer imports its own layer and the layers named here, nothing else. */
 const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   primitives: [],
+  structures: ['primitives'],
   core: ['primitives'],
-  policies: ['primitives', 'core'],
+  policies: ['primitives', 'structures', 'core'],
   http: ['primitives', 'core'],
   client: ['primitives', 'core', 'policies', 'http'],
   root: library,
   cache: ['primitives', 'core', 'http'],
-  'rate-limit': ['primitives', 'core', 'http'],
+  'rate-limit': ['primitives', 'structures', 'core', 'http'],
   adapters: library,
   register: library,
   telemetry: [...library, 'idempotency'],
@@ -53,25 +55,15 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   frameworks: ['primitives', 'store interface', 'idempotency', 'node http'],
   stores: ['primitives', 'store interface'],
   testing: [...library, 'store interface', 'idempotency'],
-  top: [...library, 'root', 'cache', 'rate-limit', 'adapters', 'telemetry', ...server, 'testing'],
+  cli: [...library, 'root', 'cache', 'rate-limit', 'adapters', 'telemetry', ...server, 'testing'],
 }
 
-/** The first pattern that fits a path names its layer. */
-const layers: readonly (readonly [RegExp, Layer])[] = [
+/** Files whose layer is not the one that their folder is named after. */
+const exceptions: readonly (readonly [RegExp, Layer])[] = [
   [/^index\.ts$/, 'root'],
-  [
-    /^(?:events|emit|diagnostics|policy|direct|beginning|ending-scope|work|composition|describe|pipeline)\.ts$/,
-    'core',
-  ],
-  [/^[^/]+\.ts$/, 'primitives'],
   [/^idempotency\/frameworks\//, 'frameworks'],
   [/^idempotency\/node-http\//, 'node http'],
   [/^idempotency\/store\.ts$/, 'store interface'],
-  [/^(?:cli|simulator|dashboard)\//, 'top'],
-  [
-    /^(policies|http|client|cache|rate-limit|adapters|register|telemetry|idempotency|stores|testing)\//,
-    'policies',
-  ],
 ]
 
 /** Siblings that must not know each other: each is one file or one folder. */
@@ -87,12 +79,13 @@ const shared = new Set([
 ])
 
 export function layerOf(path: string): Layer | undefined {
-  for (const [pattern, layer] of layers) {
-    const match = pattern.exec(path)
-    if (match) return (match[1] as Layer | undefined) ?? layer
-  }
-  return undefined
+  const exception = exceptions.find(([pattern]) => pattern.test(path))
+  if (exception) return exception[1]
+  const folder = path.split('/', 1)[0] ?? ''
+  return isLayer(folder) ? folder : undefined
 }
+
+const isLayer = (name: string): name is Layer => Object.hasOwn(mayImport, name)
 
 /** Imports that point up, or sideways between siblings, a sentence each. */
 export function wrongImports(edges: readonly Edge[]): string[] {
