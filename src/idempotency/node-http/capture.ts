@@ -16,9 +16,9 @@ import {
 import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
 import { joined } from '../web-body.ts'
-import { HiddenSocket } from './hidden-socket.ts'
 import { HeadersOnEntry, linesSince, setWriteHeadHeaders } from './headers.ts'
 import { sendAnswer } from './send-answer.ts'
+import { Shield } from './shield.ts'
 import {
   isWrapped,
   Originals,
@@ -45,9 +45,7 @@ interface Head {
  * The handler sees the response it would see otherwise: what it has sent counts as sent.
  *
  * A response that turns out to be a stream is settled at its first bytes, and passes through from then on.
- *
- * A client that goes away is kept from the handler, too: `pipe` would stop and `pipeline` would throw, although the
- * operation goes on and its response is to be recorded.
+ * A client that goes away is kept from the handler, too.
  */
 export class ResponseCapture implements StandIn {
   readonly #response: ServerResponse
@@ -68,13 +66,7 @@ export class ResponseCapture implements StandIn {
   /** The response as it was when its transaction began. */
   #before: (Head & { headers: HeadersOnEntry; head: Head | undefined; chunks: number }) | undefined
   #answered = false
-  /** The client is gone, and the handler is kept from knowing. */
-  #destroyed: boolean
-  #heldClose = false
-  /** HTTP/2 says it for every end, also for one that the client has made. */
-  #heldFinish = false
-  readonly #socket: HiddenSocket
-  #shielded = true
+  readonly #shield: Shield
   #gone: Gone | undefined
   #onGone: ((how: Gone) => void) | undefined
   /** `deciding`: the response is known, the record is not complete yet. `done`: the response is what it was before. */
@@ -86,12 +78,11 @@ export class ResponseCapture implements StandIn {
     this.#maxBytes = maxBytes
     this.#onResponse = onResponse
     this.#entry = new HeadersOnEntry(response)
-    this.#socket = new HiddenSocket(response)
+    this.#shield = new Shield(response)
     this.#originals = new Originals(response)
     this.#begunOutside = this.#hasLeaked
-    this.#destroyed = response.destroyed
     if (response.closed) this.#noticeGone('closed')
-    response.destroyed = false
+    this.#shield.raise()
     replaceMembers(response, this)
   }
 
@@ -158,25 +149,17 @@ export class ResponseCapture implements StandIn {
   }
 
   hideSocket(): void {
-    if (this.#state !== 'done') this.#socket.hide()
+    if (this.#state !== 'done') this.#shield.hideSocket()
   }
 
   showSocket(): void {
-    this.#socket.show()
+    this.#shield.showSocket()
   }
 
   /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
   unshield(): void {
-    this.#shielded = false
-    this.showSocket()
-    if (this.#state === 'done') return
-    if (this.#destroyed) this.#response.destroyed = true
-    this.#emitHeld((event) => this.#originals.call('emit', [event]))
-  }
-
-  #emitHeld(emit: (event: 'finish' | 'close') => unknown): void {
-    if (this.#heldFinish) emit('finish')
-    if (this.#heldClose) emit('close')
+    this.#shield.lower()
+    if (this.#state !== 'done') this.#shield.tell((event) => this.#originals.call('emit', [event]))
   }
 
   /** What was called on the response. */
@@ -201,7 +184,7 @@ export class ResponseCapture implements StandIn {
       case 'writeContinue':
       case 'writeEarlyHints':
       case 'writeProcessing':
-        return this.#socket.shownTo(() => this.#originals.call(name, args))
+        return this.#shield.shownTo(() => this.#originals.call(name, args))
       default:
         if (this.#head !== undefined) throw headersSent()
         return this.#originals.call(name, args)
@@ -222,23 +205,16 @@ export class ResponseCapture implements StandIn {
     if (this.#state === 'done') return this.#originals.read(name)
     if (name === 'headersSent') return this.#head !== undefined
     if (name === 'writableEnded') return this.#ended
-    return !this.#shielded && this.#originals.read(name)
+    return !this.#shield.isUp && this.#originals.read(name)
   }
 
   #emit(args: unknown[]): unknown {
     const [event] = args
-    if ((event !== 'close' && event !== 'finish') || !this.#shielded)
-      return this.#originals.call('emit', args)
-    if (event === 'finish') {
-      this.#heldFinish = true
-      return false
+    if (!this.#shield.holds(event)) return this.#originals.call('emit', args)
+    if (event === 'close') {
+      this.noticeLeak()
+      this.#noticeGone('closed')
     }
-    // Node says so just before; `pipeline` asks.
-    this.#response.destroyed = false
-    this.#destroyed = true
-    this.#heldClose = true
-    this.noticeLeak()
-    this.#noticeGone('closed')
     return false
   }
 
@@ -404,11 +380,7 @@ export class ResponseCapture implements StandIn {
   }
 
   #finish(): void {
-    const response = this.#response
     this.#state = 'done'
-    this.showSocket()
-    if (this.#destroyed) response.destroyed = true
-    if (this.#heldClose && this.#shielded)
-      queueMicrotask(() => this.#emitHeld((event) => response.emit(event)))
+    this.#shield.end()
   }
 }
