@@ -44,7 +44,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   http: ['primitives', 'core'],
   client: ['primitives', 'core', 'policies', 'http'],
   root: library,
-  cache: ['primitives', 'core', 'http'],
+  cache: ['primitives', 'structures', 'core', 'http'],
   'rate-limit': ['primitives', 'structures', 'core', 'http'],
   adapters: library,
   register: library,
@@ -53,7 +53,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   idempotency: ['primitives', 'store interface'],
   'node http': ['primitives', 'store interface', 'idempotency'],
   frameworks: ['primitives', 'store interface', 'idempotency', 'node http'],
-  stores: ['primitives', 'store interface'],
+  stores: ['primitives', 'structures', 'store interface'],
   testing: [...library, 'store interface', 'idempotency'],
   cli: [...library, 'root', 'cache', 'rate-limit', 'adapters', 'telemetry', ...server, 'testing'],
 }
