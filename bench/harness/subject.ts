@@ -19,6 +19,7 @@ export type Ability =
   | 'SQLite store'
   | 'Redis store'
   | 'Postgres store'
+  | 'near cache'
 
 /** One call, from its beginning to its end. */
 export type Run = () => Promise<unknown>

@@ -7,6 +7,7 @@ import { idempotency } from '../../src/idempotency/frameworks/node.ts'
 import { idempotency as forExpress } from '../../src/idempotency/frameworks/express.ts'
 import type { IdempotencyStore } from '../../src/idempotency/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { nearCache } from '../../src/stores/near-cache.ts'
 import { postgresStore } from '../../src/stores/postgres/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { sqliteStore } from '../../src/stores/sqlite/index.ts'
@@ -21,7 +22,8 @@ interface Kept {
 }
 
 interface StoreKind {
-  readonly name: Ability
+  readonly name: string
+  readonly has: readonly Ability[]
   readonly port?: number
   readonly open: () => Promise<Kept>
 }
@@ -29,11 +31,24 @@ interface StoreKind {
 export const POSTGRES_PORT = 5432
 
 export const storeKinds: readonly StoreKind[] = [
-  { name: 'memory store', open: async () => ({ store: memoryStore(), close: async () => {} }) },
-  { name: 'SQLite store', open: openSqlite },
-  { name: 'Redis store', port: REDIS_PORT, open: openRedis },
-  { name: 'Postgres store', port: POSTGRES_PORT, open: openPostgres },
+  kind('memory store', async () => ({ store: memoryStore(), close: async () => {} })),
+  kind('SQLite store', openSqlite),
+  kind('Redis store', openRedis, REDIS_PORT),
+  {
+    name: 'Redis store, near cache',
+    has: ['Redis store', 'near cache'],
+    port: REDIS_PORT,
+    async open() {
+      const { store, close } = await openRedis()
+      return { store: nearCache(store), close }
+    },
+  },
+  kind('Postgres store', openPostgres, POSTGRES_PORT),
 ]
+
+function kind(name: Ability, open: StoreKind['open'], port?: number): StoreKind {
+  return { name, has: [name], open, ...(port !== undefined && { port }) }
+}
 
 async function openSqlite(): Promise<Kept> {
   const path = join(tmpdir(), `holdfast-bench-${randomUUID()}.db`)
@@ -76,10 +91,10 @@ const inNode: Wrap = (store) => idempotency({ store, maxKeysPerScope })(handler)
 const inExpress: Wrap = (store) => expressApp(forExpress({ store, maxKeysPerScope }))
 
 function subjects(wrap: Wrap, where: Ability, chosen: readonly StoreKind[]): ServerSubject[] {
-  return chosen.map(({ name, port, open }) => ({
+  return chosen.map(({ name, has, port, open }) => ({
     library: 'holdfast',
     name: `${where}, ${name}`,
-    has: ['idempotent', where, name],
+    has: ['idempotent', where, ...has],
     ...(port === undefined ? {} : { storePort: port }),
     async start() {
       const { store, close } = await open()

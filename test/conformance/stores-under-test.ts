@@ -5,6 +5,7 @@ import { databaseOf } from '../../src/stores/postgres/client.ts'
 import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
 import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { nearCache } from '../../src/stores/near-cache.ts'
 import { senderOf } from '../../src/stores/redis/client.ts'
 import { RedisStore } from '../../src/stores/redis/redis-store.ts'
 import { openDatabase } from '../../src/stores/sqlite/driver.ts'
@@ -179,8 +180,24 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
 const redis = await urlOf(redisUrl)
 const postgres = await urlOf(postgresUrl)
 
-/** The stores of this package, each on a clock that the test moves. */
-export const storeKinds: readonly StoreKind[] = [
+/** A near cache before a store, as if by another client of a server. */
+function nearCached({ name, transactions, remote, make }: StoreKind): StoreKind {
+  return {
+    name: `near cache over ${name}`,
+    transactions,
+    ...(remote !== undefined && { remote: 'another client' as const }),
+    async make(clock) {
+      const made = await make(clock)
+      return {
+        ...made,
+        store: nearCache(made.store, { clock: made.clock }),
+        [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
+      }
+    },
+  }
+}
+
+const kinds: readonly StoreKind[] = [
   {
     name: 'memory',
     transactions: false,
@@ -233,6 +250,12 @@ export const storeKinds: readonly StoreKind[] = [
         redisKind('redis (ioredis)', 'server', redis, connectIoRedis),
         redisKind('redis (node-redis)', 'another client', redis, connectNodeRedis),
       ]),
+]
+
+/** The stores of this package, each on a clock that the test moves. */
+export const storeKinds: readonly StoreKind[] = [
+  ...kinds,
+  ...kinds.filter(({ remote }) => remote !== 'another client').map(nearCached),
 ]
 
 function addEffect(database: SqliteDatabase, effect: string): void {

@@ -64,6 +64,7 @@ const storm: fc.Arbitrary<Storm> = fc.record({
     minLength: 3,
     maxLength: 3,
   }),
+  near: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
 })
 
 const RELEASED = new Set<unknown>([400, 401, 403, 404, 405, 413, 415, 422, 425, 429, 503, 'throws'])

@@ -14,6 +14,7 @@ import {
 } from '../../src/idempotency/index.ts'
 import type { Clock } from '../../src/primitives/clock.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { nearCache } from '../../src/stores/near-cache.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/index.ts'
 
 /** What becomes of one call of the store. `before`: nothing happens; `after`: it happens, and the answer gets lost. */
@@ -59,6 +60,8 @@ export interface Storm {
   readonly work: readonly Work[]
   /** When each process dies. */
   readonly diesMs: readonly (number | undefined)[]
+  /** Which processes keep a near cache. */
+  readonly near: readonly boolean[]
 }
 
 /** One run of a handler. */
@@ -284,7 +287,7 @@ function clockOf(clock: VirtualClock, isDead: () => boolean): Clock {
 }
 
 /** Lets it pass, and tells what happened. */
-export async function weathered({ options, asked, store, work, diesMs }: Storm): Promise<Aftermath> {
+export async function weathered({ options, asked, store, work, diesMs, near }: Storm): Promise<Aftermath> {
   const clock = virtualClock()
   const shared = new WeatheredStore(clock, store)
   const runs: Run[] = []
@@ -294,6 +297,7 @@ export async function weathered({ options, asked, store, work, diesMs }: Storm):
   const processes = diesMs.map((diesAtMs = Infinity, process) => {
     const isDead = (): boolean => clock.now() >= diesAtMs
     const own = clockOf(clock, isDead)
+    const seen = shared.seenBy(isDead)
     const handle = async (request: Request): Promise<Response> => {
       const number = runs.length
       const job = work[number % work.length]
@@ -325,7 +329,7 @@ export async function weathered({ options, asked, store, work, diesMs }: Storm):
     }
     const protect = idempotency({
       ...options,
-      store: shared.seenBy(isDead),
+      store: near[process] === true ? nearCache(seen, { clock: own }) : seen,
       clock: own,
       onEvent: (event) => void events.push({ process, atMs: clock.now(), event }),
     })

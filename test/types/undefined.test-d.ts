@@ -31,6 +31,7 @@ import {
 import type { IdempotencyOptions as ServerOptions } from '../../src/idempotency/index.ts'
 import type { RateLimitOptions } from '../../src/rate-limit/index.ts'
 import type { MemoryStoreOptions } from '../../src/stores/memory.ts'
+import type { NearCacheOptions } from '../../src/stores/near-cache.ts'
 import type { PostgresStoreOptions } from '../../src/stores/postgres/index.ts'
 import type { RedisStoreOptions } from '../../src/stores/redis/index.ts'
 import type { SqliteFileOptions } from '../../src/stores/sqlite/index.ts'
@@ -79,6 +80,7 @@ use(refusing<HttpCacheOptions>() satisfies never)
 use(refusing<RateLimitOptions>() satisfies never)
 use(refusing<ServerOptions>() satisfies never)
 use(refusing<MemoryStoreOptions>() satisfies never)
+use(refusing<NearCacheOptions>() satisfies never)
 use(refusing<RedisStoreOptions>() satisfies never)
 use(refusing<PostgresStoreOptions>() satisfies never)
 use(refusing<SqliteFileOptions>() satisfies never)

@@ -9,6 +9,8 @@ export interface ServerConfig {
   /** What the names in a shared database begin with: a schema, a prefix. */
   readonly namespace: string
   readonly broken: boolean
+  /** Whether it keeps a near cache before its store. */
+  readonly nearCache: boolean
 }
 
 /** From the supervisor: next time you get there, die or stand still. */

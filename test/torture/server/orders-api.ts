@@ -2,21 +2,26 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { idempotency, idempotencyOf } from '../../../src/idempotency/frameworks/node.ts'
 import { TransactionLostError } from '../../../src/idempotency/index.ts'
+import { nearCache } from '../../../src/stores/near-cache.ts'
 import { TIMES } from '../settings.ts'
+import type { ServerConfig } from './messages.ts'
 import type { Order, Till } from '../shops/till.ts'
 import type { Trap } from './trap.ts'
 import { trappedStore } from './trapped-store.ts'
 import { unfencedStore } from './unfenced-store.ts'
 
+type ApiConfig = Pick<ServerConfig, 'broken' | 'nearCache'>
+
 /**
  * An orders API: one operation, one order. No two runs of its handler give the same response, so that whoever gets
  * another one than was recorded can be told.
  */
-export function ordersApi(till: Till, trap: Trap, broken: boolean): RequestListener {
+export function ordersApi(till: Till, trap: Trap, { broken, nearCache: isNear }: ApiConfig): RequestListener {
   const { transactional } = till
   const store = broken ? unfencedStore(till.store, (lease) => till.seize(lease)) : till.store
+  const trapped = trappedStore(store, trap)
   const protect = idempotency({
-    store: trappedStore(store, trap),
+    store: isNear ? nearCache(trapped) : trapped,
     transactional,
     leaseMs: TIMES.leaseMs,
     storeTimeoutMs: TIMES.storeTimeoutMs,

@@ -13,7 +13,7 @@ const tell = (message: ServerMessage): Promise<void> =>
 async function serve(config: ServerConfig): Promise<void> {
   const trap = new Trap((point) => tell({ type: 'reached', point }))
   process.on('message', (message: ArmMessage) => trap.arm(message))
-  const server = createServer(ordersApi(await openTill(config), trap, config.broken))
+  const server = createServer(ordersApi(await openTill(config), trap, config))
   server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1', () => {
     const address = server.address()

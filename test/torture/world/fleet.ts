@@ -118,7 +118,9 @@ export class Fleet {
             faultFor: (connection, message) => linkFault(seed, 'store', String(index), connection, message),
             onFault: (kind) => this.struck.faults.add(`store: ${kind}`),
           })
-    const config = { shop, broken, ...this.#shop.config(storeLink?.port) }
+    // Every other one: what those without it say shows what the store has.
+    const nearCache = index % 2 === 1
+    const config = { shop, broken, nearCache, ...this.#shop.config(storeLink?.port) }
     const slot: Slot = { storeLink, config, server: undefined, struck: false }
     this.#put(slot, await ServerProcess.start(config))
     return slot
