@@ -1,5 +1,6 @@
 import type { BodyLike } from '../../http/fetch-types.ts'
 import type { DispatchOptions } from './dispatch.ts'
+import { hasHeader, type PlainHeaders } from './headers.ts'
 
 /** The URL that a request goes to: what circuits and events are named by, and stored responses found. */
 export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: string): string {
@@ -23,11 +24,14 @@ export interface CallBody {
   readonly finite?: ReadableStream
 }
 
-export function bodyOf({ body, method }: DispatchOptions, headers: Headers | undefined): CallBody {
+export function bodyOf(
+  { body, method }: DispatchOptions,
+  headers: Headers | PlainHeaders | undefined,
+): CallBody {
   if (body === undefined || body === null) return {}
   if (isForm(body)) return { body: standardForm(body) }
-  if (isAsyncIterable(body) && headers?.has('content-length') === true && !/^(?:GET|HEAD)$/i.test(method))
-    return { finite: streamOf(body) }
+  const isFinite = headers !== undefined && hasHeader(headers, 'content-length')
+  if (isFinite && isAsyncIterable(body) && !/^(?:GET|HEAD)$/i.test(method)) return { finite: streamOf(body) }
   // The platform's types know neither Node's streams nor iterables; undici does.
   return { body: (isSyncIterable(body) ? onceOf(body) : body) as BodyLike }
 }

@@ -123,12 +123,12 @@ describe.each(versions)('$name', ({ undici }) => {
       expect(await served.body.json()).toMatchObject({ body: 'bytes' })
     })
 
-    test('sends a stream whose length is known again', async () => {
+    test.each(['content-length', 'Content-Length'])('sends a stream of a known %s again', async (name) => {
       const { api, dispatcher } = await bench(undici, { handler: echo, faults: [status(503)] })
       const answer = await undici.request(api.url, {
         dispatcher,
         method: 'POST',
-        headers: { 'content-length': '5' },
+        headers: { [name]: '5' },
         body: Readable.from([Buffer.from('bytes')]),
       })
       expect(await answer.body.json()).toMatchObject({ body: 'bytes' })
