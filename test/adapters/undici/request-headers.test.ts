@@ -23,7 +23,7 @@ async function sent(
   await new Promise<void>((resolve, reject) => {
     const handler: AnyHandler = {
       onResponseEnd: () => resolve(),
-      onResponseError: (_, error) => reject(error as Error),
+      onResponseError: (_, error) => reject(error),
     }
     const given = { origin: 'http://api.test', path: '/', method }
     dispatch(headers === undefined ? given : { ...given, headers }, handler)
@@ -38,7 +38,7 @@ function pairs(headers: DispatchOptions['headers']): [string, string][] {
     : Object.entries(headers ?? {})
   return list
     .flatMap(([name, value]) =>
-      [value].flat().map((one): [string, string] => [String(name).toLowerCase(), String(one)]),
+      [value].flat().map((one): [string, string] => [name.toLowerCase(), String(one)]),
     )
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
 }
