@@ -112,7 +112,7 @@ export class FetchCall implements Execution, CacheableCall, VerdictRules {
 
   /** Events of policies say which call they belong to. */
   get onEvent(): OnEvent | undefined {
-    return this.watch.onEvent && ((event) => this.tell(event))
+    return this.watch.onEvent && ((event) => this.tell({ ...event }))
   }
 
   get method(): string {
@@ -211,9 +211,16 @@ export class FetchCall implements Execution, CacheableCall, VerdictRules {
     return this.#verdict
   }
 
-  /** Tells who watches what happens to this call. */
-  tell(event: HoldfastEvent): void {
-    if (this.watch.onEvent !== undefined) emit(this.watch.onEvent, { ...event, call: this.info })
+  /**
+   * Tells who watches what happens to this call.
+   *
+   * @param event made for this: its call is written to it, since a copy takes twice the time
+   */
+  tell(event: HoldfastEvent & { call?: CallInfo }): void {
+    const { onEvent } = this.watch
+    if (onEvent === undefined) return
+    event.call = this.info
+    emit(onEvent, event)
   }
 
   onMarkers(): void {

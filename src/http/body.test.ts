@@ -169,9 +169,12 @@ describe('readBody', () => {
   const request = (body: BodyInit | null, init: RequestInit = {}): Request =>
     new Request('http://localhost/', { method: 'POST', body, ...init })
 
+  const read = (of: Request, maxBytes: number, headers = of.headers): Promise<RequestBody | undefined> =>
+    readBody(of, maxBytes, headers)
+
   test('keeps a body up to the limit', async () => {
     const original = request('x'.repeat(1000))
-    const body = await readBody(original, 1000)
+    const body = await read(original, 1000)
     expect(original.bodyUsed).toBe(true)
     expect(body?.sentOnce).toBeUndefined()
     expect(await sent(body)).toBe('x'.repeat(1000))
@@ -179,15 +182,48 @@ describe('readBody', () => {
   })
 
   test('whose length the caller states is a stream each time, since a length is stated once', async () => {
-    const stated = await readBody(request('data', { headers: { 'content-length': '4' } }), 4)
+    const stated = await read(request('data', { headers: { 'content-length': '4' } }), 4)
     expect(stated?.next()).toBeInstanceOf(ReadableStream)
     for (let attempt = 0; attempt < 2; attempt++) expect(await sent(stated)).toBe('data')
-    const other = await readBody(request('data'), 4)
-    expect(other?.next()).toBeInstanceOf(Blob)
+  })
+
+  test('is text where that is what was sent, to the byte', async () => {
+    for (const text of ['data', '{"sku":"Anker, groß"}', '\uFEFFwith a mark', '']) {
+      const body = await read(request(text), 100)
+      expect(await sent(body)).toBe(await request(text).text())
+      expect(typeof body?.next()).toBe(text === '' ? 'object' : 'string')
+    }
+    const marked = await read(request('\uFEFFwith a mark'), 100)
+    expect(marked?.next()).toBe('\uFEFFwith a mark')
+  })
+
+  const type = { 'content-type': 'application/octet-stream' }
+  const pieces = (): ReadableStream =>
+    new ReadableStream({
+      start(controller) {
+        for (const byte of [65, 66]) controller.enqueue(Uint8Array.of(byte))
+        controller.close()
+      },
+    })
+  test.each<[string, () => Request, number[]]>([
+    ['no text', () => request(Uint8Array.of(0xc3, 0x28), { headers: type }), [0xc3, 0x28]],
+    ['without a type, which the platform would add to text', () => request(Uint8Array.of(65)), [65]],
+    ['in pieces', () => request(pieces(), { headers: type, duplex: 'half' } as RequestInit), [65, 66]],
+  ])('is a Blob where it is %s', async (_, make, bytes) => {
+    const body = await read(make(), 100)
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(body?.next()).toBeInstanceOf(Blob)
+      expect([...new Uint8Array(await new Response(body?.next()).arrayBuffer())]).toEqual(bytes)
+    }
+  })
+
+  test('goes by the headers that it is sent with, not by its own', async () => {
+    const untyped = await read(request('data'), 100, new Headers())
+    expect(untyped?.next()).toBeInstanceOf(Blob)
   })
 
   test('streams on, once, what is longer', async () => {
-    const body = await readBody(request('x'.repeat(3 * MIB)), MIB)
+    const body = await read(request('x'.repeat(3 * MIB)), MIB)
     expect(body?.sentOnce).toBe('too-large')
     expect((await sent(body)).length).toBe(3 * MIB)
   })
@@ -200,7 +236,7 @@ describe('readBody', () => {
       else controller.enqueue(chunk)
     }
     const init = { duplex: 'half' } as RequestInit
-    const body = await readBody(request(new ReadableStream({ pull }, { highWaterMark: 0 }), init), 2)
+    const body = await read(request(new ReadableStream({ pull }, { highWaterMark: 0 }), init), 2)
     expect(chunks).toHaveLength(2)
     expect(await sent(body)).toBe('abcdef')
   })
@@ -208,7 +244,7 @@ describe('readBody', () => {
   test('who gives up a longer body gives up its source, too', async () => {
     const cancel = vi.fn<(reason: unknown) => void>()
     const source = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(2)), cancel })
-    const body = await readBody(request(source, { duplex: 'half' } as RequestInit), 1)
+    const body = await read(request(source, { duplex: 'half' } as RequestInit), 1)
     const rest = body?.next() as ReadableStream
     await rest.cancel('enough')
     expect(cancel).toHaveBeenCalledExactlyOnceWith('enough')
@@ -219,29 +255,29 @@ describe('readBody', () => {
     ['whose `Request.body` is a stream of Node’s', Readable.from([])],
   ])('a platform %s reads it whole', async (_, value) => {
     const withoutBody = (original: Request): Request => Object.defineProperty(original, 'body', { value })
-    const body = await readBody(withoutBody(request('data')), 1)
+    const body = await read(withoutBody(request('data')), 1)
     expect(await sent(body)).toBe('data')
     expect(await sent(body)).toBe('data')
     // Whose bytes nobody takes away by sending them.
     expect(body?.next()).not.toBe(body?.next())
-    expect(await readBody(withoutBody(request(null)), 1)).toBeUndefined()
+    expect(await read(withoutBody(request(null)), 1)).toBeUndefined()
   })
 
   test('where there is no body nothing is read: node-fetch 2 would call that used', async () => {
     const original = request(null)
     const reading = vi.spyOn(original, 'arrayBuffer')
-    expect(await readBody(original, 1)).toBeUndefined()
+    expect(await read(original, 1)).toBeUndefined()
     expect(reading).not.toHaveBeenCalled()
   })
 
   test('an empty body is still a body, none is none', async () => {
-    expect(await sent(await readBody(request(''), 10))).toBe('')
-    expect(await readBody(request(null), 10)).toBeUndefined()
+    expect(await sent(await read(request(''), 10))).toBe('')
+    expect(await read(request(null), 10)).toBeUndefined()
   })
 
   test('an error of the caller’s stream comes through', async () => {
     const broken = new ReadableStream({ pull: () => Promise.reject(new Error('disk')) })
     const init = { duplex: 'half' } as RequestInit
-    await expect(readBody(request(broken, init), 10)).rejects.toThrow('disk')
+    await expect(read(request(broken, init), 10)).rejects.toThrow('disk')
   })
 })

@@ -7,6 +7,7 @@ import {
   type FetchOptions,
   type HoldfastEvent,
   type HoldfastFetch,
+  type Policy,
 } from '../../src/index.ts'
 import { faultServer, hang, ok, reset, stall, status, times, type Fault } from '../../src/testing/index.ts'
 import { deferred } from '../support/operations.ts'
@@ -55,6 +56,23 @@ describe('the events of a call', () => {
         call,
       },
     ])
+  })
+
+  test('that a policy of one’s own tells are copies, each with its call', async () => {
+    const coalesced = Object.freeze({ type: 'coalesced' } as const)
+    const telling: Policy<Response> = {
+      name: 'telling',
+      wrap: (next) => (context) => {
+        context.execution.onEvent?.(coalesced)
+        return next(context)
+      },
+    }
+    const { fetch, server, of, clock } = await bench([], { policies: [telling] })
+    const both = Promise.all([fetch(server.url), fetch(`${server.url}/b`)])
+    await clock.advance(0)
+    await both
+    expect(of('coalesced').map(({ call }) => call?.url)).toEqual([`${server.url}/`, `${server.url}/b`])
+    expect(coalesced).toEqual({ type: 'coalesced' })
   })
 
   test('that is tried again after a response and an error', async () => {
