@@ -5,6 +5,7 @@ import type { Context } from '../core/policy.ts'
 import type { Scope } from '../primitives/signal.ts'
 import { createStamp } from '../primitives/stamp.ts'
 import { invalidOption } from '../primitives/validate.ts'
+import { rawOf, shown } from './attempt-init.ts'
 import type { HoldfastInit, Transport } from './options.ts'
 import { addressOf, wholeInitOf } from './request.ts'
 
@@ -60,11 +61,13 @@ function flat(
   if (request === undefined) return transport(addressOf(input), init)
   type Members = RequestInit & Record<string, unknown>
   const own = wholeInitOf(request) as Members
-  const given = init as Members | undefined
+  // Its signal is still made only when it is read: 6 of 14 us.
+  const raw = rawOf(init)
+  const given = (raw ?? init) as Members | undefined
   // What is given as undefined asks for nothing, nor does no body: it must not hide what the request has.
   for (const name in given)
     if (given[name] !== undefined && (given[name] !== null || name !== 'body')) own[name] = given[name]
-  return transport(request.url, own)
+  return transport(request.url, raw ? shown(own) : own)
 }
 
 function urlOf(input: FetchInput): string {
