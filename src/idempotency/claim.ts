@@ -7,17 +7,17 @@ import { bounded, persistently } from './patience.ts'
 import { CorruptRecordError } from './record.ts'
 import { isSealed } from './sealed.ts'
 import { endInTime, workInTime } from './transaction-time.ts'
-import { undoAcquire, undoAcquired } from './undo.ts'
+import { queueRelease, releaseNow } from './background-release.ts'
 import { warnOnce } from './warn.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
 
-/** One request's dealings with the store: every call is bounded in time, failures are told and, where safe, retried. */
+/** One request's calls to the store: each is bounded in time, failures are reported and, where safe, retried. */
 export class Claim {
   readonly info: RequestInfo
   readonly #settings: Settings
   #request: AcquireRequest
-  #asked = false
-  /** Whether an attempt to acquire the key may still arrive, and take it for nobody. */
+  #hasAsked = false
+  /** Whether an attempt to acquire the key may still reach the store, and take the key for nobody. */
   #isUnderWay = (): boolean => false
 
   constructor(settings: Settings, info: RequestInfo, record: Pick<Lease, 'scope' | 'key' | 'fingerprint'>) {
@@ -40,30 +40,30 @@ export class Claim {
     return this.#request.fingerprint
   }
 
-  /** Whether it is for this very record. */
+  /** Whether this claim is for that record. */
   isFor(store: IdempotencyStore, scope: string, key: string): boolean {
     return store === this.#settings.store && scope === this.#request.scope && key === this.#request.key
   }
 
   /**
-   * The owner token is the same on every try, so an acquire whose answer got lost is found again. Asking once more, as
-   * a duplicate that waits does, is done with another one: what the earlier question still takes, and gives back, is
-   * never the key that this request runs under.
+   * The owner token is the same on every retry, so an acquire whose answer got lost is recognized. A second call, which
+   * a waiting duplicate makes, uses a new token: a late attempt of the first call, and its release, then never concern
+   * the key that this request runs under.
    */
   acquire(): AcquireResult | Promise<AcquireResult> {
-    if (this.#asked) this.#request = { ...this.#request, owner: this.#settings.randomUUID() }
-    this.#asked = true
+    if (this.#hasAsked) this.#request = { ...this.#request, owner: this.#settings.randomUUID() }
+    this.#hasAsked = true
     const request = this.#request
     const attempts: Promise<AcquireResult>[] = []
-    const acquiring = this.#try('acquire', (store) => {
+    const acquiring = this.#persistently('acquire', (store) => {
       const attempt = store.acquire(request)
       attempts.push(attempt)
       return attempt
     })
-    return acquiring instanceof Promise ? this.#acquired(request, acquiring, attempts) : acquiring
+    return acquiring instanceof Promise ? this.#afterAcquire(request, acquiring, attempts) : acquiring
   }
 
-  async #acquired(
+  async #afterAcquire(
     request: AcquireRequest,
     acquiring: Promise<AcquireResult>,
     attempts: readonly Promise<AcquireResult>[],
@@ -71,20 +71,20 @@ export class Claim {
     const askedMs = this.#settings.clock.now()
     try {
       const result = await acquiring
-      if (result.type === 'acquired') await this.#renewOld(askedMs)
-      if (attempts.length > 1) this.#undoOthers(request, attempts, result)
+      if (result.type === 'acquired') await this.#renewIfOld(askedMs)
+      if (attempts.length > 1) this.#releaseOtherAttempts(request, attempts, result)
       return result
     } catch (error) {
-      this.#undoOthers(request, attempts)
+      this.#releaseOtherAttempts(request, attempts)
       throw error
     }
   }
 
   /**
-   * A lease runs from when the store has taken the key, and an answer that was late, or asked for again, says nothing of
-   * when that was: with one that may have run out by now nobody begins.
+   * A lease starts when the store takes the key. A late or repeated answer does not say when that was, so a lease that
+   * may be old is renewed before the handler starts under it.
    */
-  async #renewOld(askedMs: number): Promise<void> {
+  async #renewIfOld(askedMs: number): Promise<void> {
     const { clock, leaseMs, storeTimeoutMs } = this.#settings
     const untilMs = clock.now() + storeTimeoutMs
     for (let sinceMs = askedMs; clock.now() - sinceMs >= leaseMs * BEAT;) {
@@ -98,22 +98,22 @@ export class Claim {
     try {
       return await this.heartbeat()
     } catch (error) {
-      this.failed('heartbeat', error)
+      this.reportFailure('heartbeat', error)
       throw error
     }
   }
 
-  /** Gives the key back although the store does not answer now. Only for who has nothing to keep it for. */
-  undo(): void {
-    undoAcquire(this.#settings, this.#request, this.#isUnderWay)
+  /** Releases the key as soon as the store answers again. For a request that will not run, or whose key must be free. */
+  releaseInBackground(): void {
+    queueRelease(this.#settings, this.#request, this.#isUnderWay)
   }
 
   /**
-   * An attempt that arrives after another one was answered, or after everybody gave up, takes the key for nobody. It is
-   * looked for at once, since its answer may never come; where it comes it counts, however late: a client may hold
-   * commands back for as long as it has no connection.
+   * An attempt that reaches the store after another one was answered, or after the caller gave up, takes the key for
+   * nobody. So the key is released at once, since that attempt's answer may never come, and again when it does, however
+   * late: a store's client may hold commands back for as long as it has no connection.
    */
-  #undoOthers(
+  #releaseOtherAttempts(
     request: AcquireRequest,
     attempts: readonly Promise<AcquireResult>[],
     result?: AcquireResult,
@@ -122,23 +122,27 @@ export class Claim {
     const isUnderWay = (): boolean => underWay > 0
     this.#isUnderWay = isUnderWay
     const fence = result?.type === 'acquired' ? result.fence : undefined
-    // Somebody's store may answer with nothing.
-    const undoLate = (late: AcquireResult | undefined): void => {
+    // A store of the application's own may resolve to undefined.
+    const releaseLate = (late: AcquireResult | undefined): void => {
       underWay--
-      if (late?.type === 'acquired' && late.fence !== fence) undoAcquired(this.#settings, request, isUnderWay)
+      if (late?.type === 'acquired' && late.fence !== fence) releaseNow(this.#settings, request, isUnderWay)
     }
-    // The key that is this request's stays; one that is done can not be taken.
+    // A key that this request holds must stay, and a completed one can't be taken.
     if (result?.type !== 'acquired' && result?.type !== 'done')
-      undoAcquire(this.#settings, request, isUnderWay)
-    for (const attempt of attempts) attempt.then(undoLate, () => underWay--)
+      queueRelease(this.#settings, request, isUnderWay)
+    for (const attempt of attempts) attempt.then(releaseLate, () => underWay--)
   }
 
-  /** A response as it is stored. */
+  /** The bytes to store for a response: encrypted where the option `encrypt` is set. */
   seal(plain: Uint8Array): Uint8Array | Promise<Uint8Array> {
     return this.#settings.sealer?.seal(this.#request, plain) ?? plain
   }
 
-  /** @throws for what was not stored for this record, or not in the way that is asked for now */
+  /**
+   * The reverse of `seal`.
+   *
+   * @throws {CorruptRecordError} for bytes stored for another record, or encrypted where `encrypt` is not set
+   */
   open(stored: Uint8Array): Uint8Array | Promise<Uint8Array> {
     const { sealer } = this.#settings
     if (sealer !== undefined) return sealer.open(this.#request, stored)
@@ -147,25 +151,25 @@ export class Claim {
   }
 
   heartbeat(): Promise<'extended' | 'lost'> {
-    return this.once(() => this.#settings.store.heartbeat(this.#request))
+    return this.inTime(() => this.#settings.store.heartbeat(this.#request))
   }
 
   complete(response: Uint8Array): 'completed' | 'stale' | Promise<'completed' | 'stale'> {
-    return this.#try('complete', (store) => store.complete(this.#request, response))
+    return this.#persistently('complete', (store) => store.complete(this.#request, response))
   }
 
   release(): 'released' | 'stale' | Promise<'released' | 'stale'> {
     return after(
-      this.#try('release', (store) => store.release(this.#request)),
+      this.#persistently('release', (store) => store.release(this.#request)),
       (result) => {
-        if (this.#isUnderWay()) this.undo()
+        if (this.#isUnderWay()) this.releaseInBackground()
         return result
       },
     )
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    return this.#try('read', (store) => store.read(this.#request))
+    return this.#persistently('read', (store) => store.read(this.#request))
   }
 
   begin(): Promise<StoreTransaction | 'stale'> {
@@ -186,12 +190,12 @@ export class Claim {
     return endInTime(this.#settings, transaction, late)
   }
 
-  /** Bounded in time, and never again: for what another attempt would not repeat. */
-  once<T>(work: () => Promise<T>): Promise<T> {
+  /** Bounded in time and not retried: for work that can't safely be repeated. */
+  inTime<T>(work: () => Promise<T>): Promise<T> {
     return bounded(this.#settings.clock, this.#settings.storeTimeoutMs, work)
   }
 
-  failed(operation: StoreOperation, error: unknown): void {
+  reportFailure(operation: StoreOperation, error: unknown): void {
     const { onEvent } = this.#settings
     if (onEvent === undefined) {
       const what = `the store of idempotency() failed (${operation}): ${String(error)}`
@@ -200,13 +204,13 @@ export class Claim {
     emit(onEvent, { type: 'store-error', ...this.info, operation, error })
   }
 
-  #try<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): T | Promise<T> {
+  #persistently<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): T | Promise<T> {
     const { clock, storeTimeoutMs, store } = this.#settings
     return persistently(
       clock,
       storeTimeoutMs,
       () => call(store),
-      (error) => this.failed(operation, error),
+      (error) => this.reportFailure(operation, error),
     )
   }
 }

@@ -139,8 +139,11 @@ export class Engine<Req> {
       return after(this.#answerTo(result, claim), (answer) => ({ type: 'answer', answer }))
     const { onEvent } = this.settings
     if (onEvent !== undefined) emit(onEvent, { type: 'acquired', ...info, fence: result.fence })
-    const onEnd = (response?: Uint8Array): void => this.#rooms.wake(claim.fingerprint, response)
-    return { type: 'run', execution: new Execution(this.settings, claim, result.fence, onEnd, findResponse) }
+    const onSettled = (response?: Uint8Array): void => this.#rooms.wake(claim.fingerprint, response)
+    return {
+      type: 'run',
+      execution: new Execution(this.settings, claim, result.fence, onSettled, findResponse),
+    }
   }
 
   /** How long a duplicate is to wait, and the whole seconds of it that its client has asked for. */
@@ -178,7 +181,7 @@ export class Engine<Req> {
 
   #replay(recorded: Uint8Array, claim: Claim): Answer | Promise<Answer> {
     const failed = (error: unknown): Answer => {
-      claim.failed('decode', error)
+      claim.reportFailure('decode', error)
       return this.#refuse('outcome-unknown', claim.info)
     }
     return caught(() => after(claim.open(recorded), (plain) => this.#replayed(plain, claim)), failed)

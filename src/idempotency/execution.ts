@@ -18,38 +18,38 @@ import { TransactionLostError, TransactionRun } from './transaction.ts'
 import type { HeldResponse } from './unprotected.ts'
 import type { EarlyResponse, FindResponse, Thrown, Verdict } from './verdict.ts'
 
-/** One run of a handler under a key that is its own: from the acquired key to the settled one. */
+/** One run of a handler under a key that it owns: from the acquired key to the settled one. */
 export class Execution implements Idempotency {
   readonly key: string
   readonly fence: number
   readonly #settings: Settings
   readonly #claim: Claim
-  readonly #onEnd: (recorded?: Uint8Array) => void
+  readonly #onSettled: (recorded?: Uint8Array) => void
   readonly #findResponse: FindResponse | undefined
   readonly #startedMs: number
   readonly #scope = new Scope()
   #heartbeat: Heartbeat
   /**
-   * `settling`: the store is being told how it ended, and its answer says whether the key was lost. `over`: it has been
-   * told, or nobody is going to.
+   * `settling`: the outcome is on its way to the store, whose answer also says whether the key was lost. `over`: the
+   * store has it, or the run was given up.
    */
   #phase: 'running' | 'settling' | 'over' = 'running'
   #transaction: TransactionRun | undefined
   #began = false
   #verdict: Verdict | Promise<Verdict> | undefined
   #hold: (() => HeldResponse) | undefined
-  #saved: Uint8Array | undefined
+  #savedRecord: Uint8Array | undefined
 
-  /** @param onEnd - hears that the key is settled, and what was recorded if anything was */
+  /** @param onSettled - hears that the key is settled, and what was recorded if anything was */
   constructor(
     settings: Settings,
     claim: Claim,
     fence: number,
-    onEnd: (recorded?: Uint8Array) => void,
+    onSettled: (recorded?: Uint8Array) => void,
     findResponse?: FindResponse,
   ) {
     this.#settings = settings
-    this.#onEnd = onEnd
+    this.#onSettled = onSettled
     this.#claim = claim
     this.#findResponse = findResponse
     this.#startedMs = settings.clock.now()
@@ -66,12 +66,12 @@ export class Execution implements Idempotency {
     this.#began = true
   }
 
-  /** Whether this is the run that a record is of. */
+  /** Whether this run owns that record. */
   covers(store: IdempotencyStore, scope: string, key: string): boolean {
     return this.#claim.isFor(store, scope, key)
   }
 
-  /** For frameworks that can't take a response back: what keeps it until the handler's part of a transaction is done. */
+  /** For frameworks that can't take a sent response back: `hold` keeps it back until `fn` of a transaction has ended. */
   holdWith(hold: () => HeldResponse): void {
     this.#hold = hold
   }
@@ -84,11 +84,11 @@ export class Execution implements Idempotency {
   async transaction<T, Client = unknown>(fn: (client: Client) => T | Promise<T>): Promise<T> {
     if (this.#transaction !== undefined) throw new Error('transaction(fn): a request has one transaction')
     if (this.#verdict !== undefined) throw new Error('transaction(fn): the response is already there')
-    // Given up: it would stay open for a response that nobody waits for.
+    // The run was given up: the transaction would stay open for a response that nobody waits for.
     if (this.#phase === 'over') throw new TransactionLostError()
-    const run = new TransactionRun(this.#claim, (cause) => this.#lose(cause))
+    const run = new TransactionRun(this.#claim, (cause) => this.#abort(cause))
     this.#transaction = run
-    // Until it ends nobody else can take the key over, and a heartbeat would wait for it.
+    // An open transaction locks the key: nobody can take it over, and a heartbeat would wait for that lock.
     this.#heartbeat.stop()
     const held = this.#hold?.()
     let early: EarlyResponse | undefined
@@ -120,7 +120,7 @@ export class Execution implements Idempotency {
     return this.#verdict
   }
 
-  /** The handler threw. Resolves to what to send, or to nothing: then the error goes on as if nobody stood between. */
+  /** The handler threw. Resolves to what to send, or to nothing: then the framework handles the error as it always does. */
   async fail(error: unknown): Promise<Verdict | undefined> {
     const earlier = await this.failLate(error)
     if (earlier !== undefined) return earlier
@@ -132,7 +132,7 @@ export class Execution implements Idempotency {
     return goesOn && !(error instanceof TransactionLostError) ? undefined : verdict
   }
 
-  /** The handler threw, perhaps after it had responded: then that is told, and resolves to what its response came to. */
+  /** For a throw that may come after the response: then emits `late-error`, and resolves to that response's verdict. */
   async failLate(error: unknown): Promise<Verdict | undefined> {
     const earlier = await this.#verdict
     if (earlier === undefined || earlier.type === 'void') return undefined
@@ -141,44 +141,51 @@ export class Execution implements Idempotency {
     return earlier
   }
 
-  /** Nobody runs the handler: somebody else has answered meanwhile. */
+  /** The handler will not run: middleware outside (a timeout) has answered meanwhile. */
   async cancel(): Promise<void> {
-    await this.#free(this.#problem('store-unavailable'))
-    this.#settled()
+    await this.#releaseForRetry(this.#problem('store-unavailable'))
+    this.#finish()
   }
 
-  /** Nobody is going to respond any more: a throw is settled as one, else what can be undone is, or the key is left alone. */
+  /**
+   * No response will come any more. A throw is settled as one, an open transaction is rolled back; otherwise the key is
+   * left to its lease, since nobody knows what the handler has done.
+   */
   async abandon(thrown?: Thrown): Promise<void> {
     if (this.#verdict !== undefined) return
     if (thrown !== undefined) await this.fail(thrown.error)
-    else if (this.#transaction === undefined) this.#end()
+    else if (this.#transaction === undefined) this.#stop()
     else await this.fail(new TransactionLostError())
   }
 
   async #settleThrow(response: HandlerResponse, error: unknown): Promise<Verdict> {
     const verdict = await this.#settle(response, true)
-    // What the store could not do is no failure of the handler.
+    // A transaction that the store lost is no failure of the handler, and is not answered as one.
     const isLost = error instanceof TransactionLostError && verdict.type === 'own'
     if (!isLost || verdict.status === 'stored') return verdict
-    return this.#lost(verdict.status)
+    return this.#notDone(verdict.status)
   }
 
-  /** Whatever somebody outside makes of the error, its client is told what is recorded. */
+  /** For a throw without a response: the client gets what is recorded, not what an error handler outside makes of it. */
   async #settleUnanswered(failure: Answer, error: unknown, recorded: Verdict): Promise<Verdict> {
     const verdict = await this.#settleThrow(failure, error)
     return verdict.type === 'own' && verdict.status === 'stored' ? recorded : verdict
   }
 
   #settle(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
-    if (this.#transaction !== undefined) return this.#settleIn(this.#transaction, response, threw)
+    if (this.#transaction !== undefined) return this.#settleInTransaction(this.#transaction, response, threw)
     this.#phase = 'settling'
-    return after(this.#save(response, threw), (verdict) => {
-      this.#settled()
+    return after(this.#saveOrRelease(response, threw), (verdict) => {
+      this.#finish()
       return verdict
     })
   }
 
-  async #settleIn(run: TransactionRun, response: HandlerResponse, threw: boolean): Promise<Verdict> {
+  async #settleInTransaction(
+    run: TransactionRun,
+    response: HandlerResponse,
+    threw: boolean,
+  ): Promise<Verdict> {
     const early = run.state === 'running'
     await run.ended
     if (early && run.state === 'rolled-back' && !threw) {
@@ -189,45 +196,47 @@ export class Execution implements Idempotency {
     try {
       if (run.state === 'open' && !threw) return await this.#commit(run, response)
       await run.rollback()
-      return run.state === 'unknown' ? this.#unknown(response) : await this.#save(response, threw)
+      return run.state === 'unknown'
+        ? this.#outcomeUnknown(response)
+        : await this.#saveOrRelease(response, threw)
     } finally {
-      this.#settled()
+      this.#finish()
     }
   }
 
-  #settled(): void {
-    this.#end()
-    this.#onEnd(this.#saved)
+  #finish(): void {
+    this.#stop()
+    this.#onSettled(this.#savedRecord)
   }
 
-  /** Never rejects. */
-  #save(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
-    const isReleasing = this.#releases(response, threw)
+  /** Never rejects: a store that fails makes the response `unsaved`. */
+  #saveOrRelease(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
+    const isReleasing = this.#shouldRelease(response, threw)
     const failed = (): Verdict => {
-      if (isReleasing) this.#claim.undo()
-      this.#unsaved(response)
+      if (isReleasing) this.#claim.releaseInBackground()
+      this.#emitUnsaved(response)
       return { type: 'own', status: 'unsaved' }
     }
-    return caught(() => (isReleasing ? this.#giveBack(response, threw) : this.#complete(response)), failed)
+    return caught(() => (isReleasing ? this.#release(response, threw) : this.#complete(response)), failed)
   }
 
-  #giveBack(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
+  #release(response: HandlerResponse, threw: boolean): Verdict | Promise<Verdict> {
     return after(this.#claim.release(), (result) =>
-      result === 'stale' ? this.#stale() : this.#released(response, threw),
+      result === 'stale' ? this.#superseded() : this.#afterRelease(response, threw),
     )
   }
 
   #complete(response: HandlerResponse): Verdict | Promise<Verdict> {
-    return after(this.#record(response), (record) =>
+    return after(this.#encode(response), (record) =>
       after(this.#claim.complete(record), (result) =>
-        result === 'stale' ? this.#stale() : this.#completed(response, record),
+        result === 'stale' ? this.#superseded() : this.#afterComplete(response, record),
       ),
     )
   }
 
-  #releases(response: HandlerResponse, threw: boolean): boolean {
+  #shouldRelease(response: HandlerResponse, threw: boolean): boolean {
     const rolledBack = this.#transaction?.state === 'rolled-back'
-    // What the handler began outside of the transaction has not been undone with it.
+    // After `began()` there are effects outside of the transaction, which its rollback has not undone.
     if (rolledBack && !this.#began) return true
     return releasesKey(this.#settings.release, response, { threw, began: this.#began })
   }
@@ -235,69 +244,69 @@ export class Execution implements Idempotency {
   async #commit(run: TransactionRun, response: HandlerResponse): Promise<Verdict> {
     let record: Uint8Array | undefined
     try {
-      record = await this.#record(response)
+      record = await this.#encode(response)
       const result = await run.complete(record)
-      return result === 'stale' ? await this.#stale() : this.#completed(response, record)
+      return result === 'stale' ? await this.#superseded() : this.#afterComplete(response, record)
     } catch {
-      // Whoever failed has told it.
+      // Reported where it failed.
     }
     await run.rollback()
-    // The answer may have got lost on its way back from a commit that succeeded, or a successor has committed since.
-    const recorded = await this.#recorded()
+    // The commit may have succeeded and its answer got lost, or a successor has committed since.
+    const recorded = await this.#readRecord()
     if (recorded !== undefined)
-      return isSameRecord(recorded, record) ? this.#completed(response, recorded) : this.#stale()
-    if (run.state === 'unknown') return this.#unknown(response)
-    // What the handler began outside of the transaction has not been undone with it, and must not be done again.
+      return isSameRecord(recorded, record) ? this.#afterComplete(response, recorded) : this.#superseded()
+    if (run.state === 'unknown') return this.#outcomeUnknown(response)
+    // After `began()` there are effects outside of the transaction, which must not happen again.
     if (this.#began) return this.#saveFailure()
-    // The client is told to send it again, so the key has to be free however the store answers now.
-    return this.#free(response)
+    // The client is told to send the request again, so the key must become free, now or in the background.
+    return this.#releaseForRetry(response)
   }
 
-  async #free(response: HandlerResponse): Promise<Verdict> {
+  async #releaseForRetry(response: HandlerResponse): Promise<Verdict> {
     try {
       // The commit has succeeded after all, or a successor has the key.
-      if ((await this.#claim.release()) === 'stale') return await this.#stale()
-      this.#released(response, true)
+      if ((await this.#claim.release()) === 'stale') return await this.#superseded()
+      this.#afterRelease(response, true)
     } catch {
-      this.#claim.undo()
-      this.#unsaved(response)
+      this.#claim.releaseInBackground()
+      this.#emitUnsaved(response)
     }
-    return this.#lost()
+    return this.#notDone()
   }
 
-  /** As after a throw: what the handler has responded with did not happen. */
+  /** Saves a 500 in place of the handler's response, which tells of a transaction that was not committed. */
   async #saveFailure(): Promise<Verdict> {
     const failure = this.#problem('handler-failed')
-    const verdict = await this.#save(failure, true)
+    const verdict = await this.#saveOrRelease(failure, true)
     if (verdict.type !== 'own') return verdict
-    if (verdict.status !== 'stored') return this.#lost(verdict.status)
-    // Where the commit has succeeded after all, that is on record, and a store keeps what it has.
-    const recorded = await this.#recorded()
-    if (recorded !== undefined && isSameRecord(recorded, this.#saved))
+    if (verdict.status !== 'stored') return this.#notDone(verdict.status)
+    // Where the commit has succeeded after all, its record stands: a store never overwrites one.
+    const recorded = await this.#readRecord()
+    if (recorded !== undefined && isSameRecord(recorded, this.#savedRecord))
       return { type: 'other', answer: asStored(failure) }
     return { type: 'other', answer: await this.#answerOf(recorded) }
   }
 
-  /** The client may send it again, unless the handler has begun something outside of the transaction, and nobody could be told. */
-  #lost(status?: 'unsaved'): Verdict {
+  /** 503, send it again; but 409 where the handler called `began()` and the store could not save that. */
+  #notDone(status?: 'unsaved'): Verdict {
     if (status === 'unsaved' && this.#began)
       return { type: 'other', answer: this.#problem('outcome-unknown') }
     return { type: 'other', answer: this.#problem('store-unavailable', SERVER_DEFAULTS.retryAfterMs) }
   }
 
-  /** @throws where it can't be made or encrypted, which is told as what can't be saved */
-  #record(response: HandlerResponse): Uint8Array | Promise<Uint8Array> {
+  /** @throws where the record can't be made or encrypted; reported as a failure to complete */
+  #encode(response: HandlerResponse): Uint8Array | Promise<Uint8Array> {
     const headers = storableHeaders(response.headers, this.#settings.deny)
     return caught(
       () => this.#claim.seal(encodeRecord({ ...response, headers })),
       (error) => {
-        this.#claim.failed('complete', error)
+        this.#claim.reportFailure('complete', error)
         throw error
       },
     )
   }
 
-  async #recorded(): Promise<Uint8Array | undefined> {
+  async #readRecord(): Promise<Uint8Array | undefined> {
     try {
       return await this.#claim.read()
     } catch {
@@ -305,8 +314,8 @@ export class Execution implements Idempotency {
     }
   }
 
-  #completed({ status, body }: HandlerResponse, record: Uint8Array): Verdict {
-    this.#saved = record
+  #afterComplete({ status, body }: HandlerResponse, record: Uint8Array): Verdict {
+    this.#savedRecord = record
     const { clock, onEvent } = this.#settings
     if (onEvent !== undefined) {
       const durationMs = clock.now() - this.#startedMs
@@ -317,25 +326,25 @@ export class Execution implements Idempotency {
     return { type: 'own', status: status >= 500 ? 'stored' : undefined }
   }
 
-  #released({ status }: HandlerResponse, threw: boolean): Verdict {
+  #afterRelease({ status }: HandlerResponse, threw: boolean): Verdict {
     const result = threw ? {} : { status }
     emit(this.#settings.onEvent, { type: 'released', ...this.#claim.info, fence: this.fence, ...result })
     return { type: 'own', status: undefined }
   }
 
-  #unsaved({ status }: HandlerResponse): void {
+  #emitUnsaved({ status }: HandlerResponse): void {
     emit(this.#settings.onEvent, { type: 'unsaved', ...this.#claim.info, fence: this.fence, status })
   }
 
-  /** Neither done nor undone as far as anybody can tell: the key stays with its owner until the lease runs out. */
-  #unknown(response: HandlerResponse): Verdict {
-    this.#unsaved(response)
+  /** Nobody knows whether the transaction was committed: the key stays with this owner until the lease runs out. */
+  #outcomeUnknown(response: HandlerResponse): Verdict {
+    this.#emitUnsaved(response)
     return { type: 'other', answer: this.#problem('outcome-unknown') }
   }
 
-  /** Somebody else's run counts, so its response is the one to be told. */
-  async #stale(): Promise<Verdict> {
-    const recorded = await this.#recorded()
+  /** The key was taken over: the successor's run counts, so its response is the one to send. */
+  async #superseded(): Promise<Verdict> {
+    const recorded = await this.#readRecord()
     const { onEvent } = this.#settings
     emit(onEvent, { type: 'stale', ...this.#claim.info, fence: this.fence, recorded: recorded !== undefined })
     return { type: 'other', answer: await this.#answerOf(recorded) }
@@ -346,7 +355,7 @@ export class Execution implements Idempotency {
     try {
       return replay(await this.#claim.open(recorded), this.#settings.policyUrl).answer
     } catch (error) {
-      this.#claim.failed('decode', error)
+      this.#claim.reportFailure('decode', error)
       return this.#problem('outcome-unknown')
     }
   }
@@ -362,18 +371,18 @@ export class Execution implements Idempotency {
       leaseMs,
       lostWhenOver: abandoned === 'takeover',
       extend: () => this.#claim.heartbeat(),
-      onError: (error) => this.#claim.failed('heartbeat', error),
-      onLost: () => this.#lose(),
+      onError: (error) => this.#claim.reportFailure('heartbeat', error),
+      onLost: () => this.#abort(),
     })
   }
 
-  #end(): void {
+  #stop(): void {
     this.#phase = 'over'
     this.#heartbeat.stop()
   }
 
-  /** What the handler does no longer counts. */
-  #lose(cause?: unknown): void {
+  /** The key or its transaction is lost: tells the handler, through its signal, that its work no longer counts. */
+  #abort(cause?: unknown): void {
     if (this.#scope.aborted || this.#phase !== 'running') return
     emit(this.#settings.onEvent, { type: 'lease-lost', ...this.#claim.info, fence: this.fence })
     this.#scope.abort(new TransactionLostError(cause === undefined ? {} : { cause }), 'timeout')

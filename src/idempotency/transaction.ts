@@ -73,7 +73,7 @@ export class TransactionRun {
     } catch (cause) {
       // A store without transactions is a mistake of the program, not of the moment.
       if (cause instanceof TypeError) throw cause
-      this.#claim.failed('begin', cause)
+      this.#claim.reportFailure('begin', cause)
       throw new TransactionLostError({ cause })
     }
   }
@@ -84,11 +84,11 @@ export class TransactionRun {
     if (transaction === undefined) throw new TransactionLostError()
     this.#expiry?.cancel()
     try {
-      const result = await this.#claim.once(() => transaction.complete(record))
+      const result = await this.#claim.inTime(() => transaction.complete(record))
       this.state = result === 'completed' ? 'committed' : 'rolled-back'
       return result
     } catch (error) {
-      this.#claim.failed('complete', error)
+      this.#claim.reportFailure('complete', error)
       throw error
     }
   }
@@ -97,7 +97,7 @@ export class TransactionRun {
     this.#expiry?.cancel()
     if (this.state !== 'running' && this.state !== 'open') return
     try {
-      await this.#claim.once(async () => this.#transaction?.rollback())
+      await this.#claim.inTime(async () => this.#transaction?.rollback())
       this.state = 'rolled-back'
     } catch {
       this.state = 'unknown'
