@@ -1,5 +1,5 @@
 import type { Settings } from './options.ts'
-import { bounded } from './patience.ts'
+import { withTimeout } from './store-calls.ts'
 import type { IdempotencyStore, Lease } from './store.ts'
 
 const FIRST_WAIT_MS = 50
@@ -66,7 +66,7 @@ async function releaseUntilCertain(
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
     // Read before the release is sent: an acquire that arrives after it is not covered by its answer.
     const mayArrive = isUnderWay()
-    const answer = await bounded(clock, storeTimeoutMs, () => store.release(lease)).catch(() => undefined)
+    const answer = await withTimeout(clock, storeTimeoutMs, () => store.release(lease)).catch(() => undefined)
     const passedMs = clock.now() - startedMs
     if ((answer === 'released' && !mayArrive) || passedMs >= leaseMs) return
     // Nothing was released, or not everything: an acquire under way arrives within `storeTimeoutMs`, or never.

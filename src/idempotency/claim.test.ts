@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../stores/memory.ts'
 import { virtualClock, type VirtualClock } from '../testing/virtual-clock.ts'
-import { beginTransaction, Claim } from './claim.ts'
+import { Claim } from './claim.ts'
 import { resolveOptions } from './options.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
+import { beginTransaction } from './transaction-limits.ts'
 
 const info = { method: 'POST', path: '/', key: 'k' }
 const record = { scope: 's', key: 'k', fingerprint: 'f' }

@@ -3,10 +3,10 @@ import { after } from '../primitives/settled.ts'
 import { emit, type RequestInfo, type StoreOperation } from './events.ts'
 import { BEAT } from './heartbeat.ts'
 import type { Settings } from './options.ts'
-import { bounded, persistently } from './patience.ts'
+import { withTimeout, withRetries } from './store-calls.ts'
 import { CorruptRecordError } from './record.ts'
 import { isSealed } from './sealed.ts'
-import { endInTime, workInTime } from './transaction-time.ts'
+import { beginTransaction, scheduleExpiry, workInTime } from './transaction-limits.ts'
 import { queueRelease, releaseNow } from './background-release.ts'
 import { warnOnce } from './warn.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease, StoreTransaction } from './store.ts'
@@ -55,7 +55,7 @@ export class Claim {
     this.#hasAsked = true
     const request = this.#request
     const attempts: Promise<AcquireResult>[] = []
-    const acquiring = this.#persistently('acquire', (store) => {
+    const acquiring = this.#withRetries('acquire', (store) => {
       const attempt = store.acquire(request)
       attempts.push(attempt)
       return attempt
@@ -155,12 +155,12 @@ export class Claim {
   }
 
   complete(response: Uint8Array): 'completed' | 'stale' | Promise<'completed' | 'stale'> {
-    return this.#persistently('complete', (store) => store.complete(this.#request, response))
+    return this.#withRetries('complete', (store) => store.complete(this.#request, response))
   }
 
   release(): 'released' | 'stale' | Promise<'released' | 'stale'> {
     return after(
-      this.#persistently('release', (store) => store.release(this.#request)),
+      this.#withRetries('release', (store) => store.release(this.#request)),
       (result) => {
         if (this.#isUnderWay()) this.releaseInBackground()
         return result
@@ -169,7 +169,7 @@ export class Claim {
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    return this.#persistently('read', (store) => store.read(this.#request))
+    return this.#withRetries('read', (store) => store.read(this.#request))
   }
 
   begin(): Promise<StoreTransaction | 'stale'> {
@@ -185,14 +185,14 @@ export class Claim {
     return workInTime(this.#settings, transaction, fn, late)
   }
 
-  /** See `endInTime`. */
-  endInTime(transaction: StoreTransaction, late: (cause: Error) => void): Timer {
-    return endInTime(this.#settings, transaction, late)
+  /** See `scheduleExpiry`. */
+  scheduleExpiry(transaction: StoreTransaction, late: (cause: Error) => void): Timer {
+    return scheduleExpiry(this.#settings, transaction, late)
   }
 
   /** Bounded in time and not retried: for work that can't safely be repeated. */
   inTime<T>(work: () => Promise<T>): Promise<T> {
-    return bounded(this.#settings.clock, this.#settings.storeTimeoutMs, work)
+    return withTimeout(this.#settings.clock, this.#settings.storeTimeoutMs, work)
   }
 
   reportFailure(operation: StoreOperation, error: unknown): void {
@@ -204,33 +204,13 @@ export class Claim {
     emit(onEvent, { type: 'store-error', ...this.info, operation, error })
   }
 
-  #persistently<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): T | Promise<T> {
+  #withRetries<T>(operation: StoreOperation, call: (store: IdempotencyStore) => Promise<T>): T | Promise<T> {
     const { clock, storeTimeoutMs, store } = this.#settings
-    return persistently(
+    return withRetries(
       clock,
       storeTimeoutMs,
       () => call(store),
       (error) => this.reportFailure(operation, error),
     )
-  }
-}
-
-/**
- * Opens a transaction within the time a request waits for the store. One that opens later is rolled back at once,
- * since it keeps everybody else from the database.
- */
-export async function beginTransaction(
-  { store, clock, storeTimeoutMs }: Settings,
-  lease: Lease | undefined,
-): Promise<StoreTransaction | 'stale'> {
-  if (store.begin === undefined) {
-    throw new TypeError(`transaction(fn) needs a store with transactions, and ${store.name} has none`)
-  }
-  const opening = store.begin(lease)
-  try {
-    return await bounded(clock, storeTimeoutMs, () => opening)
-  } catch (error) {
-    opening.then((late) => (late === 'stale' ? undefined : late.rollback())).catch(() => {})
-    throw error
   }
 }

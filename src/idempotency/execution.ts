@@ -15,7 +15,7 @@ import { releasesKey } from './release-rule.ts'
 import { replay } from './replay.ts'
 import type { IdempotencyStore } from './store.ts'
 import { TransactionLostError, TransactionRun } from './transaction.ts'
-import type { HeldResponse } from './unprotected.ts'
+import type { HeldResponse } from './held-response.ts'
 import type { EarlyResponse, FindResponse, Thrown, Verdict } from './verdict.ts'
 
 /** One run of a handler under a key that it owns: from the acquired key to the settled one. */

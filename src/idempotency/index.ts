@@ -21,8 +21,9 @@ export { idempotency, type WebHandler } from './handler.ts'
 export { CORS_HEADERS } from './headers.ts'
 export type { IdentitySource } from './identity.ts'
 export type { KeySyntax } from './key.ts'
-export type { Ending, IdempotencyOptions, ReleaseRule, Settings } from './options.ts'
+export type { IdempotencyOptions, Settings } from './options.ts'
 export { problem, type ProblemCode, type ProblemOptions } from './problem.ts'
+export type { Ending, ReleaseRule } from './release-rule.ts'
 export type { EncryptionKey, EncryptionOptions } from './sealed.ts'
 export type {
   AbandonedPolicy,

@@ -7,24 +7,13 @@ import {
   checkOneOf,
   checkPositive,
 } from '../primitives/validate.ts'
-import type { ResponseHead } from './answer.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
 import type { OnIdempotencyEvent } from './events.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import type { KeySyntax } from './key.ts'
+import type { ReleaseRule } from './release-rule.ts'
 import { checkEncryption, Sealer, type EncryptionOptions } from './sealed.ts'
 import type { AbandonedPolicy, IdempotencyStore } from './store.ts'
-
-/** How a handler ended. */
-export interface Ending {
-  /** It threw; the response is then the 500 that would be saved. */
-  readonly threw: boolean
-  /** It called `began()`. */
-  readonly began: boolean
-}
-
-/** Whether the key is given back, so that a retry runs the handler again; otherwise the response is saved. */
-export type ReleaseRule = (response: Omit<ResponseHead, 'statusText'>, ending: Ending) => boolean
 
 export interface IdempotencyOptions<Req = Request> {
   /** Where keys are remembered. */

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { expectNoUnhandledRejections } from '../../test/client/support/unhandled.ts'
-import type { ReleaseRule } from './options.ts'
-import { releasesKey } from './release-rule.ts'
+import { releasesKey, type ReleaseRule } from './release-rule.ts'
 
 expectNoUnhandledRejections()
 

@@ -1,6 +1,16 @@
 import type { ResponseHead } from './answer.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
-import type { Ending, ReleaseRule } from './options.ts'
+
+/** How a handler ended. */
+export interface Ending {
+  /** It threw; the response is then the 500 that would be saved. */
+  readonly threw: boolean
+  /** It called `began()`. */
+  readonly began: boolean
+}
+
+/** Whether the key is given back, so that a retry runs the handler again; otherwise the response is saved. */
+export type ReleaseRule = (response: Omit<ResponseHead, 'statusText'>, ending: Ending) => boolean
 
 const RELEASED: ReadonlySet<number> = new Set(SERVER_DEFAULTS.releasedStatuses)
 
@@ -18,11 +28,11 @@ export function releasesKey(
   try {
     const released: unknown = custom({ status: response.status, headers: response.headers }, ending)
     if (typeof released === 'boolean') return released
-    // Code without types may answer with a promise: it comes too late, whatever comes of it.
+    // JavaScript may return a promise, which comes too late: only its rejection is silenced.
     if (released instanceof Promise) released.catch(() => {})
   } catch {
-    // As below.
+    // Falls back to the default, too.
   }
-  // The operation is over and has to be settled somehow: as if there were no rule.
+  // The operation is over and must be settled in any case: a rule that fails counts as none.
   return byDefault
 }

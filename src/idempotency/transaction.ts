@@ -4,7 +4,8 @@ import type { StoreTransaction } from './store.ts'
 
 /**
  * The transaction could not be begun or committed, the database ended it, it took longer than `transactionTimeoutMs`, or
- * the key was taken over: what the handler did there did not happen. The response is taken care of; a handler has nothing to do but to stop.
+ * the key was taken over: what the handler did in it did not happen. The response is taken care of; a handler only has
+ * to stop.
  */
 export class TransactionLostError extends Error {
   override readonly name = 'TransactionLostError'
@@ -14,7 +15,7 @@ export class TransactionLostError extends Error {
   }
 }
 
-/** Keeps a transaction from the first statement to its end; who ends it decides what the response is worth. */
+/** One `transaction(fn)` of a request with a key, from its begin to its end. */
 export class TransactionRun {
   /**
    * `running`: `fn` has not ended. `open`: it has resolved, and the response is awaited. `unknown`: undoing failed, or
@@ -28,7 +29,7 @@ export class TransactionRun {
   readonly #claim: Claim
   readonly #onLost: (reason: unknown) => void
   #transaction: StoreTransaction | undefined
-  /** While it is open. */
+  /** Rolls it back when the response takes too long; set while `state` is `open`. */
   #expiry: Timer | undefined
   #end: () => void = () => {}
 
@@ -49,7 +50,7 @@ export class TransactionRun {
       void transaction.lost?.then(this.#onLost)
       const value = await this.#claim.workIn(transaction, fn, (cause) => this.#expire(cause))
       this.state = 'open'
-      this.#expiry = this.#claim.endInTime(transaction, this.#onLost)
+      this.#expiry = this.#claim.scheduleExpiry(transaction, this.#onLost)
       return value
     } catch (error) {
       this.error = error
@@ -60,7 +61,7 @@ export class TransactionRun {
     }
   }
 
-  /** Whatever `fn` still does, nothing of it will be committed. */
+  /** `fn` took too long: whatever it still does, nothing of it will be committed. */
   #expire(cause: Error): Error {
     this.state = 'rolled-back'
     this.#onLost(cause)
@@ -78,7 +79,7 @@ export class TransactionRun {
     }
   }
 
-  /** @throws when the commit failed, which is told; whether it did all the same only the store can tell. */
+  /** @throws when the commit failed, which is reported; only the store can say whether it took effect all the same */
   async complete(record: Uint8Array): Promise<'completed' | 'stale'> {
     const transaction = this.#transaction
     if (transaction === undefined) throw new TransactionLostError()

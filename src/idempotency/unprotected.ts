@@ -1,21 +1,13 @@
 import { Scope } from '../primitives/signal.ts'
-import { beginTransaction } from './claim.ts'
 import type { Idempotency } from './context.ts'
+import type { HeldResponse } from './held-response.ts'
 import type { Settings } from './options.ts'
 import { downstreamKeyFrom } from './downstream-key.ts'
-import { bounded } from './patience.ts'
+import { withTimeout } from './store-calls.ts'
 import { TransactionLostError } from './transaction.ts'
-import { workInTime } from './transaction-time.ts'
+import { beginTransaction, workInTime } from './transaction-limits.ts'
 
-/** A response that does not leave, although the handler has sent it. */
-export interface HeldResponse {
-  /** Lets it go, and whatever follows. */
-  release(): void
-  /** Takes it back: the handler has not responded. */
-  discard(): void
-}
-
-/** The same surface for a request without a key, so that a handler needs no second way. */
+/** `Idempotency` for a request without a key, so that a handler need not tell the two apart. */
 export class Unprotected implements Idempotency {
   readonly key = undefined
   readonly fence = 0
@@ -27,7 +19,7 @@ export class Unprotected implements Idempotency {
   readonly #running = new Set<Promise<unknown>>()
   /** Whether the handler has asked for a transaction. */
   used = false
-  /** What a function resolved to whose transaction then failed, and why. */
+  /** The value of a `fn` whose transaction then failed, and why. */
   #lost: { readonly value: unknown; readonly error: unknown } | undefined
 
   constructor(settings: Settings) {
@@ -42,7 +34,7 @@ export class Unprotected implements Idempotency {
     // Nothing is saved for a request without a key, whenever its effects begin.
   }
 
-  /** For frameworks whose handlers can send a response themselves: what keeps it back while a transaction runs. */
+  /** For frameworks whose handlers send the response themselves: `hold` keeps it back while a transaction runs. */
   holdWith(hold: () => HeldResponse | undefined): void {
     this.#hold = hold
   }
@@ -70,10 +62,9 @@ export class Unprotected implements Idempotency {
   }
 
   /**
-   * For frameworks that send what a handler has returned: waits for the transactions that it left behind.
+   * For frameworks that send what a handler returns: waits for the transactions that the handler did not await.
    *
-   * @throws what failed, where it is too late for the handler to respond otherwise, or where it returned all the same
-   * what it had made in the transaction that failed.
+   * @throws the error of a transaction that fails now, or of an earlier one whose value is this very `response`
    */
   async committed(response?: unknown): Promise<void> {
     await Promise.all(this.#running)
@@ -89,7 +80,7 @@ export class Unprotected implements Idempotency {
     const transaction = await beginTransaction(this.#settings, undefined)
     if (transaction === 'stale') throw new TypeError('a transaction without a lease can not be stale')
     const { clock, storeTimeoutMs } = this.#settings
-    const inTime = (work: () => Promise<void>): Promise<void> => bounded(clock, storeTimeoutMs, work)
+    const inTime = (work: () => Promise<void>): Promise<void> => withTimeout(clock, storeTimeoutMs, work)
     const lost = (cause: unknown): Error => {
       const error = new TransactionLostError({ cause })
       this.#scope.abort(error, 'timeout')
@@ -107,14 +98,14 @@ export class Unprotected implements Idempotency {
       return value
     } catch (error) {
       this.#lost = { value, error }
-      // The error that led here is the one to be seen.
+      // A rollback that fails must not hide the error that led here.
       if (!expired) await inTime(() => transaction.rollback()).catch(() => {})
       throw error
     }
   }
 }
 
-/** Waits for what a request without a key has left to be committed; with a key its execution does that. */
+/** Waits for the open transactions of a request without a key; with a key its `Execution` does that. */
 export async function committed(context: Idempotency | undefined): Promise<void> {
   if (context instanceof Unprotected) await context.committed()
 }

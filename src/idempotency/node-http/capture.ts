@@ -1,7 +1,7 @@
 import { validateHeaderValue, type ServerResponse } from 'node:http'
 import { isEventStream, type Answer, type HandlerResponse } from '../answer.ts'
 import type { Verdict } from '../verdict.ts'
-import type { HeldResponse } from '../unprotected.ts'
+import type { HeldResponse } from '../held-response.ts'
 import {
   bytesOf,
   failLater,

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Verdict } from '../verdict.ts'
-import type { HeldResponse } from '../unprotected.ts'
+import type { HeldResponse } from '../held-response.ts'
 import { ResponseCapture } from './capture.ts'
 
 /** Somebody else decides. */

@@ -1,20 +1,20 @@
 import { describe, expect, test } from 'vitest'
 import { virtualClock } from '../testing/virtual-clock.ts'
-import { bounded, persistently, StoreTimeoutError } from './patience.ts'
+import { withTimeout, withRetries, StoreTimeoutError } from './store-calls.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
 
 describe('a bounded call', () => {
   test('gives its result, and leaves no timer', async () => {
     const clock = virtualClock()
-    await expect(bounded(clock, 100, async () => 'x')).resolves.toBe('x')
+    await expect(withTimeout(clock, 100, async () => 'x')).resolves.toBe('x')
     expect(clock.pending).toBe(0)
   })
 
   test('rejects when its time is over, and what comes later is dropped', async () => {
     const clock = virtualClock()
     let fail: (error: Error) => void = () => {}
-    const late = bounded(clock, 100, () => new Promise((_, reject) => (fail = reject)))
+    const late = withTimeout(clock, 100, () => new Promise((_, reject) => (fail = reject)))
     const error = late.catch((error: unknown) => error)
     await clock.advance(100)
     expect(await error).toBeInstanceOf(StoreTimeoutError)
@@ -24,13 +24,13 @@ describe('a bounded call', () => {
 
   test('tells whole milliseconds', async () => {
     const clock = virtualClock()
-    const late = bounded(clock, 477.72993199999837, never).catch(String)
+    const late = withTimeout(clock, 477.72993199999837, never).catch(String)
     await clock.advance(478)
     expect(await late).toBe('StoreTimeoutError: the store did not answer within 478 ms')
   })
 
   test('turns a throw into a rejection', async () => {
-    const failing = bounded(virtualClock(), 100, () => {
+    const failing = withTimeout(virtualClock(), 100, () => {
       throw new Error('at once')
     })
     await expect(failing).rejects.toThrow('at once')
@@ -42,7 +42,7 @@ describe('a persistent call', () => {
     const clock = virtualClock()
     const errors: unknown[] = []
     let left = 3
-    const call = persistently(
+    const call = withRetries(
       clock,
       2000,
       async () => {
@@ -59,7 +59,7 @@ describe('a persistent call', () => {
   test('gives up when its time is over, with the last error', async () => {
     const clock = virtualClock()
     let tries = 0
-    const call = persistently(
+    const call = withRetries(
       clock,
       1000,
       async () => {
@@ -78,7 +78,7 @@ describe('a persistent call', () => {
   test('gives one attempt half of the time, so that there is a second one', async () => {
     const clock = virtualClock()
     let tries = 0
-    const call = persistently(
+    const call = withRetries(
       clock,
       1000,
       () => (++tries === 1 ? never() : Promise.resolve('second')),

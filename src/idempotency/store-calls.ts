@@ -13,8 +13,8 @@ export class StoreTimeoutError extends Error {
 const FIRST_WAIT_MS = 20
 const LONGEST_WAIT_MS = 250
 
-/** Settles as `work()` does, but within `timeoutMs`; what comes later is dropped. */
-export function bounded<T>(
+/** Settles as `work()` does, but within `timeoutMs`, else rejects with what `late` makes; a later result is dropped. */
+export function withTimeout<T>(
   clock: Clock,
   timeoutMs: number,
   work: () => Promise<T>,
@@ -45,7 +45,7 @@ function within<T>(
   })
 }
 
-/** Somebody's store may throw at once, or give another kind of promise. */
+/** A store of the application's own may throw synchronously, or return another kind of promise. */
 function attempted<T>(work: () => Promise<T>): Promise<T> {
   try {
     const working = work()
@@ -57,11 +57,11 @@ function attempted<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Tries `work` until it succeeds or `totalMs` have passed, then rejects with the last error. One attempt may take half
- * of the time: an answer that got lost on the way leaves room to ask again. A store in this process has its answer at
- * once, and needs neither a timer nor a promise (saves 1.3 us a call).
+ * Tries `work` until it succeeds or `totalMs` have passed, then rejects with the last error. One attempt gets half of
+ * the time at most, so that there is a second one when an answer gets lost. A store in this process answers
+ * synchronously (`settled`), and then neither a timer nor a promise is made (saves 1.3 us a call).
  */
-export function persistently<T>(
+export function withRetries<T>(
   clock: Clock,
   totalMs: number,
   work: () => Promise<T>,
@@ -69,25 +69,25 @@ export function persistently<T>(
 ): T | Promise<T> {
   const first = attempted(work)
   const known = settledValue(first)
-  return known === undefined ? persisted(clock, totalMs, first, work, onFailure) : known.value
+  return known === undefined ? retried(clock, totalMs, first, work, onFailure) : known.value
 }
 
-async function persisted<T>(
+async function retried<T>(
   clock: Clock,
   totalMs: number,
   first: Promise<T>,
   work: () => Promise<T>,
   onFailure: (error: unknown) => void,
 ): Promise<T> {
-  const deadline = clock.now() + totalMs
+  const deadlineMs = clock.now() + totalMs
   let working = first
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-    const attemptMs = Math.min(totalMs / 2, deadline - clock.now())
+    const attemptMs = Math.min(totalMs / 2, deadlineMs - clock.now())
     try {
       return await within(clock, attemptMs, working)
     } catch (error) {
       onFailure(error)
-      if (clock.now() + waitMs >= deadline) throw error
+      if (clock.now() + waitMs >= deadlineMs) throw error
     }
     await new Promise<void>((resolve) => {
       clock.schedule(resolve, waitMs, { keepAlive: true })
