@@ -1,4 +1,4 @@
-import type { Answer } from './answer.ts'
+import type { Answer, HeaderLine } from './answer.ts'
 import { Claim } from './claim.ts'
 import { contextOf } from './context.ts'
 import { SERVER_DEFAULTS } from './defaults.ts'
@@ -23,25 +23,25 @@ export type ReadBody = Uint8Array | 'too-large' | 'unavailable'
 export interface RequestView<Req> extends IdentitySource {
   /** The framework's own request, for the application's `scope`. */
   readonly source: Req
-  /** Reads the raw body, up to `maxBytes`; whoever comes after has to find it unread. */
+  /** Reads the raw body, up to `maxBytes`, and leaves it unread for whoever reads it next. */
   body(maxBytes: number): ReadBody | Promise<ReadBody>
-  /** Calls back when the client has left, at once if it has; returns how to listen no longer. */
+  /** Calls back when the client disconnects, at once if it has; returns a function that stops listening. */
   readonly whenGone?: WhenGone
 }
 
-/** What a request's method and key make of it, before anything is read or awaited. */
+/** What follows from a request's method and key alone, before anything is read or awaited. */
 export type Screening =
-  /** Not protected: the handler runs as if nobody stood between. `ignored`: there was a key, and the response says so. */
+  /** The handler runs unprotected. `ignored`: there was a key all the same, and the response says so. */
   | { readonly type: 'unprotected'; readonly ignored: boolean; readonly context: Unprotected }
   | { readonly type: 'refused'; readonly answer: Answer }
   | { readonly type: 'keyed'; readonly key: string }
 
 export type Admission =
-  /** The handler must not run. */
+  /** The handler must not run; this is sent instead. */
   | { readonly type: 'answer'; readonly answer: Answer }
-  /** The handler has to run, and the execution to learn how it ended. */
+  /** The handler has to run, and its end to be reported to the execution. */
   | { readonly type: 'run'; readonly execution: Execution }
-  /** The handler has to run as if nobody stood between: another layer outside has the key for this very request. */
+  /** The handler has to run unprotected: another `idempotency()` outside holds the key for this very request. */
   | { readonly type: 'covered' }
 
 /** The name of the header that carries the key. */
@@ -69,7 +69,11 @@ export class Engine<Req> {
     this.#rooms = new WaitingRooms(this.settings)
   }
 
-  /** @param keyLines - the lines of the Idempotency-Key header, one entry each */
+  /**
+   * First step, synchronous: whether the request is protected, and by which key.
+   *
+   * @param keyLines - the lines of the Idempotency-Key header, one entry each
+   */
   screen(method: string, target: string, keyLines: readonly string[]): Screening {
     const { methods, required, syntax, onEvent } = this.settings
     const path = pathOf(target)
@@ -88,6 +92,12 @@ export class Engine<Req> {
     return { type: 'refused', answer: this.#refuse('key-malformed', { method, path }, { detail }) }
   }
 
+  /**
+   * Second step, for a request with a key: claims the key, or finds out what to answer instead.
+   *
+   * @param findResponse - recognizes a response of the framework's among the values that `transaction(fn)` resolves to
+   * @throws what `scope`, `fingerprint` or `request.body` throw
+   */
   async admit(request: RequestView<Req>, key: string, findResponse?: FindResponse): Promise<Admission> {
     const info: RequestInfo = { method: request.method, path: pathOf(request.target), key }
     const naming = this.#nameOf(request)
@@ -95,7 +105,7 @@ export class Engine<Req> {
     const scoping = named ?? defaultScope(request)
     const scope = scoping instanceof Promise ? await scoping : scoping
     const context = contextOf(request.source)
-    // It would wait for itself.
+    // The key is this request's already, taken by a layer outside: it would wait for itself.
     if (context instanceof Execution && context.covers(this.settings.store, scope, key))
       return { type: 'covered' }
     const body = await request.body(this.settings.maxBodyBytes)
@@ -109,17 +119,12 @@ export class Engine<Req> {
     const claim = new Claim(this.settings, info, { scope, key, fingerprint: digest })
     const acquiring = claim.acquire()
     const result = acquiring instanceof Promise ? await acquiring.catch(() => undefined) : acquiring
-    const waiting = result?.type === 'busy' ? this.#patience(request) : undefined
-    if (waiting === undefined) return this.#admission(result, claim, findResponse)
-    const waited = await this.#wait(claim, waiting.ms, request)
-    // Nothing new: it is still the first request's.
+    const patience = result?.type === 'busy' ? this.#patience(request) : undefined
+    if (patience === undefined) return this.#admission(result, claim, findResponse)
+    const waited = await this.#wait(claim, patience.ms, request)
+    // Without news the key is as busy as it was.
     const now = waited.type === 'told' ? waited.result : waited.type === 'failed' ? undefined : result
-    const admission = await this.#admission(now, claim, findResponse)
-    if (admission.type !== 'answer' || waiting.asked === undefined) return admission
-    return {
-      type: 'answer',
-      answer: withLine(admission.answer, 'preference-applied', `wait=${waiting.asked}`),
-    }
+    return applied(patience, await this.#admission(now, claim, findResponse))
   }
 
   /** Answers for what `scope` or `fingerprint` threw, for frameworks in which nobody else would. */
@@ -146,13 +151,14 @@ export class Engine<Req> {
     }
   }
 
-  /** How long a duplicate is to wait, and the whole seconds of it that its client has asked for. */
-  #patience(request: RequestView<Req>): { ms: number; asked: number | undefined } | undefined {
+  /** How long a duplicate waits for the first request; `undefined` where it is answered at once. */
+  #patience(request: RequestView<Req>): Patience | undefined {
     const { inFlight, leaseMs } = this.settings
     const seconds = preferredWaitSeconds(request.header('prefer'))
-    if (seconds === undefined) return inFlight === 'wait' ? { ms: leaseMs, asked: undefined } : undefined
+    if (seconds === undefined)
+      return inFlight === 'wait' ? { ms: leaseMs, preferredSeconds: undefined } : undefined
     const ms = Math.min(seconds * 1000, leaseMs)
-    return ms === 0 ? undefined : { ms, asked: Math.floor(ms / 1000) }
+    return ms === 0 ? undefined : { ms, preferredSeconds: Math.floor(ms / 1000) }
   }
 
   async #wait(claim: Claim, waitMs: number, request: RequestView<Req>): Promise<Waited> {
@@ -224,8 +230,18 @@ export class Engine<Req> {
   }
 }
 
-function withLine(answer: Answer, name: string, value: string): Answer {
-  return { ...answer, headers: [...answer.headers, [name, value]] }
+interface Patience {
+  readonly ms: number
+  /** Whole seconds of `Prefer: wait` that are honoured; `undefined` where the client stated no preference. */
+  readonly preferredSeconds: number | undefined
+}
+
+/** Tells a client that its `Prefer: wait` was honoured (RFC 7240, 3). A run has no answer yet to tell it with. */
+function applied({ preferredSeconds }: Patience, admission: Admission): Admission {
+  if (admission.type !== 'answer' || preferredSeconds === undefined) return admission
+  const { answer } = admission
+  const line: HeaderLine = ['preference-applied', `wait=${preferredSeconds}`]
+  return { type: 'answer', answer: { ...answer, headers: [...answer.headers, line] } }
 }
 
 function pathOf(target: string): string {

@@ -13,7 +13,7 @@ export type Waited =
   | { readonly type: 'crowded' | 'timed-out' | 'gone' }
   | { readonly type: 'failed' }
 
-/** Calls back when the client has left; returns how to listen no longer. */
+/** Calls back when the client disconnects; returns a function that stops listening. */
 export type WhenGone = (callback: () => void) => () => void
 
 /** What wakes a waiter: the recorded response, where this process has it, or word that the store is worth asking. */
