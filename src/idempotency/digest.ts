@@ -1,4 +1,4 @@
-import { joined } from './web-body.ts'
+import { concat } from './bytes.ts'
 
 const encoder = new TextEncoder()
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
@@ -39,7 +39,7 @@ export function digestOf(texts: readonly (string | null)[], body?: Uint8Array): 
   const bodyBytes = body?.length ?? 0
   // A character has three bytes at most.
   if (hashAtOnce === null || 3 * head.length + bodyBytes > AT_ONCE_BYTES) {
-    return sha256(joined([encoder.encode(head), body ?? new Uint8Array()]))
+    return sha256(concat([encoder.encode(head), body ?? new Uint8Array()]))
   }
   scratch ??= new Uint8Array(AT_ONCE_BYTES)
   const headBytes = encoder.encodeInto(head, scratch).written

@@ -13,8 +13,8 @@
 import { contextOf } from '../context.ts'
 import { Engine } from '../engine.ts'
 import type { Thrown } from '../verdict.ts'
-import { keepAlive, respond } from '../handler.ts'
 import type { IdempotencyOptions } from '../options.ts'
+import { keepWorkerAlive, serve } from '../web/serve.ts'
 
 export { idempotencyOf, type Idempotency } from '../context.ts'
 
@@ -54,8 +54,8 @@ export function idempotency<Context extends HonoContext = HonoContext>(
       return res.body?.locked === true ? error.getResponse() : res
     }
     const thrown = (): Thrown | undefined => (context.error ? { error: context.error } : undefined)
-    const work = respond(engine, { source: context, request: context.req.raw, handle, entry, thrown })
-    keepAlive(waitersOf(context), work)
+    const work = serve(engine, { source: context, request: context.req.raw, handle, entry, thrown })
+    keepWorkerAlive(waitersOf(context), work)
     const response = await work
     if (!context.finalized) {
       // Nothing ran. Hono adds what middleware outside has set, once it has been asked for it.

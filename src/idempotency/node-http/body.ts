@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { ReadBody } from '../engine.ts'
-import { joined } from '../web-body.ts'
+import { concat } from '../bytes.ts'
 import { asBuffer } from './payload.ts'
 import { keepUnread, type Onlooker } from './unread.ts'
 
@@ -83,7 +83,7 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
     }
     const end = (): void => {
       if (isCutOff(request)) gone()
-      else stop(isWhole(length) ? asBuffer(joined(chunks)) : 'unavailable')
+      else stop(isWhole(length) ? asBuffer(concat(chunks)) : 'unavailable')
     }
     const pushed: Onlooker['pushed'] = (chunk, encoding) => {
       if (chunk === null) end()
@@ -126,7 +126,7 @@ function drained(request: IncomingMessage): unknown {
   // Not until it gives nothing: asked once more, a request whose end has arrived would end.
   while (request.readableLength > 0) packets.push(request.read())
   if (packets.length === 1) return packets[0]
-  return packets.every((packet) => packet instanceof Uint8Array) ? joined(packets) : packets.join('')
+  return packets.every((packet) => packet instanceof Uint8Array) ? concat(packets) : packets.join('')
 }
 
 /**

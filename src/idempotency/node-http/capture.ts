@@ -15,7 +15,7 @@ import {
 } from './as-node.ts'
 import { FeignedEnd } from './feigned-end.ts'
 import { asBuffer } from './payload.ts'
-import { joined } from '../web-body.ts'
+import { concat } from '../bytes.ts'
 import { HeadersOnEntry, linesSince, setWriteHeadHeaders } from './headers.ts'
 import { sendAnswer } from './send-answer.ts'
 import { Shield } from './shield.ts'
@@ -288,7 +288,7 @@ export class ResponseCapture implements StandIn {
     this.#ended = true
     if (this.#feigned === undefined) this.#endCallback = callback
     else this.#feigned.tell(callback)
-    this.#decide(this.#length > this.#maxBytes ? undefined : joined(this.#chunks))
+    this.#decide(this.#length > this.#maxBytes ? undefined : concat(this.#chunks))
     return this.#response
   }
 
@@ -370,7 +370,7 @@ export class ResponseCapture implements StandIn {
     if (idempotencyStatus !== undefined && !this.#hasLeaked)
       response.setHeader('idempotency-status', idempotencyStatus)
     if (this.#flushed) this.#originals.call('flushHeaders', [])
-    const bytes = this.#length === 0 ? undefined : asBuffer(joined(this.#chunks))
+    const bytes = this.#length === 0 ? undefined : asBuffer(concat(this.#chunks))
     if (this.#ended) this.#originals.call('end', [bytes, this.#endCallback])
     else {
       if (bytes !== undefined) this.#originals.call('write', [bytes])

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
 import { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { hasNoBody } from '../answer.ts'
-import { joined, readUpTo, type PartlyRead } from '../web-body.ts'
+import { concat } from '../bytes.ts'
+import { readUpTo, type PartlyRead } from '../web/body.ts'
 
 /** What a framework is about to write: its bytes, as far as they are kept, and the same payload, still unread. */
 export interface Payload {
@@ -24,7 +25,7 @@ export async function readPayload(payload: unknown, status: number, maxBytes: nu
     unread.once('close', () => void read.rest?.cancel().catch(() => {}))
     return { body: undefined, unread }
   }
-  const body = joined(read.chunks)
+  const body = concat(read.chunks)
   return { body, unread: asBuffer(body) }
 }
 

@@ -1,18 +1,22 @@
-/** The whole body, or the news that it has more than `maxBytes`: then the rest is left unread. */
+import { concat } from '../bytes.ts'
+
+/** The whole body, or `'too-large'` for one of more than `maxBytes`: the rest of that is not read. */
 export async function limitedBytes(body: Body, maxBytes: number): Promise<Uint8Array | 'too-large'> {
   const read = await readUpTo(body.body, maxBytes)
-  if (read.rest === undefined) return joined(read.chunks)
+  if (read.rest === undefined) return concat(read.chunks)
   // Not awaited: half of a cloned body only counts as cancelled when the other half is, too.
   read.rest.cancel().catch(() => {})
   return 'too-large'
 }
 
+/** A stream that was read up to a limit. */
 export interface PartlyRead {
   readonly chunks: readonly Uint8Array[]
-  /** What comes after the chunks, where they exceed the limit. */
+  /** Where there is more than the limit: reads what comes after the chunks. */
   readonly rest: ReadableStreamDefaultReader<Uint8Array> | undefined
 }
 
+/** Reads a stream to its end, or until it has given more than `maxBytes`. */
 export async function readUpTo(
   stream: ReadableStream<Uint8Array> | null,
   maxBytes: number,
@@ -30,30 +34,18 @@ export async function readUpTo(
   return { chunks, rest: reader }
 }
 
-/** A stream may give anything. Servers that write to a socket take text as well; what else platforms refuse is refused. */
+/** A handler's stream may give text, which servers on a socket accept; anything else they refuse, too. */
 function bytesOf(chunk: unknown): Uint8Array {
   if (isBytes(chunk)) return chunk
   if (typeof chunk === 'string') return new TextEncoder().encode(chunk)
   throw new TypeError('the stream of a body gave what is neither text nor a Uint8Array')
 }
 
-/** Another realm's are, too. */
+/** By its tag as well, since a Uint8Array of another realm (a Jest environment, a vm) is no instance of this one's. */
 const isBytes = (chunk: unknown): chunk is Uint8Array =>
   chunk instanceof Uint8Array || Object.prototype.toString.call(chunk) === '[object Uint8Array]'
 
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const [first] = chunks
-  if (chunks.length === 1 && first !== undefined) return first
-  const all = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
-  }
-  return all
-}
-
-/** The chunks again, then what has not been read yet. */
+/** The whole stream again: the chunks that were read, then the rest. */
 export function resumed({ chunks, rest }: PartlyRead): ReadableStream<Uint8Array> {
   let next = 0
   return new ReadableStream({

@@ -1,6 +1,7 @@
-import { reasonPhrase } from '../primitives/reason-phrase.ts'
-import { hasNoBody, isEventStream, type Answer, type HandlerResponse } from './answer.ts'
-import { joined, readUpTo, resumed } from './web-body.ts'
+import { reasonPhrase } from '../../primitives/reason-phrase.ts'
+import { hasNoBody, isEventStream, type Answer, type HandlerResponse } from '../answer.ts'
+import { concat } from '../bytes.ts'
+import { readUpTo, resumed } from './body.ts'
 
 export type IdempotencyStatus = 'stored' | 'unsaved' | 'ignored'
 
@@ -33,7 +34,7 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
     return { response, toResponse: (status) => withStatus(source, status) }
   }
   const read = await readUpTo(source.body, maxBytes)
-  const body = read.rest === undefined ? joined(read.chunks) : undefined
+  const body = read.rest === undefined ? concat(read.chunks) : undefined
   // A server states the length of what is whole, and both at once are no message that a client takes.
   const framed = body === undefined ? headers : headers.filter(([name]) => name !== 'transfer-encoding')
   const init = { ...head, headers: framed }
