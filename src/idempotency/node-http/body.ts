@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { ReadBody } from '../engine.ts'
 import { concat } from '../bytes.ts'
 import { asBuffer } from './payload.ts'
-import { keepUnread, type Onlooker } from './unread.ts'
+import { keepUnread, type BodyObserver } from './unread.ts'
 
 /**
  * Reads the raw body of a request and leaves the request as if nobody had. What the parser pushes stays in the
@@ -85,7 +85,7 @@ function watchBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody
       if (isCutOff(request)) gone()
       else stop(isWhole(length) ? asBuffer(concat(chunks)) : 'unavailable')
     }
-    const pushed: Onlooker['pushed'] = (chunk, encoding) => {
+    const pushed: BodyObserver['pushed'] = (chunk, encoding) => {
       if (chunk === null) end()
       else if (chunk instanceof Uint8Array) take(chunk)
       else if (typeof chunk === 'string') take(Buffer.from(chunk, encoding))

@@ -6,14 +6,14 @@ import {
   bytesOf,
   failLater,
   failWrite,
-  headersSent,
+  headersSentError,
   isCallback,
   reasonOf,
   sentStatus,
   setReason,
   type Callback,
-} from './as-node.ts'
-import { FeignedEnd } from './feigned-end.ts'
+} from './node-behaviour.ts'
+import { SimulatedFinish } from './simulated-finish.ts'
 import { asBuffer } from './payload.ts'
 import { concat } from '../bytes.ts'
 import { HeadersOnEntry, linesSince, setWriteHeadHeaders } from './headers.ts'
@@ -29,10 +29,10 @@ import {
   type StandIn,
 } from './stand-ins.ts'
 
-/** Asked once the response is known; what it says is then done to the response. */
+/** Called once the response is known; its verdict decides what is sent. */
 export type OnResponse = (response: HandlerResponse) => Verdict | Promise<Verdict>
 
-/** The client left, or the handler cut its response off. */
+/** Why nobody gets a response any more: the client disconnected, or the handler destroyed the response. */
 export type Gone = 'closed' | 'destroyed'
 
 interface Head {
@@ -53,7 +53,7 @@ export class ResponseCapture implements StandIn {
   readonly #maxBytes: number
   readonly #entry: HeadersOnEntry
   readonly #originals: Originals
-  /** Before this layer was entered. */
+  /** Whether something was sent before this layer was entered. */
   readonly #begunOutside: boolean
   #chunks: Uint8Array[] = []
   #length = 0
@@ -62,7 +62,7 @@ export class ResponseCapture implements StandIn {
   #ended = false
   #endCallback: Callback | undefined
   #needsDrain = false
-  #feigned: FeignedEnd | undefined
+  #simulatedFinish: SimulatedFinish | undefined
   /** The response as it was when its transaction began. */
   #before: (Head & { headers: HeadersOnEntry; head: Head | undefined; chunks: number }) | undefined
   #answered = false
@@ -96,7 +96,7 @@ export class ResponseCapture implements StandIn {
     return this.#ended && this.#state === 'deciding' ? this.#settling : undefined
   }
 
-  /** Sends something else, whatever the handler has written, or goes on to write: it comes to its end all the same. */
+  /** Sends `answer` in place of what the handler has written; what it still writes is ignored. */
   send(answer: Answer): void {
     this.#answered = true
     this.#finish()
@@ -115,17 +115,17 @@ export class ResponseCapture implements StandIn {
     if (this.#state !== 'done') this.#reset()
   }
 
-  /** Nobody knows the whole of a response of which something left past this layer; that it was given is known. */
+  /** Settles a response as a stream when part of it was sent past this layer: it exists, but is not known as a whole. */
   noticeLeak(): void {
     if (this.#state !== 'open' || this.#begunOutside || !this.#hasLeaked) return
     this.#closeHead()
     this.#decide(undefined)
   }
 
-  /** The handler is in a transaction from here on, until one of both is called. */
-  feignEnd(): HeldResponse {
+  /** Holds the response back for a transaction, until `release` or `discard` is called; to the handler it looks sent. */
+  holdForTransaction(): HeldResponse {
     const response = this.#response
-    this.#feigned = new FeignedEnd(response)
+    this.#simulatedFinish = new SimulatedFinish(response)
     this.#before = {
       headers: new HeadersOnEntry(response),
       status: response.statusCode,
@@ -133,16 +133,16 @@ export class ResponseCapture implements StandIn {
       head: this.#head,
       chunks: this.#chunks.length,
     }
-    const stop = (): void => void (this.#feigned = undefined)
+    const stop = (): void => void (this.#simulatedFinish = undefined)
     const discard = (): void => {
       stop()
-      // What is decided is taken back by its verdict.
+      // Once it is being decided, the verdict takes it back.
       if (this.#state === 'open') this.#reset()
     }
     return { release: stop, discard }
   }
 
-  /** Calls back when nobody is there any more to get a response. */
+  /** Calls back when nobody is left to get a response, at once if that is so. */
   whenGone(onGone: (how: Gone) => void): void {
     this.#onGone = onGone
     if (this.#gone !== undefined) onGone(this.#gone)
@@ -156,7 +156,7 @@ export class ResponseCapture implements StandIn {
     this.#shield.showSocket()
   }
 
-  /** Tells the handler that the client is gone, so that it can clean up. What it still responds is recorded. */
+  /** Lets the handler learn that the client is gone, so that it can clean up. What it still responds is recorded. */
   unshield(): void {
     this.#shield.lower()
     if (this.#state !== 'done') this.#shield.tell((event) => this.#originals.call('emit', [event]))
@@ -172,7 +172,7 @@ export class ResponseCapture implements StandIn {
         return this.#end(args)
       case 'writeHead':
         return this.#writeHead(args)
-      // Who asks whether there is a head by Node's own field (express-session, older versions of compression) is told no.
+      // express-session and older versions of compression call it while Node's private `_header` is unset, as it is here.
       case '_implicitHeader':
         return this.#implyHead()
       case 'flushHeaders':
@@ -186,12 +186,12 @@ export class ResponseCapture implements StandIn {
       case 'writeProcessing':
         return this.#shield.shownTo(() => this.#originals.call(name, args))
       default:
-        if (this.#head !== undefined) throw headersSent()
+        if (this.#head !== undefined) throw headersSentError()
         return this.#originals.call(name, args)
     }
   }
 
-  /** A response that has made way for another one takes what is still written to it: to Node that is an error. */
+  /** After another answer was sent in its place, what the handler still writes is swallowed: to Node that is an error. */
   #pass(name: MethodName, args: unknown[]): unknown {
     const isLate = this.#answered && (name === 'write' || name === 'end')
     if (!isLate || this.#originals.read('writableEnded') !== true) return this.#originals.call(name, args)
@@ -218,12 +218,12 @@ export class ResponseCapture implements StandIn {
     return false
   }
 
-  /** By the `stream` of HTTP/2, or by who wrote before this layer was entered. */
+  /** Whether something was sent past this layer: by the `stream` of HTTP/2, or before the layer was entered. */
   get #hasLeaked(): boolean {
     return this.#originals.read('headersSent') === true
   }
 
-  /** The handler itself wants no response. */
+  /** The handler destroys its response. */
   #destroy(args: unknown[]): unknown {
     this.#finish()
     this.#noticeGone('destroyed')
@@ -237,7 +237,7 @@ export class ResponseCapture implements StandIn {
   }
 
   #writeHead([status, ...rest]: unknown[]): ServerResponse {
-    if (this.#head !== undefined) throw headersSent()
+    if (this.#head !== undefined) throw headersSentError()
     const code = sentStatus(status)
     const [message, headers] = typeof rest[0] === 'string' ? rest : [undefined, rest[0] ?? rest[1]]
     this.#response.statusCode = code
@@ -247,7 +247,7 @@ export class ResponseCapture implements StandIn {
     return this.#response
   }
 
-  /** What Node would throw when it sends the head, it has to throw now: later there is nobody to catch it. */
+  /** Throws now what Node would throw when it sends the head: later nobody could catch it. */
   #checkHead(): void {
     if (this.#head !== undefined) return
     sentStatus(this.#response.statusCode)
@@ -267,8 +267,8 @@ export class ResponseCapture implements StandIn {
     this.#keep(bytes)
     if (callback !== undefined) queueMicrotask(callback)
     if (this.#length > this.#maxBytes) this.#decide(undefined)
-    // In a transaction nothing can drain, and all is kept.
-    this.#needsDrain = this.#state === 'deciding' && this.#feigned === undefined
+    // A transaction keeps everything until its commit: `drain` would never come.
+    this.#needsDrain = this.#state === 'deciding' && this.#simulatedFinish === undefined
     return !this.#needsDrain
   }
 
@@ -286,8 +286,8 @@ export class ResponseCapture implements StandIn {
     this.#implyHead()
     if (bytes !== undefined) this.#keep(bytes)
     this.#ended = true
-    if (this.#feigned === undefined) this.#endCallback = callback
-    else this.#feigned.tell(callback)
+    if (this.#simulatedFinish === undefined) this.#endCallback = callback
+    else this.#simulatedFinish.finish(callback)
     this.#decide(this.#length > this.#maxBytes ? undefined : concat(this.#chunks))
     return this.#response
   }
@@ -304,7 +304,7 @@ export class ResponseCapture implements StandIn {
     this.#length += bytes.length
   }
 
-  /** As Node does: who has put himself before `writeHead` (`on-headers`) has the last word on status and headers. */
+  /** As Node does: a wrapper around `writeHead` (`on-headers`) may change status and headers last. */
   #implyHead(): void {
     const response = this.#response
     if (this.#head === undefined && isWrapped(response, 'writeHead')) response.writeHead(response.statusCode)
@@ -332,7 +332,7 @@ export class ResponseCapture implements StandIn {
     try {
       this.#obey(await this.#onResponse(response))
     } catch (error) {
-      // Nobody is there to catch it; the client gets no answer, and asks again.
+      // Nobody could catch it. Without an answer the client asks again.
       this.#originals.call('destroy', [error])
     }
   }
@@ -364,7 +364,7 @@ export class ResponseCapture implements StandIn {
     if (this.#head !== undefined) {
       response.statusCode = this.#head.status
       setReason(response, this.#head.message)
-      // They have had it: Node is going to write the head that is recorded.
+      // Wrappers were called when the head was closed; Node must now write the head that is recorded.
       unwrap(response, 'writeHead')
     }
     if (idempotencyStatus !== undefined && !this.#hasLeaked)

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 
-/** Keeps a response's socket out of sight of those who ask it whether the client is there: `on-finished`, and all that uses it. */
+/** Hides a response's socket from code that asks it whether the client is still connected: `on-finished` and its users. */
 export class HiddenSocket {
   readonly #response: ServerResponse
   #socket: ServerResponse['socket'] = null
@@ -17,7 +17,7 @@ export class HiddenSocket {
     this.#isInherited = !Object.hasOwn(this.#response, 'socket')
     this.#socket = socket
     this.#set(null)
-    // Where it keeps its listeners: those from outside stay on the socket, those from inside begin anew.
+    // Where `on-finished` keeps its listeners: those from outside stay on the socket, those from inside start anew.
     Reflect.set(this.#response, '__onFinished', undefined)
   }
 
@@ -26,11 +26,11 @@ export class HiddenSocket {
     if (socket === null) return
     this.#socket = null
     this.#set(socket)
-    // As when a response is given its socket.
+    // As Node does when it assigns a socket to a response.
     this.#response.emit('socket', socket)
   }
 
-  /** For what is to leave now: without a socket Node would keep it, and send it behind the head. */
+  /** Runs `write` with the socket in place: without one Node would queue what is written, and send it after the head. */
   shownTo<T>(write: () => T): T {
     const socket = this.#socket
     if (socket === null) return write()

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Answer } from '../answer.ts'
-import { setReason } from './as-node.ts'
+import { setReason } from './node-behaviour.ts'
 import { setLines } from './headers.ts'
 
 /** Sends a whole response. */

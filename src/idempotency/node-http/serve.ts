@@ -12,25 +12,25 @@ import { warnOnce } from '../warn.ts'
 import { RequestGoneError } from './body.ts'
 import { ResponseCapture, type Gone } from './capture.ts'
 import { hold } from './hold.ts'
-import { loosen } from './loosen.ts'
+import { toDictionaryMode } from './dictionary-mode.ts'
 import { NodeRequestView, type Incoming } from './request.ts'
 import { sendAnswer } from './send-answer.ts'
 
 /** One request and its response, as a framework on node:http has them. */
 export interface Exchange<Req extends object> extends Incoming<Req> {
-  /** What a developer has to do who mounted the layer where the body has been read already. */
+  /** The remedy, for the warning that the body had been read before `idempotency()`. */
   readonly advice: string
-  /** There is no framework outside to answer for an error that is not the handler's. */
+  /** No framework outside would answer for what `scope` or `fingerprint` throw: it is answered here. */
   readonly isOutermost?: boolean
-  /** Sends a whole response. Default: straight to `response`. */
+  /** Sends an answer in the handler's place. Default: straight to `response`. */
   answer?(answer: Answer): unknown
-  /** Keeps back what the handler sends by the framework's own means; for frameworks that can't take it back. */
+  /** Holds back what the handler sends by the framework's own means, where it does not go through `response` at once. */
   readonly holdReply?: () => HeldResponse
-  /** Goes on to the handler; without a run nobody stands between. */
+  /** Goes on to the handler; without a `run` the request is unprotected. */
   proceed(run?: HandlerRun): unknown
 }
 
-/** What every framework on node:http does with a request. */
+/** Takes a request through the engine; every framework on node:http calls it. */
 export async function serve<Req extends object>(
   engine: Engine<Req>,
   exchange: Exchange<Req>,
@@ -42,13 +42,13 @@ export async function serve<Req extends object>(
   if (screening.type === 'unprotected') {
     const { context } = screening
     const { maxResponseBytes } = engine.settings
-    context.holdWith(() => together(hold(response, maxResponseBytes), exchange.holdReply?.()))
+    context.holdWith(() => heldTogether(hold(response, maxResponseBytes), exchange.holdReply?.()))
     attachTo(exchange, context)
     if (screening.ignored) response.setHeader('idempotency-status', 'ignored')
     return exchange.proceed()
   }
-  loosen(exchange.request)
-  loosen(response)
+  toDictionaryMode(exchange.request)
+  toDictionaryMode(response)
   const wasEnded = response.writableEnded
   const admission = await engine.admit(view, screening.key).catch((error: unknown) => {
     if (error instanceof RequestGoneError) return undefined
@@ -58,24 +58,24 @@ export async function serve<Req extends object>(
   })
   if (view.bodyGone) warnOnce(engine, 'HOLDFAST_BODY_UNAVAILABLE', `${BODY_GONE} ${exchange.advice}`)
   if (admission === undefined) return undefined
-  // A timeout outside has answered meanwhile: the handler would be run for nobody.
+  // A timeout outside has answered meanwhile: nobody would get the handler's response.
   if (response.writableEnded && !wasEnded)
     return admission.type === 'run' ? admission.execution.cancel() : undefined
   if (admission.type === 'covered') return exchange.proceed()
   if (admission.type === 'answer') return answerTo(exchange, admission.answer)
   attachTo(exchange, admission.execution)
   const run = new HandlerRun(engine.settings, admission.execution, response)
-  admission.execution.holdWith(() => together(run.feignEnd(), exchange.holdReply?.()))
+  admission.execution.holdWith(() => heldTogether(run.holdForTransaction(), exchange.holdReply?.()))
   return run.go(() => exchange.proceed(run))
 }
 
-/** Nothing is no error to Express, nor the word `route`, and to Koa no reason to answer: both would go past the layer. */
+/** Express takes `next(undefined)` and `next('route')` for no error, Koa a rejection with nothing: the layer would be skipped. */
 const asError = (error: unknown): unknown =>
   typeof error === 'object' && error !== null ? error : new Error(UNIDENTIFIED, { cause: error })
 
 const UNIDENTIFIED = 'idempotency: a request was not identified, for something was thrown that is no error'
 
-function together(...held: (HeldResponse | undefined)[]): HeldResponse {
+function heldTogether(...held: (HeldResponse | undefined)[]): HeldResponse {
   return {
     release: () => held.forEach((each) => each?.release()),
     discard: () => held.forEach((each) => each?.discard()),
@@ -93,13 +93,13 @@ function attachTo<Req extends object>(
   for (const object of [source, request, ...aliases]) attach(object, context)
 }
 
-/** A handler that has been silent for so many leases after its client had left is not going to respond. */
+/** A handler that has not responded for so many leases after its client disconnected is given up. */
 const LEASES_WITHOUT_CLIENT = 10
 
 const BODY_GONE =
   'idempotency() answered 500: the body of a request had been read before it, and was not kept.'
 
-/** A handler under a key of its own, whose response is captured on its way to the socket. */
+/** One run of a handler under a key, whose response is captured on its way to the socket. */
 export class HandlerRun {
   #thrown: Thrown | undefined
   #gone: Gone | undefined
@@ -117,14 +117,14 @@ export class HandlerRun {
     )
   }
 
-  /** While a transaction runs, who waits in it for the response to be sent is told that it was. */
-  feignEnd(): HeldResponse {
-    return this.#capture.feignEnd()
+  /** Holds the response back while a transaction runs; to the handler it looks sent. */
+  holdForTransaction(): HeldResponse {
+    return this.#capture.holdForTransaction()
   }
 
   /** For frameworks whose error handler answers for what was thrown: that response is then judged as a throw's. */
   threw(error: unknown): void {
-    // An error passes several error handlers.
+    // The same error is reported by each error handler that it passes.
     const isLate = this.#capture.ended && this.#thrown?.error !== error
     this.#thrown = { error }
     if (isLate) this.threwLate(error)
@@ -132,8 +132,8 @@ export class HandlerRun {
   }
 
   /**
-   * As `threw`, where an error handler can be kept from answering. True: it is to be kept, since the response is taken
-   * care of; it may have been sent.
+   * As `threw`, for frameworks whose error handler can be skipped. True: skip it, since this layer answers, or has
+   * answered already.
    */
   takesOver(error: unknown): boolean {
     this.threw(error)
@@ -142,12 +142,12 @@ export class HandlerRun {
     return isOurs
   }
 
-  /** Once its response is settled, what a handler throws is told and changes nothing. */
+  /** For a throw after the response was settled: it is reported (`late-error`) and changes nothing. */
   threwLate(error: unknown): void {
     void this.#execution.failLate(error)
   }
 
-  /** Lets an error handler act, once the response has left that the handler had sent before. */
+  /** Runs an error handler; not before a response that the handler had sent has left, if there is one. */
   afterResponse(act: () => unknown): unknown {
     const { leaving } = this.#capture
     return leaving === undefined ? act() : void leaving.then(act)
@@ -157,7 +157,7 @@ export class HandlerRun {
     return this.#settings.maxResponseBytes
   }
 
-  /** Keeps whoever watches the response's socket from learning that the client is gone, until `showSocket()`. */
+  /** Hides the response's socket, so that nobody inside learns that the client has disconnected, until `showSocket()`. */
   hideSocket(): void {
     this.#capture.hideSocket()
   }
@@ -167,8 +167,8 @@ export class HandlerRun {
   }
 
   /**
-   * For frameworks that have a response of their own, before middleware outside changes it: what then leaves through
-   * the socket is sent as it is.
+   * For frameworks with a response object of their own: settles it before middleware outside changes it. What is then
+   * written to the socket is sent as it is.
    */
   async settle(response: HandlerResponse): Promise<Verdict> {
     const verdict = await this.#respond(response)
@@ -218,9 +218,9 @@ export class HandlerRun {
   }
 
   /**
-   * Where a client is gone a callback may still respond, and keeps its key meanwhile; only when it has been silent for
-   * many leases it is taken for lost. Where the handler cut its client off none can, nor where a throw left a response
-   * unfinished: no error handler can answer any more, and frameworks then close the connection.
+   * After the client disconnected a callback may still respond, so its key is kept for many leases. No response can
+   * come where the handler destroyed the connection itself, nor where it threw with its head sent: no error handler can
+   * answer then, and frameworks close the connection.
    */
   #awaitResponse(): void {
     const { leaseMs, clock } = this.#settings

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 
-/** Who looks on while a request's body arrives. */
-export interface Onlooker {
+/** Sees a request's body while it arrives, without reading it. */
+export interface BodyObserver {
   /** What the parser pushes; `null` at the end. */
   pushed(chunk: unknown, encoding: BufferEncoding | undefined): void
+  /** The request was destroyed before its end. */
   gone(): void
 }
 
@@ -28,26 +29,26 @@ function destroy(this: IncomingMessage, error?: Error): IncomingMessage {
   return this
 }
 
-/** Stands between a request that nobody has read and those who push to it or destroy it. */
+/** Intercepts `push` and `destroy` of a request that nobody has read yet. */
 class Guard {
   readonly #request: IncomingMessage
   /** Another layer's, for the same request. */
   readonly #outer: Guard | undefined
   readonly #own: ReadonlyMap<MethodName, unknown> | undefined
-  #onlooker: Onlooker | undefined
+  #observer: BodyObserver | undefined
 
-  constructor(request: IncomingMessage, onlooker: Onlooker | undefined) {
+  constructor(request: IncomingMessage, observer: BodyObserver | undefined) {
     this.#request = request
-    this.#onlooker = onlooker
+    this.#observer = observer
     this.#outer = guardOf(request)
     if (this.#outer === undefined) this.#own = ownMethods(request)
   }
 
   push(chunk: unknown, encoding: BufferEncoding | undefined): boolean {
     const wantsMore = this.#outer?.push(chunk, encoding) ?? this.#call('push', chunk, encoding) === true
-    if (this.#onlooker === undefined) return wantsMore
-    this.#onlooker.pushed(chunk, encoding)
-    // Nobody reads yet, so a full buffer must not stop the sender; the onlooker has a limit of its own.
+    if (this.#observer === undefined) return wantsMore
+    this.#observer.pushed(chunk, encoding)
+    // Nobody reads yet, so a full buffer must not pause the socket; the observer has a limit of its own.
     return true
   }
 
@@ -57,14 +58,14 @@ class Guard {
       keepReadable(request)
       return
     }
-    this.#onlooker?.gone()
+    this.#observer?.gone()
     if (this.#outer === undefined) this.#call('destroy', error)
     else this.#outer.destroy(error)
   }
 
   leave(): void {
-    this.#onlooker = undefined
-    // The last property that it got: V8 takes that one back without making a dictionary of the request.
+    this.#observer = undefined
+    // It was added last, and deleting that one does not put the request into V8's dictionary mode.
     if (this.#own?.has('push') !== true) Reflect.deleteProperty(this.#request, 'push')
   }
 
@@ -77,12 +78,12 @@ class Guard {
 }
 
 /**
- * For who asks a request's socket whether there is anything to read (body-parser 2 does), and would go on without its
- * body. Nothing where the socket is as it was, or nobody keeps the body.
+ * body-parser 2 skips the body of a request whose socket is not readable any more. Where the body has arrived all the
+ * same (`keepUnread`), gives the request a view of its socket that says it is.
  */
 export function keepReadable(request: IncomingMessage): void {
   const { socket } = request
-  // A stand-in of a test's own may say nothing of it.
+  // Undefined on a mocked socket: only `false` counts.
   const isReadable: unknown = socket.readable
   if (isReadable !== false || guardOf(request) === undefined) return
   const readable = new Proxy(socket, {
@@ -91,7 +92,7 @@ export function keepReadable(request: IncomingMessage): void {
   Reflect.set(request, 'socket', readable)
 }
 
-/** Somebody else may have replaced them for this request. */
+/** Methods that somebody else has already replaced on this request. */
 function ownMethods(request: IncomingMessage): Map<MethodName, unknown> | undefined {
   let own: Map<MethodName, unknown> | undefined
   for (const name of ['push', 'destroy'] as const)
@@ -100,19 +101,19 @@ function ownMethods(request: IncomingMessage): Map<MethodName, unknown> | undefi
 }
 
 /**
- * A client that leaves after its last byte takes nothing along: by itself Node drops what nobody has read yet, and the
- * handler would fail for a body that has arrived.
+ * Keeps the body of a request whose client disconnects after its last byte: Node would drop what nobody has read yet,
+ * and the handler would fail although everything has arrived.
  *
- * @returns how to look on no longer
+ * @returns a function that stops the observer; the body stays protected
  */
-export function keepUnread(request: IncomingMessage, onlooker?: Onlooker): () => void {
-  const guard = new Guard(request, onlooker)
+export function keepUnread(request: IncomingMessage, observer?: BodyObserver): () => void {
+  const guard = new Guard(request, observer)
   Reflect.set(request, GUARD, guard)
   request.destroy = destroy
   request.push = push
   return () => guard.leave()
 }
 
-/** Node's server ends a request with this error when the connection is gone. */
+/** The error with which Node's server destroys a request whose connection was closed. */
 const leftByClient = (error: Error | undefined): boolean =>
   error !== undefined && 'code' in error && error.code === 'ECONNRESET' && error.message === 'aborted'

@@ -1,4 +1,4 @@
-/** What node:http does with what a handler gives it, for who stands in for it. */
+/** Imitates node:http: a `ResponseCapture` must treat what a handler gives it, and fail, as a ServerResponse would. */
 import type { ServerResponse } from 'node:http'
 
 export type Callback = (error?: Error) => void
@@ -11,14 +11,14 @@ export function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
   if (typeof chunk === 'string') {
     return Buffer.from(chunk, typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8')
   }
-  // A copy: what is in the caller's buffer may change before it is sent.
+  // Copied: the caller may reuse the buffer before it is sent.
   if (chunk instanceof Uint8Array) return Buffer.from(chunk)
   throw Object.assign(new TypeError('The "chunk" argument must be a string, Buffer or Uint8Array'), {
     code: 'ERR_INVALID_ARG_TYPE',
   })
 }
 
-export function headersSent(): Error {
+export function headersSentError(): Error {
   return Object.assign(new Error('Cannot set headers after they are sent to the client'), {
     code: 'ERR_HTTP_HEADERS_SENT',
   })
@@ -33,9 +33,9 @@ export function sentStatus(given: unknown): number {
   })
 }
 
-/** HTTP/2 has no reason phrases, and Node warns of who reads or sets one. */
+/** Whether the response has a reason phrase: HTTP/2 has none, and Node prints a warning when one is read or set. */
 export function hasReason(response: ServerResponse): boolean {
-  // A stand-in of a test's own may have no request.
+  // A mocked response may have no request.
   const request: unknown = response.req
   return !(Number(Reflect.get(Object(request), 'httpVersionMajor')) >= 2)
 }
@@ -56,8 +56,8 @@ export function failLater(callback: Callback | undefined, message: string, code:
 }
 
 /**
- * What is written after the end. Node emits an error, which ends a process where nobody listens for it: the response of
- * this one is complete, so that is spared.
+ * Fails a write after the end. Node emits `error`, which ends a process without a listener for it; here the response is
+ * complete and recorded, so the event is only emitted where somebody listens.
  */
 export function failWrite(response: ServerResponse, callback: Callback | undefined): void {
   const tell = (error?: Error): void => {

@@ -2,7 +2,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { hasShape } from '../../../test/support/shapes.ts'
-import { loosen } from './loosen.ts'
+import { toDictionaryMode } from './dictionary-mode.ts'
 
 /** Where V8 shares the shapes of such objects there is nothing to be done. */
 const isNew = Number.parseInt(process.versions.node, 10) >= 24
@@ -16,7 +16,7 @@ function request(): IncomingMessage {
 test('an object with a prototype of its own has no shape any more, also when it gets more properties', () => {
   const object = request()
   expect(hasShape(object)).toBe(true)
-  loosen(object)
+  toDictionaryMode(object)
   expect(hasShape(object)).toBe(isNew)
   Object.assign(object, { user: 1, body: {}, session: 'a' })
   expect(hasShape(object)).toBe(isNew)
@@ -24,7 +24,7 @@ test('an object with a prototype of its own has no shape any more, also when it 
 
 test('what a class has made keeps its shape', () => {
   const object = new IncomingMessage(new Socket())
-  loosen(object)
+  toDictionaryMode(object)
   expect(hasShape(object)).toBe(true)
 })
 
@@ -34,7 +34,7 @@ test('its properties and prototype are what they were, in their order', () => {
   const before = [Object.getOwnPropertyDescriptors(object), Reflect.ownKeys(object)]
   const names = Object.keys(object)
   const prototype: unknown = Object.getPrototypeOf(object)
-  loosen(object)
+  toDictionaryMode(object)
   expect([Object.getOwnPropertyDescriptors(object), Reflect.ownKeys(object)]).toEqual(before)
   expect(Object.getPrototypeOf(object)).toBe(prototype)
   Object.assign(object, { user: 2, later: 3 })
@@ -44,7 +44,7 @@ test('its properties and prototype are what they were, in their order', () => {
 
 test('what cannot be changed is left as it is', () => {
   const object = Object.freeze(Object.assign(Object.create({}), { user: 1 }) as object)
-  loosen(object)
+  toDictionaryMode(object)
   expect(object).toEqual({ user: 1 })
   expect(Reflect.ownKeys(object)).toEqual(['user'])
 })
