@@ -7,7 +7,7 @@ import { systemClock, type Clock } from '../primitives/clock.ts'
 import type { AcquireRequest, AcquireResult, IdempotencyStore, Lease } from '../idempotency/store.ts'
 import { settled } from '../primitives/settled.ts'
 import { checkInteger, checkKeys } from '../primitives/validate.ts'
-import { decide, expiryMs, type KeyRecord } from './record.ts'
+import { decide, expiryMs, type KeyRecord } from './acquire-decision.ts'
 
 /** What `memoryStore()` keeps at most. */
 export const MEMORY_STORE_DEFAULTS = {
@@ -54,14 +54,15 @@ interface MemoryRecord extends KeyRecord {
   after: MemoryRecord | undefined
 }
 
-interface Shelf {
-  /** Nothing here expires before. */
+/** Records that are swept together. */
+interface RecordSet {
+  /** No record expires before. */
   earliestMs: number
   records(): Iterable<MemoryRecord>
 }
 
 /** The records of one client. */
-class Scope implements Shelf {
+class Scope implements RecordSet {
   readonly name: string
   readonly byKey = new Map<string, MemoryRecord>()
   earliestMs = Infinity
@@ -76,7 +77,7 @@ class Scope implements Shelf {
 }
 
 /** All records, in the order of arrival. */
-class Arrivals implements Shelf {
+class Arrivals implements RecordSet {
   first: MemoryRecord | undefined
   #last: MemoryRecord | undefined
   size = 0
@@ -109,12 +110,12 @@ class Arrivals implements Shelf {
   }
 }
 
-/** How many records an acquire looks at to find expired ones: more than it adds, so none are left behind. */
+/** How many records an acquire checks for expiry: more than the one it adds, so that expired ones do not pile up. */
 const SWEEP = 2
 
 /**
- * Each method is one synchronous step, with no `await` in it: that is what makes it atomic. Responses are copied, in and
- * out: what others do to their bytes must not change the record.
+ * Each method is one synchronous step without an `await`, which makes it atomic. Responses are copied in and out, so
+ * that a caller who changes its bytes does not change the record.
  */
 class MemoryStore implements IdempotencyStore {
   readonly name = 'memory'
@@ -123,7 +124,7 @@ class MemoryStore implements IdempotencyStore {
   readonly #maxBytes: number
   readonly #scopes = new Map<string, Scope>()
   readonly #all = new Arrivals()
-  /** Where the sweep has got to; nothing where it begins anew. */
+  /** The record that is swept next; `undefined` to start with the oldest. */
   #next: MemoryRecord | undefined
   #bytes = 0
 
@@ -187,7 +188,7 @@ class MemoryStore implements IdempotencyStore {
     return 'completed'
   }
 
-  /** What has expired is gone, however far the sweep has got. */
+  /** The record of a key; an expired one is deleted, since the sweep may not have got to it. */
   #unexpired(lease: Lease, nowMs: number): MemoryRecord | undefined {
     const record = this.#find(lease)
     if (record === undefined || record.expiresMs > nowMs) return record
@@ -211,7 +212,7 @@ class MemoryStore implements IdempotencyStore {
     const own = this.#scopes.get(scope)
     if (own !== undefined && own.byKey.size >= maxKeysPerScope) {
       this.#free(own, nowMs)
-      // Who has a larger limit may have let in more than are gone now.
+      // Requests with a larger limit may have let in more than have expired.
       if (own.byKey.size >= maxKeysPerScope)
         return { type: 'full', limit: 'scope', retryAfterMs: own.earliestMs - nowMs }
     }
@@ -225,15 +226,15 @@ class MemoryStore implements IdempotencyStore {
     return this.#all.size >= this.#maxRecords || this.#bytes >= this.#maxBytes
   }
 
-  /** Deletes what has expired. Looks only when something can have: a full store has to refuse quickly. */
-  #free(shelf: Shelf, nowMs: number): void {
-    if (nowMs < shelf.earliestMs) return
+  /** Deletes expired records; looks at none before one can have expired, so that a full store refuses quickly. */
+  #free(set: RecordSet, nowMs: number): void {
+    if (nowMs < set.earliestMs) return
     let earliestMs = Infinity
-    for (const record of shelf.records()) {
+    for (const record of set.records()) {
       if (record.expiresMs <= nowMs) this.#delete(record)
       else earliestMs = Math.min(earliestMs, record.expiresMs)
     }
-    shelf.earliestMs = earliestMs
+    set.earliestMs = earliestMs
   }
 
   #insert(request: AcquireRequest, fence: number, nowMs: number): void {
@@ -275,7 +276,7 @@ class MemoryStore implements IdempotencyStore {
     this.#bytes -= record.response?.length ?? 0
   }
 
-  /** A few records each time, in turn: more than are added, so the expired ones go without a timer. */
+  /** Checks the next few records, in turn: so expired ones are deleted without a timer. */
   #sweep(nowMs: number): void {
     for (let looked = 0; looked < SWEEP; looked++) {
       const record = this.#next ?? this.#all.first

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { IdempotencyStore } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
-import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
+import { DatabaseStore } from '../../src/stores/postgres/postgres-store.ts'
 import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { nearCache } from '../../src/stores/near-cache.ts'
@@ -134,7 +134,7 @@ async function postgresBench(
     await schema[Symbol.asyncDispose]()
   })
   const database = databaseOf(connection.pool, quoteName(schema.name), true)
-  await new SqlStore({ database, migration: migrationSql(schema.name), nowMs: () => 0 }).migrate()
+  await new DatabaseStore({ database, migration: migrationSql(schema.name), nowMs: () => 0 }).migrate()
   await administrate(`CREATE TABLE "${schema.name}".effects (id serial, effect text NOT NULL)`)
   await administrate(`CREATE TABLE "${schema.name}".once (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
   return { schema: schema.name, connection }
@@ -153,7 +153,7 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
       const { pool } = connection
       const database = databaseOf(pool, quoteName(schema), true)
       const { store, settled } = settling(
-        new SqlStore({ database, migration: '', nowMs: () => clock.wallNow() }),
+        new DatabaseStore({ database, migration: '', nowMs: () => clock.wallNow() }),
       )
       const effects = `"${schema}".effects`
       for (const table of [`"${schema}".holdfast_keys`, effects]) await run(pool, `DELETE FROM ${table}`)

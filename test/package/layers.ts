@@ -72,8 +72,8 @@ const siblings = /^(policies|adapters|telemetry|stores|idempotency\/frameworks)\
 /** Strategies and helpers that siblings share. */
 const shared = new Set([
   'policies/backoff',
-  'stores/record',
-  'stores/purging',
+  'stores/acquire-decision',
+  'stores/purge-schedule',
   'telemetry/measure',
   'telemetry/peer',
 ])

@@ -5,7 +5,7 @@ import type { AcquireRequest, StoreTransaction } from '../../src/idempotency/sto
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import type { PostgresPool, PostgresStore } from '../../src/stores/postgres/index.ts'
 import { virtualClock, type VirtualClock } from '../../src/testing/virtual-clock.ts'
-import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
+import { DatabaseStore } from '../../src/stores/postgres/postgres-store.ts'
 import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import {
   administrate,
@@ -39,7 +39,7 @@ export const ask = (overrides: Partial<AcquireRequest> = {}): AcquireRequest => 
 
 export interface Bench {
   readonly pool: PostgresPool
-  readonly store: SqlStore
+  readonly store: DatabaseStore
   readonly schema: string
   /** Lets time pass for the store. */
   readonly advance: (ms: number) => void
@@ -116,7 +116,7 @@ export async function bench(connect: Connect, options: BenchSettings = {}): Prom
   const time = { advance: (ms: number) => void (nowMs += ms), nowMs: () => nowMs }
   const migration = migrationSql(schema)
   const clock = virtualClock()
-  const store = new SqlStore({ database, migration, nowMs: time.nowMs, clock })
+  const store = new DatabaseStore({ database, migration, nowMs: time.nowMs, clock })
   if (options.migrated !== false) await store.migrate()
   return { pool, store, schema, migration, clock, ...time }
 }
@@ -130,10 +130,10 @@ export async function tableIn({ schema }: Pick<Bench, 'schema'>, columns: string
 }
 
 /** Another process on the same tables. */
-export async function another(connect: Connect, { schema, nowMs }: Bench): Promise<SqlStore> {
+export async function another(connect: Connect, { schema, nowMs }: Bench): Promise<DatabaseStore> {
   const connection = await sharedPool(connect, 'second')
   await warm(connection)
-  return new SqlStore({
+  return new DatabaseStore({
     database: databaseOf(connection.pool, quoteName(schema), true),
     migration: '',
     nowMs,

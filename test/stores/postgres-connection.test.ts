@@ -7,7 +7,7 @@ import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { StoreTransaction } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import { postgresStore } from '../../src/stores/postgres/index.ts'
-import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
+import { DatabaseStore } from '../../src/stores/postgres/postgres-store.ts'
 import { quoteName } from '../../src/stores/postgres/schema.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import {
@@ -29,7 +29,7 @@ afterAll(releaseShared)
 
 describe.skipIf(url === undefined)('the round trips', () => {
   /** What each operation sends through pg. */
-  async function sentBy(work: (store: SqlStore) => Promise<unknown>): Promise<number> {
+  async function sentBy(work: (store: DatabaseStore) => Promise<unknown>): Promise<number> {
     const { pool, schema, store } = await bench(connectPg)
     await store.acquire(ask({ key: 'connects' }))
     let sent = 0
@@ -42,13 +42,13 @@ describe.skipIf(url === undefined)('the round trips', () => {
     const inTransaction = async (): Promise<pg.PoolClient> => counting(await real.connect())
     const counted = { query: real.query.bind(real), connect: inTransaction } as unknown as pg.Pool
     const database = databaseOf(counting(counted), quoteName(schema), true)
-    await work(new SqlStore({ database, migration: '' }))
+    await work(new DatabaseStore({ database, migration: '' }))
     return sent
   }
 
   test('of an execution are two, of a replay one', async () => {
     const request = ask()
-    const execution = async (store: SqlStore): Promise<void> => {
+    const execution = async (store: DatabaseStore): Promise<void> => {
       await store.acquire(request)
       await store.complete(request, Uint8Array.of(1))
     }

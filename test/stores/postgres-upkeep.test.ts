@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import { postgresStore } from '../../src/stores/postgres/index.ts'
-import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
+import { DatabaseStore } from '../../src/stores/postgres/postgres-store.ts'
 import { quoteName } from '../../src/stores/postgres/schema.ts'
 import { virtualClock } from '../../src/testing/virtual-clock.ts'
 import { testServersAreThere } from '../support/left-out.ts'
@@ -121,7 +121,7 @@ describe.skipIf(url === undefined).each(clients)('an upgrade through $client', (
 
 describe.skipIf(url === undefined).each(clients)('a restricted role through $client', ({ connect }) => {
   /** A store whose sessions have the rights of a role that owns nothing. */
-  async function restricted(owner: Bench, ...rights: readonly string[]): Promise<SqlStore> {
+  async function restricted(owner: Bench, ...rights: readonly string[]): Promise<DatabaseStore> {
     const role = `holdfast_test_${randomUUID().replaceAll('-', '')}`
     await administrate(`CREATE ROLE ${role}`)
     const schema = quoteName(owner.schema)
@@ -133,7 +133,7 @@ describe.skipIf(url === undefined).each(clients)('a restricted role through $cli
     })
     const clock = virtualClock()
     const parts = { database: databaseOf(pool, schema, true), nowMs: owner.nowMs, clock }
-    return new SqlStore({ ...parts, migration: owner.migration })
+    return new DatabaseStore({ ...parts, migration: owner.migration })
   }
 
   const schemaOf = (owner: Bench): string => `USAGE ON SCHEMA ${quoteName(owner.schema)}`
@@ -263,7 +263,7 @@ describe.skipIf(url === undefined)('a limit that processes share', () => {
   const limit = { maxKeysPerScope: 160 }
 
   /** Takes keys until there is no room, and says how many. */
-  async function fill(store: SqlStore): Promise<number> {
+  async function fill(store: DatabaseStore): Promise<number> {
     for (let taken = 0; taken < 1000; taken++) {
       const { type } = await store.acquire(ask({ key: randomUUID(), ...limit }))
       if (type === 'full') return taken

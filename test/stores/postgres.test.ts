@@ -6,7 +6,7 @@ import { idempotency, idempotencyOf } from '../../src/idempotency/index.ts'
 import type { AcquireRequest, AcquireResult } from '../../src/idempotency/store.ts'
 import { databaseOf } from '../../src/stores/postgres/client.ts'
 import { postgresMigration, postgresStore, type PostgresPool } from '../../src/stores/postgres/index.ts'
-import { SqlStore } from '../../src/stores/postgres/postgres-store.ts'
+import { DatabaseStore } from '../../src/stores/postgres/postgres-store.ts'
 import { migrationSql, quoteName } from '../../src/stores/postgres/schema.ts'
 import { testServersAreThere } from '../support/left-out.ts'
 import {
@@ -41,7 +41,7 @@ afterAll(releaseShared)
 /** Fifty requests for one key by two processes, of which as many as there are connections start at the same moment. */
 async function atOnce(
   first: Bench,
-  second: SqlStore,
+  second: DatabaseStore,
   overrides: Partial<AcquireRequest>,
 ): Promise<AcquireResult[]> {
   await warm(first)
@@ -482,7 +482,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     onTestFinished(end)
     const database = databaseOf(pool, quoteName(subject.schema), true)
     // Who is patient migrates: that may take longer on a busy machine.
-    const other = new SqlStore({ database, migration: migrationSql(subject.schema) })
+    const other = new DatabaseStore({ database, migration: migrationSql(subject.schema) })
     await other.migrate()
     await subject.store.acquire(ask())
     const holder = await opened(other, undefined)

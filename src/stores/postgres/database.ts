@@ -1,6 +1,6 @@
-import { discreet } from './discreet.ts'
+import { redacted } from './redact.ts'
 
-/** The part of a client that the store works with; there is one implementation a client. */
+/** What the store needs of a client library: pg and postgres.js have an implementation each. */
 
 export type Value = string | number | null
 
@@ -45,9 +45,16 @@ export class CommitError extends Error {
   readonly outcome: 'rolled-back' | 'unknown'
 
   constructor(outcome: 'rolled-back' | 'unknown', cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause: discreet(cause) })
+    super(cause instanceof Error ? cause.message : String(cause), { cause: redacted(cause) })
     this.outcome = outcome
   }
+}
+
+/** The first row of an answer in array mode. @throws where there is none */
+export function firstRow(rows: unknown): Row {
+  const row: unknown = Array.isArray(rows) ? rows[0] : undefined
+  if (!Array.isArray(row)) throw new Error('postgresStore: the client gave no rows')
+  return row
 }
 
 /** The SQLSTATE of an error that the server sent; `undefined` for any other: a connection that broke. */
@@ -86,7 +93,7 @@ export function readCommittedScriptOf(schema: string, call: Call): string {
 function literal(value: Value): string {
   if (value === null) return 'NULL'
   if (typeof value === 'number') return `'${value}'`
-  // Texts are written without them, see names.ts; this is the second lock on that door.
-  if (/['\\\0]/.test(value)) throw new Error('postgresStore: a text that can not be written as a literal')
+  // `escaped` leaves none of them; this makes sure of it.
+  if (/['\\\0]/.test(value)) throw new Error('postgresStore: a text can not be written as a literal')
   return `'${value}'`
 }

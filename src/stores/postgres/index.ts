@@ -5,7 +5,7 @@
  */
 import { checkKeys, checkOneOf, invalidOption } from '../../primitives/validate.ts'
 import { databaseOf, type PostgresPool } from './client.ts'
-import { SqlStore, type PostgresStore } from './postgres-store.ts'
+import { DatabaseStore, type PostgresStore } from './postgres-store.ts'
 import { migrationSql, quoteName } from './schema.ts'
 
 export type { PostgresPool } from './client.ts'
@@ -47,7 +47,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   checkSchema('postgresStore: schema', schema)
   checkOneOf('postgresStore: preparedStatements', preparedStatements, [true, false])
   const database = databaseOf(pool, quoteName(schema), preparedStatements)
-  return new SqlStore({ database, migration: migrationSql(schema) })
+  return new DatabaseStore({ database, migration: migrationSql(schema) })
 }
 
 /**

@@ -1,5 +1,6 @@
 import {
   CommitError,
+  firstRow,
   isRefused,
   literalStatementOf,
   readCommittedScriptOf,
@@ -32,8 +33,8 @@ export interface PgPool {
   connect(): Promise<PgClient>
 }
 
-/** More is cut off by the server, with a warning. */
-const LONGEST_NAME = 63
+/** In characters: the server cuts off more, with a warning. */
+const MAX_STATEMENT_NAME = 63
 
 export class PgDatabase implements Database {
   readonly #pool: PgPool
@@ -75,19 +76,19 @@ export class PgDatabase implements Database {
   #query(call: Call): PgQuery {
     const text = statementOf(this.#schema, call)
     const name = `holdfast ${call.name} ${this.#schema}`
-    const named = this.#prepare && name.length <= LONGEST_NAME
+    const named = this.#prepare && name.length <= MAX_STATEMENT_NAME
     return { ...(named ? { name } : {}), text, values: [...call.values], rowMode: 'array' }
   }
 }
 
-/** As pg's pool takes it; one of somebody else's may know promises only. */
+/** `connect` with a callback, as pg's pool has it; a pool of another make may know promises only. */
 interface Lender {
   connect(callback: (error: unknown, client: PgClient | undefined) => void): PromiseLike<PgClient> | undefined
 }
 
 /**
- * Takes a client, by a callback: one that breaks between a promise and who awaits it ends the process, since nobody
- * listens to it then.
+ * Takes a client by a callback. With a promise there is a moment before the awaiting code runs in which nobody listens
+ * for the client's `error`: a connection that broke then would end the process.
  */
 function taken(pool: Lender): Promise<Connection> {
   return new Promise((resolve, reject) => {
@@ -143,8 +144,8 @@ class PgTransaction implements DatabaseTransaction {
 }
 
 /**
- * A client of the pool while it is in use; it is given back once. One that breaks is given back at once: a handler that
- * waits for another one of the same pool may wait for its place.
+ * A client of the pool while it is in use; it is given back exactly once. One that breaks is given back at once, since
+ * a handler may be waiting for its place in the pool.
  */
 class Connection {
   /** For handlers. */
@@ -165,7 +166,7 @@ class Connection {
 
   constructor(client: PgClient) {
     this.#client = client
-    // Whoever has the client may put something else in its place.
+    // Kept, since a handler may replace `release` on the client.
     this.#giveBack = client.release.bind(client)
     this.handed = lent(client, () => this.#isOver)
     this.lost = new Promise((resolve) => {
@@ -190,7 +191,7 @@ class Connection {
     this.#leave(true)
   }
 
-  /** Ends what may still be open. A connection of which nobody knows the state is closed. */
+  /** Rolls back what may still be open, and gives the connection back; closes it where that fails. */
   async clean(): Promise<void> {
     try {
       await this.send('ROLLBACK')
@@ -204,16 +205,10 @@ class Connection {
   #leave(destroy: boolean): void {
     if (this.#isGivenBack) return
     this.#isGivenBack = true
-    // A broken one may say so more than once.
+    // A broken client may emit `error` again: the listener stays.
     if (this.loss === undefined) this.#client.removeListener('error', this.#onError)
     this.#giveBack(destroy)
   }
 }
 
-function rowOf(result: unknown): Row {
-  const rows: unknown =
-    typeof result === 'object' && result !== null ? Reflect.get(result, 'rows') : undefined
-  const row: unknown = Array.isArray(rows) ? rows[0] : undefined
-  if (!Array.isArray(row)) throw new Error('postgresStore: the client gave no rows')
-  return row
-}
+const rowOf = (result: unknown): Row => firstRow(Reflect.get(Object(result), 'rows'))

@@ -1,5 +1,3 @@
-import type { Row } from './database.ts'
-
 /** A query of postgres.js: it is sent when it is awaited or executed. */
 export interface PostgresJsQuery extends PromiseLike<unknown> {
   execute(): PromiseLike<unknown>
@@ -17,10 +15,4 @@ export interface PostgresJsTransaction {
 /** What this store needs of the `sql` function of postgres.js. */
 export interface PostgresJsSql extends PostgresJsTransaction {
   begin(work: (sql: PostgresJsTransaction) => Promise<unknown>): Promise<unknown>
-}
-
-export function firstRow(rows: unknown): Row {
-  const row: unknown = Array.isArray(rows) ? rows[0] : undefined
-  if (!Array.isArray(row)) throw new Error('postgresStore: the client gave no rows')
-  return row
 }

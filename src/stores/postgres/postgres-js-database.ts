@@ -1,4 +1,5 @@
 import {
+  firstRow,
   readCommittedScriptOf,
   statementOf,
   type Call,
@@ -6,7 +7,7 @@ import {
   type DatabaseTransaction,
   type Row,
 } from './database.ts'
-import { firstRow, type PostgresJsSql } from './postgres-js-client.ts'
+import type { PostgresJsSql } from './postgres-js-client.ts'
 import { beginPostgresJs } from './postgres-js-transaction.ts'
 
 export class PostgresJsDatabase implements Database {

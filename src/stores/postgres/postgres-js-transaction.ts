@@ -1,5 +1,6 @@
 import {
   CommitError,
+  firstRow,
   isEndedElsewhere,
   isRefused,
   literalStatementOf,
@@ -8,12 +9,7 @@ import {
   type Row,
 } from './database.ts'
 import { guarded, isBroken, type Loss } from './postgres-js-guard.ts'
-import {
-  firstRow,
-  type PostgresJsQuery,
-  type PostgresJsSql,
-  type PostgresJsTransaction,
-} from './postgres-js-client.ts'
+import type { PostgresJsQuery, PostgresJsSql, PostgresJsTransaction } from './postgres-js-client.ts'
 
 /**
  * Texts, which need nothing that was prepared: postgres.js sends a statement that the server has forgotten once more, at

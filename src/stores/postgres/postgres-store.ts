@@ -14,11 +14,11 @@ import {
   type Row,
   type Value,
 } from './database.ts'
-import { discreet } from './discreet.ts'
-import { Purging } from '../purging.ts'
-import { indexed, written } from './names.ts'
+import { redacted } from './redact.ts'
+import { PurgeSchedule } from '../purge-schedule.ts'
+import { escaped, indexable } from './escape.ts'
 import { RecordingTransaction } from './recording-transaction.ts'
-import { Room } from './room.ts'
+import { ScopeCapacity } from './scope-capacity.ts'
 
 export interface PostgresStoreParts {
   readonly database: Database
@@ -48,7 +48,7 @@ const PURGE_ROWS = 128
 const PURGE_ALL_ROWS = 1000
 
 /** How often a statement is sent that the server refuses because another one came first. */
-const MOST_TRIES = 5
+const MAX_TRIES = 5
 const RETRYABLE = new Set(['40001', '40P01'])
 const LOCK_NOT_AVAILABLE = '55P03'
 /** Undefined function, table, schema; no right to use the schema is another matter. */
@@ -56,21 +56,21 @@ const MISSING = new Set(['42883', '42P01', '3F000'])
 
 const BUSY: AcquireResult = { type: 'busy', retryAfterMs: 1000 }
 
-/** An answer that no function of this store gives. */
-const unknownAnswer = (answer: unknown): Error =>
-  new Error(`postgresStore: the database answered what Holdfast never asked for (${String(answer)})`)
+/** For an answer that no function of this store gives. */
+const unexpectedAnswer = (answer: unknown): Error =>
+  new Error(`postgresStore: unexpected answer of the database: ${String(answer)}`)
 
-export class SqlStore implements PostgresStore {
+export class DatabaseStore implements PostgresStore {
   readonly name = 'postgres'
   readonly #parts: PostgresStoreParts
-  readonly #room: Room
-  readonly #purging: Purging
+  readonly #capacity: ScopeCapacity
+  readonly #purges: PurgeSchedule
 
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts
     const { clock = systemClock } = parts
-    this.#room = new Room(clock)
-    this.#purging = new Purging(clock)
+    this.#capacity = new ScopeCapacity(clock)
+    this.#purges = new PurgeSchedule(clock)
   }
 
   migrate(): Promise<void> {
@@ -90,11 +90,11 @@ export class SqlStore implements PostgresStore {
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
     const [scope, key] = await recordOf(request)
     const { maxKeysPerScope } = request
-    const room = this.#room.ask(scope, maxKeysPerScope)
-    const purges = this.#purging.isDue
-    // Not with the next one, too, whatever becomes of this one: new keys are taken where rows can not be deleted in time.
-    if (purges) this.#purging.took(true)
-    const claim = [written(request.fingerprint), written(request.owner), request.leaseMs, request.ttlMs]
+    const room = this.#capacity.expect(scope, maxKeysPerScope)
+    const purges = this.#purges.isDue
+    // Whatever becomes of it: where deleting takes too long, the next new key must not fail of it, too.
+    if (purges) this.#purges.keyTaken(true)
+    const claim = [escaped(request.fingerprint), escaped(request.owner), request.leaseMs, request.ttlMs]
     const limits = [maxKeysPerScope, room.counting ? 1 : 0, room.fullUntilMs, purges ? PURGE_ROWS : 0]
     const takeover = request.abandoned === 'takeover' ? 1 : 0
     const values = [scope, key, ...claim, takeover, ...limits, this.#now()]
@@ -112,7 +112,7 @@ export class SqlStore implements PostgresStore {
   async complete(lease: Lease, response: Uint8Array): Promise<'completed' | 'stale'> {
     const values = await this.#completion(lease, response)
     const answer = await this.#text('complete', values)
-    this.#room.changed(await indexed(lease.scope))
+    this.#capacity.noteChange(await indexable(lease.scope))
     return oneOf(['completed', 'stale'], answer)
   }
 
@@ -121,7 +121,7 @@ export class SqlStore implements PostgresStore {
   }
 
   async read(lease: Lease): Promise<Uint8Array | undefined> {
-    const content = await this.#text('read', [...(await recordOf(lease)), written(lease.fingerprint)])
+    const content = await this.#text('read', [...(await recordOf(lease)), escaped(lease.fingerprint)])
     return content === null ? undefined : bytesOf(content)
   }
 
@@ -135,7 +135,7 @@ export class SqlStore implements PostgresStore {
       check,
       finish: async (response) => {
         if (lease === undefined) throw new Error('a transaction without a lease has nothing to complete')
-        this.#room.changed(await indexed(lease.scope))
+        this.#capacity.noteChange(await indexable(lease.scope))
         return { name: 'finish', values: [...check.values, ...(await this.#completion(lease, response))] }
       },
       isUndone: async () => lease !== undefined && (await this.#isStillActive(lock)),
@@ -160,12 +160,12 @@ export class SqlStore implements PostgresStore {
   }
 
   #begin(first: Call): Promise<DatabaseTransaction> {
-    return persistently(() => this.#parts.database.begin(first))
+    return withRetries(() => this.#parts.database.begin(first))
   }
 
   #row(call: Call): Promise<Row> {
     const { database } = this.#parts
-    return persistently((isFirst) => (isFirst ? database.call(call) : database.callReadCommitted(call)))
+    return withRetries((isFirst) => (isFirst ? database.call(call) : database.callReadCommitted(call)))
   }
 
   async #text(name: string, values: readonly Value[]): Promise<unknown> {
@@ -176,27 +176,27 @@ export class SqlStore implements PostgresStore {
     return this.#parts.nowMs?.() ?? null
   }
 
-  /** What an acquire has said of its scope by the way. */
+  /** Learns from an acquire's answer how full the scope is, and whether rows were purged. */
   #note([answer, , content]: Row, scope: string, maxKeys: number, purged: boolean): void {
-    if (answer === 'full') this.#room.full(scope, maxKeys, numberOf(content))
+    if (answer === 'full') this.#capacity.noteFull(scope, maxKeys, numberOf(content))
     if (answer !== 'acquired') {
-      if (purged) this.#purging.missed()
+      if (purged) this.#purges.retrySoon()
       return
     }
-    if (!purged) this.#purging.took(false)
-    if (content === null) this.#room.changed(scope)
-    else this.#room.counted(scope, maxKeys, numberOf(content))
+    if (!purged) this.#purges.keyTaken(false)
+    if (content === null) this.#capacity.noteChange(scope)
+    else this.#capacity.noteRoom(scope, maxKeys, numberOf(content))
   }
 }
 
 /**
- * Under a stricter isolation level than READ COMMITTED the server refuses who came second, instead of waiting; with many
- * that come at once it may be the same one each time.
+ * Under a stricter isolation level than READ COMMITTED the server refuses the later of two transactions, instead of
+ * letting it wait. It is tried again, at most so often: among many the same one may come late each time.
  */
-async function persistently<T>(attempt: (isFirst: boolean) => Promise<T>): Promise<T> {
+async function withRetries<T>(attempt: (isFirst: boolean) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await attempt(tries === 1).catch(throwDiscreet)
+      return await attempt(tries === 1).catch(throwRedacted)
     } catch (error) {
       const state = sqlState(error) ?? ''
       if (MISSING.has(state)) {
@@ -204,16 +204,16 @@ async function persistently<T>(attempt: (isFirst: boolean) => Promise<T>): Promi
           cause: error,
         })
       }
-      if (!RETRYABLE.has(state) || tries >= MOST_TRIES) throw error
+      if (!RETRYABLE.has(state) || tries >= MAX_TRIES) throw error
     }
   }
 }
 
-function throwDiscreet(error: unknown): never {
-  throw discreet(error)
+function throwRedacted(error: unknown): never {
+  throw redacted(error)
 }
 
-/** Somebody else holds a lock for long: whoever it is, the key is not to be had now. */
+/** Another transaction holds a lock for too long: to this request the key is busy. */
 function orBusy(error: unknown): undefined {
   if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
 }
@@ -232,33 +232,33 @@ function resultOf([type, number, content]: Row): AcquireResult {
     case 'abandoned':
       return { type }
     default:
-      throw unknownAnswer(type)
+      throw unexpectedAnswer(type)
   }
 }
 
 async function recordOf({ scope, key }: Lease): Promise<[scope: string, key: string]> {
-  return [await indexed(scope), await indexed(key)]
+  return [await indexable(scope), await indexable(key)]
 }
 
 async function ownedBy(lease: Lease): Promise<[scope: string, key: string, owner: string]> {
-  return [...(await recordOf(lease)), written(lease.owner)]
+  return [...(await recordOf(lease)), escaped(lease.owner)]
 }
 
 function oneOf<const T extends string>(allowed: readonly T[], answer: unknown): T {
   const found = allowed.find((each) => each === answer)
-  if (found === undefined) throw unknownAnswer(answer)
+  if (found === undefined) throw unexpectedAnswer(answer)
   return found
 }
 
 function numberOf(value: unknown): number {
   const number = typeof value === 'string' && value !== '' ? Number(value) : NaN
-  if (!Number.isFinite(number)) throw unknownAnswer(value)
+  if (!Number.isFinite(number)) throw unexpectedAnswer(value)
   return number
 }
 
 /** Bytes come as Base64: what clients make of `bytea` depends on settings of theirs and of the server's. */
 function bytesOf(value: unknown): Uint8Array {
-  if (typeof value !== 'string') throw unknownAnswer(value)
+  if (typeof value !== 'string') throw unexpectedAnswer(value)
   const bytes = Buffer.from(value, 'base64')
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

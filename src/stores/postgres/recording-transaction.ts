@@ -1,5 +1,5 @@
 import type { StoreTransaction } from '../../idempotency/store.ts'
-import { discreet } from './discreet.ts'
+import { redacted } from './redact.ts'
 import { CommitError, isEndedElsewhere, sqlState, type Call, type DatabaseTransaction } from './database.ts'
 
 const STALE = 'HF002'
@@ -28,7 +28,7 @@ export class RecordingTransaction implements StoreTransaction {
     this.#recording = recording
     // Once it is being ended, its end tells how.
     this.lost = transaction.lost.then((reason) =>
-      this.#state === 'open' ? discreet(reason) : new Promise(() => {}),
+      this.#state === 'open' ? redacted(reason) : new Promise(() => {}),
     )
   }
 
@@ -63,7 +63,7 @@ export class RecordingTransaction implements StoreTransaction {
       await this.#transaction.rollback(this.#recording.check)
     } catch (error) {
       // Any other failure leaves nothing behind: without a COMMIT the server undoes everything.
-      if (isEndedElsewhere(error)) throw discreet(error)
+      if (isEndedElsewhere(error)) throw redacted(error)
     }
   }
 

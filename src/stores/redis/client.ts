@@ -3,8 +3,8 @@ import { systemClock } from '../../primitives/clock.ts'
 import { invalidOption } from '../../primitives/validate.ts'
 
 /**
- * The two clients of the field, in their forms, by what this store needs of them: one command, sent as it is, answered in bytes. A
- * command goes to the node of its first key, in a cluster too.
+ * What this store needs of the clients ioredis and node-redis: to send one command as it is, in a cluster to the node of
+ * its first key, and to get the answer in bytes.
  */
 
 /** ioredis, single or cluster. */
@@ -48,7 +48,7 @@ export interface NodeRedisSentinel {
 
 export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisCluster | NodeRedisSentinel
 
-/** Sends a command whose first key is `key`; the answer's texts are bytes. */
+/** Sends a command whose first key is `key`; strings in the answer are Buffers. */
 export type SendCommand = (key: string, args: readonly (string | Buffer)[]) => Promise<unknown>
 
 /** How node-redis is asked for bytes: by the type of the answer since version 5, by a flag before. */
@@ -65,21 +65,21 @@ export function senderOf(client: RedisClient): SendCommand {
   if (methods.masters !== undefined) {
     return (key, args) => (client as NodeRedisCluster).sendCommand(key, false, args, AS_BYTES)
   }
-  // Never a replica: what it has not heard of yet would run again.
+  // Never a replica: it may not know of a key yet, and the operation would run again.
   if (typeof methods.use === 'function') {
     return (_, args) => (client as NodeRedisSentinel).sendCommand(false, args, AS_BYTES)
   }
   return nodeRedisSender(client as NodeRedisClient)
 }
 
-/** How many commands may be unanswered, and for how long none may have been answered, before the next ones are limited. */
+/** With more commands unanswered, or none answered for longer, the server may hang: further commands get a timeout. */
 const MAX_UNLIMITED = 1000
 const MAX_SILENT_MS = 500
 
 /**
- * node-redis 6 gives each command a timer, by default of 5 s, for how long it may be held back before it is sent: 20 of
- * 45 us an execution. What leaves at once needs none. It has one while there is no connection, and where the server may
- * hang: since what is held back then must not grow, nor be sent long after nobody waits for it any more.
+ * node-redis 6 starts a timer for each command (5 s by default) that limits how long it may be queued before it is sent:
+ * 20 of 45 us an execution. A command that is sent at once needs none. While there is no connection, or the server may
+ * hang, commands keep their timer: the queue must not grow, nor be sent long after nobody waits for it any more.
  */
 function nodeRedisSender(client: NodeRedisClient): SendCommand {
   const unlimited = { ...AS_BYTES, timeout: undefined }
@@ -104,13 +104,13 @@ const ioRedisSender =
   (_, [command = '', ...args]) => {
     writeTogether(client.stream)
     return called(client, String(command), args).catch((error: unknown) => {
-      // ioredis hangs the whole command on its errors: keys, scopes, and the response that was to be stored.
+      // ioredis puts the whole command on its errors: keys, scopes and responses, which must not reach a log.
       if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, 'command')
       throw error
     })
   }
 
-/** In the pipelines that it makes by itself ioredis (6.0) forgets the name of a command that is called by its name. */
+/** With `enableAutoPipelining` ioredis (6.0) loses the command's name in `callBuffer`; a built-in command keeps it. */
 function called(
   client: IoRedisClient,
   command: string,
@@ -124,8 +124,8 @@ function called(
 const corked = new WeakSet<Writable>()
 
 /**
- * What is asked in one go leaves in one write: ioredis makes one of each command (saves 6 of 23 us of system time a
- * request). node-redis does the same by itself.
+ * Sends all commands of one tick in one write: ioredis makes a write of each command (saves 6 of 23 us of system time a
+ * request). node-redis does so by itself.
  */
 function writeTogether(stream: unknown): void {
   if (!(stream instanceof Writable) || corked.has(stream)) return

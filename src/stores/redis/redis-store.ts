@@ -11,9 +11,9 @@ export interface RedisStoreParts {
   readonly nowMs?: () => number
 }
 
-/** An answer that no script of this store gives. */
-const unknownAnswer = (answer: unknown): Error =>
-  new Error(`redisStore: Redis answered what Holdfast never asked for (${String(answer)})`)
+/** For an answer that no script of this store gives. */
+const unexpectedAnswer = (answer: unknown): Error =>
+  new Error(`redisStore: unexpected answer of Redis: ${String(answer)}`)
 
 export class RedisStore implements IdempotencyStore {
   readonly name = 'redis'
@@ -53,7 +53,7 @@ export class RedisStore implements IdempotencyStore {
       case 'abandoned':
         return { type }
       default:
-        throw unknownAnswer(type)
+        throw unexpectedAnswer(type)
     }
   }
 
@@ -81,7 +81,7 @@ export class RedisStore implements IdempotencyStore {
   async #owned(...call: ScriptCall): Promise<boolean> {
     const answer = await this.#run(...call)
     const number = numberOf(answer)
-    if (number !== 0 && number !== 1) throw unknownAnswer(answer)
+    if (number !== 0 && number !== 1) throw unexpectedAnswer(answer)
     return number === 1
   }
 
@@ -114,7 +114,7 @@ function argumentOf(response: Uint8Array): string | Buffer {
 /** Also from a client that gives numbers as texts. */
 function numberOf(value: unknown): number {
   const number = typeof value === 'string' ? Number(value) : value
-  if (typeof number !== 'number' || !Number.isFinite(number)) throw unknownAnswer(value)
+  if (typeof number !== 'number' || !Number.isFinite(number)) throw unexpectedAnswer(value)
   return number
 }
 
@@ -124,6 +124,6 @@ function textOf(value: unknown): string {
 }
 
 function bytesOf(value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw unknownAnswer(value)
+  if (!(value instanceof Uint8Array)) throw unexpectedAnswer(value)
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }

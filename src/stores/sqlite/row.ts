@@ -1,4 +1,4 @@
-import type { KeyRecord } from '../record.ts'
+import type { KeyRecord } from '../acquire-decision.ts'
 
 /** A row that no version of this store can have written: it is refused, never guessed at. */
 function foreign(column: string): Error {

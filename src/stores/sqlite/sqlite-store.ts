@@ -6,8 +6,8 @@ import type {
   Lease,
   StoreTransaction,
 } from '../../idempotency/store.ts'
-import { Purging } from '../purging.ts'
-import { decide, expiryMs, FULL_FOR_MS } from '../record.ts'
+import { PurgeSchedule } from '../purge-schedule.ts'
+import { decide, expiryMs, FULL_FOR_MS } from '../acquire-decision.ts'
 import type { Connection, OpenTransaction, Query } from './connection.ts'
 import type { SqliteStatement, SqliteValue } from './driver.ts'
 import { bytesOf, numberIn, recordOf } from './row.ts'
@@ -59,7 +59,7 @@ export class SqliteStore implements IdempotencyStore {
   readonly name = 'sqlite'
   readonly #connection: Connection
   readonly #clock: Clock
-  readonly #purging: Purging
+  readonly #purges: PurgeSchedule
   /**
    * Full scopes, and when the first of their keys expires: until then nobody has to look again, unless one of them is
    * taken anew or completed, which then may expire sooner than it would have. Other processes do that, too: what was
@@ -70,7 +70,7 @@ export class SqliteStore implements IdempotencyStore {
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection
     this.#clock = clock
-    this.#purging = new Purging(clock)
+    this.#purges = new PurgeSchedule(clock)
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
@@ -147,11 +147,11 @@ export class SqliteStore implements IdempotencyStore {
   }
 
   #purge(query: Query, nowMs: number): void {
-    const purges = this.#purging.isDue
+    const purges = this.#purges.isDue
     const rows = purges ? query(PURGE).all(nowMs).length : 0
-    this.#purging.took(purges)
+    this.#purges.keyTaken(purges)
     // Where responses are that large, the next key takes more along: they may come faster than they would go.
-    if (rows > 0 && rows < MOST_ROWS && query(EXPIRED).get(nowMs) !== undefined) this.#purging.missed()
+    if (rows > 0 && rows < MOST_ROWS && query(EXPIRED).get(nowMs) !== undefined) this.#purges.retrySoon()
   }
 
   #full(

@@ -1,6 +1,6 @@
 import type { AcquireRequest, AcquireResult } from '../idempotency/store.ts'
 
-/** One remembered key, as stores that decide in this process see it. Times are the store's own, in ms. */
+/** One remembered key, for stores that decide in this process (memory, SQLite). Times are on the store's clock, in ms. */
 export interface KeyRecord {
   readonly state: 'active' | 'done' | 'released'
   readonly fingerprint: string
@@ -11,11 +11,12 @@ export interface KeyRecord {
   readonly response: Uint8Array | undefined
 }
 
+/** An answer, or `take`: the key is free, and the store has to write a record with this fence. */
 export type Decision = AcquireResult | { readonly type: 'take'; readonly fence: number }
 
 /**
- * What an acquire finds, in the order that matters: an expired or released record is free, another request under the
- * same key is told so before anything else, a response outlives its owner.
+ * What an acquire comes to. The order matters: an expired or released record is free; a mismatch is told before
+ * anything else about the record; a recorded response is given whether or not its owner still lives.
  */
 export function decide(record: KeyRecord | undefined, request: AcquireRequest, nowMs: number): Decision {
   if (record === undefined) return { type: 'take', fence: 1 }
@@ -36,5 +37,5 @@ export function expiryMs(windowEndMs: number, sinceMs: number, leaseMs: number):
   return Math.max(windowEndMs, sinceMs + leaseMs)
 }
 
-/** How long a scope that was found full is taken for full, in ms: another process may have made room meanwhile. */
+/** How long a scope that was found full counts as full without another look, in ms: other processes make room, too. */
 export const FULL_FOR_MS = 60_000
