@@ -1,3 +1,4 @@
+import { isNullBodyStatus } from '../primitives/null-body-status.ts'
 import { reasonPhrase } from '../primitives/reason-phrase.ts'
 import { cameFrom } from '../http/relay.ts'
 import type { ResponseMeta, StoredResponse } from './record.ts'
@@ -11,9 +12,6 @@ export interface Circumstances {
   readonly status: number | undefined
 }
 
-/** Statuses whose responses can't have a body, not even an empty one. */
-const NULL_BODY = new Set([204, 205, 304])
-
 /** A response made of a stored one; `Date` and where it came from are the stored one's. */
 export function servedResponse({ meta, body }: StoredResponse, circumstances: Circumstances): Response {
   const headers = new Headers(meta.headers.map(([name, value]): [string, string] => [name, value]))
@@ -26,7 +24,7 @@ export function servedResponse({ meta, body }: StoredResponse, circumstances: Ci
 function constructed(meta: ResponseMeta, headers: Headers, body: StoredResponse['body']): Response {
   const { status, statusText, provenance } = meta
   const init = { status, statusText: reasonPhrase(statusText), headers }
-  return cameFrom(new Response(NULL_BODY.has(status) ? null : body, init), { ...provenance, statusText })
+  return cameFrom(new Response(isNullBodyStatus(status) ? null : body, init), { ...provenance, statusText })
 }
 
 /** `hit` says that nothing was sent, `fwd` why something was: never both (RFC 9211, 2.1). */

@@ -17,11 +17,6 @@ export interface HandlerResponse extends ResponseHead {
   readonly body: Uint8Array | undefined
 }
 
-/** A response with one of these never has a body (Fetch standard, "null body status"). */
-export function hasNoBody(status: number): boolean {
-  return status === 101 || status === 103 || status === 204 || status === 205 || status === 304
-}
-
 const EVENT_STREAM = /^\s*text\/event-stream\b/i
 
 export function isEventStream(contentType: unknown): boolean {

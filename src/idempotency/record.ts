@@ -1,4 +1,5 @@
-import { hasNoBody, type HandlerResponse, type HeaderLine } from './answer.ts'
+import type { HandlerResponse, HeaderLine } from './answer.ts'
+import { isNullBodyStatus } from '../primitives/null-body-status.ts'
 import { concat } from './bytes.ts'
 
 /** A stored response that this version can't have written: it is refused, never guessed at. */
@@ -26,7 +27,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 /** One line of JSON, then the body as it is. JSON has no line break of its own, so the first one ends it. */
 export function encodeRecord(response: HandlerResponse): Uint8Array {
   const { status, statusText, headers } = response
-  const body = hasNoBody(status) && response.body !== undefined ? new Uint8Array() : response.body
+  const body = isNullBodyStatus(status) && response.body !== undefined ? new Uint8Array() : response.body
   const head: RecordHead = { version: 1, status, statusText, headers, bodyBytes: body?.length ?? null }
   const line = `${JSON.stringify(head)}\n`
   const bytes = new Uint8Array(line.length + (body?.length ?? 0))

@@ -1,19 +1,17 @@
+import { isNullBodyStatus } from '../../primitives/null-body-status.ts'
 import type { AbortListener, Scope } from '../../primitives/signal.ts'
 import { AttemptBody } from './attempt-body.ts'
 import type { Bytes, Controller, Dispatch, DispatchOptions, End, Head, Receiver } from './dispatch.ts'
 import { isUnread, lazyResponse, type Provenance } from './lazy-response.ts'
-import { EveryHandler } from './old-handler.ts'
+import { EveryHandler } from './every-handler.ts'
 
-/** More than this of an unwanted body costs more than another connection. */
+/** An unwanted body is read up to this length, so that its connection can be reused; a new one is cheaper than more. */
 const DRAINED_BYTES = 128 * 1024
 
-/** As much of a body is taken in before anybody wants it: to stop a connection for less costs more than the bytes. */
+/** How much of a body is buffered before anybody reads: pausing a connection for less costs more than the bytes. */
 const READ_AHEAD_BYTES = 64 * 1024
 
-/** No response with these can have a body. */
-const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
-
-/** What the pipeline sees of a failure to connect that has another's name; the caller gets its cause. */
+/** A failure to connect that undici reports by another error: to the pipeline it is one; the caller gets the `cause`. */
 export class Unconnected extends Error {
   readonly code = 'ECONNREFUSED'
 
@@ -22,15 +20,15 @@ export class Unconnected extends Error {
   }
 }
 
-/** Nothing is known of the way to it. */
-const HERE: Provenance = { url: '', redirected: false, type: 'default' }
+/** A dispatcher tells neither the final URL nor whether it followed redirects. */
+const UNKNOWN_PROVENANCE: Provenance = { url: '', redirected: false, type: 'default' }
 
 /**
- * One attempt on its way. What comes of it waits here until somebody wants it: the caller, a reader of the response's
- * body, or nobody, and then the rest is drained so that the connection can be used again.
+ * One attempt. Its response is buffered here until it is known who takes it: the caller's handler, a reader of the body,
+ * or nobody; then the rest is drained, so that the connection can be reused.
  */
 export class Attempt extends EveryHandler implements AbortListener {
-  /** What interceptors below tell of the request: where redirects led it. */
+  /** undici's context of the request, in which interceptors below report, for example, the redirects they followed. */
   context: unknown
   /** What the pipeline sees of the answer. */
   readonly response: Promise<Response>
@@ -39,11 +37,11 @@ export class Attempt extends EveryHandler implements AbortListener {
   readonly #scope: Scope
   #answer!: (response: Response) => void
   #refuse!: (error: unknown) => void
-  /** What steers the request underneath, once there is a connection. */
+  /** undici's controller of the request, once there is a connection. */
   #controller: Controller | undefined
   #response: Response | undefined
   #receiver: Receiver | undefined
-  /** What waits: the answer, with what came before it (RFC 9110, 15.2); bytes; how it ended. */
+  /** What is buffered: heads, with informational ones (RFC 9110, 15.2) first; bytes; how it ended. */
   #heads: Head[] | undefined
   #chunks: Bytes[] | undefined
   #end: End | undefined
@@ -77,7 +75,7 @@ export class Attempt extends EveryHandler implements AbortListener {
     return this.#receiver === undefined && response === this.#response && isUnread(response)
   }
 
-  /** From now on what comes goes to `receiver`, at its pace. */
+  /** Gives everything that is buffered, and what comes from now on, to `receiver`, at its pace. */
   passTo(receiver: Receiver): void {
     this.#receiver = receiver
     this.resume()
@@ -106,7 +104,7 @@ export class Attempt extends EveryHandler implements AbortListener {
     if (this.#aborted !== undefined || this.#isTold) return
     this.#aborted = { reason }
     if (!this.#ended) return this.#controller?.abort(reason)
-    // All of it is here already, for a receiver who wants no more of it.
+    // Everything is buffered already, and the receiver wants no more of it.
     this.#heads = this.#chunks = this.#end = this.#failure = undefined
     queueMicrotask(() => this.#receiver?.onError?.(reason))
   }
@@ -115,7 +113,7 @@ export class Attempt extends EveryHandler implements AbortListener {
     this.abort(reason)
   }
 
-  /** Nobody wants what may still come. */
+  /** Nobody wants the rest: it is read and dropped, up to `DRAINED_BYTES`. */
   discard(): void {
     let bytes = 0
     this.#isUnwanted = true
@@ -128,7 +126,7 @@ export class Attempt extends EveryHandler implements AbortListener {
     })
   }
 
-  /** What nobody wants and has still not come keeps its connection no longer: it may never come. */
+  /** Ends a discarded body that has still not arrived: it may never come, and would keep its connection. */
   cutOff(): void {
     if (this.#isUnwanted) this.abort(new Error('the body of a discarded response takes too long'))
   }
@@ -144,7 +142,8 @@ export class Attempt extends EveryHandler implements AbortListener {
     if (this.#heads === undefined) this.#heads = [head]
     else this.#heads.push(head)
     if (head.status < 200) return
-    this.#response = lazyResponse(head, isBodiless(head.status) ? null : new AttemptBody(this), HERE)
+    const body = isNullBodyStatus(head.status) ? null : new AttemptBody(this)
+    this.#response = lazyResponse(head, body, UNKNOWN_PROVENANCE)
     this.#answer(this.#response)
   }
 
@@ -172,23 +171,23 @@ export class Attempt extends EveryHandler implements AbortListener {
       this.#failure = { error }
       return
     }
-    // It comes at once where somebody listens, whether or not he is ready for more.
+    // A failure is passed on at once, even while the receiver has paused.
     this.#heads = this.#chunks = undefined
     this.#receiver.onError?.(error)
   }
 
-  /** undici tells as an abort, too, that a proxy has made no tunnel: then nobody has aborted, and nothing has left. */
+  /** undici also reports a proxy that made no tunnel as an abort: nobody has aborted then, and nothing was sent. */
   #isUnsent(error: unknown): boolean {
     const { name } = Object(error) as { readonly name?: unknown }
     return name === 'AbortError' && this.#controller === undefined && this.#aborted === undefined
   }
 
-  /** Whether somebody has been told how it ended. */
+  /** Whether the end has been passed on. */
   get #isTold(): boolean {
     return this.#ended && this.#end === undefined && this.#failure === undefined
   }
 
-  /** Who gets what comes now, at once. */
+  /** Who takes what arrives now, without buffering. */
   get #ready(): Receiver | undefined {
     return this.#paused ? undefined : this.#receiver
   }
@@ -198,7 +197,7 @@ export class Attempt extends EveryHandler implements AbortListener {
     this.#scope.remove(this)
   }
 
-  /** Passes on what waits, until `receiver` has enough. Each is taken before it is told: telling may come back here. */
+  /** Passes on what is buffered until `receiver` pauses. Items are removed first, since the receiver may call back here. */
   #pass(receiver: Receiver): void {
     while (!this.#paused) {
       const head = this.#heads?.shift()

@@ -2,7 +2,7 @@ import { Scope } from '../../primitives/signal.ts'
 import type { Attempt } from './attempt.ts'
 import type { AnyHandler, Bytes, Controller, End, Head, RawHeaders, Receiver } from './dispatch.ts'
 import { rawOf, recordFrom } from './headers.ts'
-import { listenerOf, type Listener } from './old-handler.ts'
+import { listenerOf, type Listener } from './listener.ts'
 import { Pace } from './pace.ts'
 
 /** Whoever sends what the caller gets now. */

@@ -2,7 +2,7 @@ import type { ReadResult } from '../../http/relay.ts'
 import type { AbortListener, Scope } from '../../primitives/signal.ts'
 import type { Bytes, Controller, DispatchOptions, Head, Sending } from './dispatch.ts'
 import type { BodySource } from './lazy-response.ts'
-import { EveryHandler } from './old-handler.ts'
+import { EveryHandler } from './every-handler.ts'
 
 /** As much of a body is taken in before anybody reads: what is smaller is there at once, and holds no connection. */
 const READ_AHEAD_BYTES = 64 * 1024

@@ -5,6 +5,7 @@ import { copyOf, requestOf } from '../../client/request.ts'
 import { contextOf, rawOf } from '../../client/attempt-init.ts'
 import { callOf } from '../../client/call.ts'
 import { Sender } from '../../client/transport.ts'
+import { isNullBodyStatus } from '../../primitives/null-body-status.ts'
 import { followSignal, Scope } from '../../primitives/signal.ts'
 import { checkFunction, checkKeys, checkMethods } from '../../primitives/validate.ts'
 import type { DispatchOptions, Head, Sending } from './dispatch.ts'
@@ -12,7 +13,7 @@ import { Exchange } from './exchange.ts'
 import { decoded } from './decode.ts'
 import { headerOf } from './headers.ts'
 import { lazyResponse, standInForResponses, type Provenance } from './lazy-response.ts'
-import { RelayHandler } from './old-handler.ts'
+import { RelayHandler } from './relay-handler.ts'
 import { hasHeader, plainRequest, type PlainRequest } from './plain-request.ts'
 import { redirected } from './redirect.ts'
 
@@ -139,7 +140,7 @@ function respond(request: PlainRequest, head: Head, exchange: Exchange, provenan
 
 let registry: FinalizationRegistry<Exchange> | undefined
 
-/** A response that nobody has any more lets go of its connection; one whose text is awaited is still wanted. */
+/** Frees the connection of a response that was garbage-collected, unless somebody still awaits its text. */
 function forgotten(): FinalizationRegistry<Exchange> {
   registry ??= new FinalizationRegistry((exchange) => {
     if (!exchange.isAwaited) void exchange.cancel()
@@ -148,7 +149,7 @@ function forgotten(): FinalizationRegistry<Exchange> {
 }
 
 const hasBody = ({ method }: PlainRequest, { status }: Head): boolean =>
-  method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304
+  method !== 'HEAD' && !isNullBodyStatus(status)
 
 const withoutHash = ({ href }: URL): string => (href.includes('#') ? href.slice(0, href.indexOf('#')) : href)
 

@@ -12,7 +12,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { contextOf } from '../context.ts'
-import { isEventStream, hasNoBody, type Answer } from '../answer.ts'
+import { isEventStream, type Answer } from '../answer.ts'
+import { isNullBodyStatus } from '../../primitives/null-body-status.ts'
 import { Engine } from '../engine.ts'
 import { hasReason, sentStatus } from '../node-http/node-behaviour.ts'
 import { HeadersOnEntry, linesSince, setLines } from '../node-http/headers.ts'
@@ -108,7 +109,7 @@ async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntr
   if (context.respond === false || context.headerSent || isEventStream(res.getHeader('content-type'))) return
   const status = sentStatus(context.status)
   const message = hasReason(res) ? context.message : ''
-  if (context.body === undefined && !hasNoBody(status)) {
+  if (context.body === undefined && !isNullBodyStatus(status)) {
     // Nobody answered: that is for middleware outside to see.
     if (status === 404) return
     // As Koa would later, if the client were still there.

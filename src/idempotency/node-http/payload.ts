@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { ReadableStream as NodeReadableStream } from 'node:stream/web'
-import { hasNoBody } from '../answer.ts'
+import { isNullBodyStatus } from '../../primitives/null-body-status.ts'
 import { concat } from '../bytes.ts'
 import { readUpTo, type PartlyRead } from '../web/body.ts'
 
@@ -15,7 +15,7 @@ export interface Payload {
 export async function readPayload(payload: unknown, status: number, maxBytes: number): Promise<Payload> {
   const stream = streamOf(payload)
   if (stream === undefined) {
-    const bytes = hasNoBody(status) ? new Uint8Array() : bytesOf(payload)
+    const bytes = isNullBodyStatus(status) ? new Uint8Array() : bytesOf(payload)
     return { body: bytes.length > maxBytes ? undefined : bytes, unread: payload }
   }
   const read = await readUpTo(stream, maxBytes)

@@ -1,5 +1,6 @@
 import { reasonPhrase } from '../../primitives/reason-phrase.ts'
-import { hasNoBody, isEventStream, type Answer, type HandlerResponse } from '../answer.ts'
+import { isEventStream, type Answer, type HandlerResponse } from '../answer.ts'
+import { isNullBodyStatus } from '../../primitives/null-body-status.ts'
 import { concat } from '../bytes.ts'
 import { readUpTo, resumed } from './body.ts'
 
@@ -55,7 +56,7 @@ function canBeMade(status: number): boolean {
 
 function sendable(status: number, body: Uint8Array | ReadableStream): BodyInit | null {
   // A server may guess the type of an empty body, where it does not for none.
-  const isNone = hasNoBody(status) || (body instanceof Uint8Array && body.length === 0)
+  const isNone = isNullBodyStatus(status) || (body instanceof Uint8Array && body.length === 0)
   // The platform's types refuse shared memory, which nothing here is backed by.
   return isNone ? null : (body as Uint8Array<ArrayBuffer> | ReadableStream)
 }
