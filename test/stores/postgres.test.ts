@@ -53,9 +53,13 @@ async function atOnce(
     (index % 2 ? second : first.store).acquire(ask(overrides)),
   )
   const waiting = `SELECT count(*)::int FROM pg_locks WHERE relation = '${table}'::regclass AND NOT granted`
-  await expect.poll(() => administrate(waiting)).toEqual([2 * CONNECTIONS])
-  await holder.query('COMMIT')
-  await holder.end()
+  try {
+    await expect.poll(() => administrate(waiting), { timeout: 5000 }).toEqual([2 * CONNECTIONS])
+    await holder.query('COMMIT')
+  } finally {
+    // A lock that outlives a failed poll would hang every later test of this file.
+    await holder.end()
+  }
   return Promise.all(asked)
 }
 
@@ -486,6 +490,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
     await other.migrate()
     await subject.store.acquire(ask())
     const holder = await opened(other, undefined)
+    onTestFinished(() => holder.rollback())
     await run(holder.client, `LOCK TABLE ${quoteName(subject.schema)}.holdfast_keys`)
     await expect(subject.store.acquire(ask())).rejects.toThrow(/statement timeout/)
     await holder.rollback()
@@ -495,6 +500,7 @@ describe.skipIf(url === undefined).each(clients)('postgres through $client', ({ 
   test('finds a key busy where a lock stands in the way for longer than a second', async () => {
     const subject = await bench(connect)
     const holder = await opened(subject.store, undefined)
+    onTestFinished(() => holder.rollback())
     await run(holder.client, `LOCK TABLE ${quoteName(subject.schema)}.holdfast_keys`)
     expect(await subject.store.acquire(ask())).toEqual({ type: 'busy', retryAfterMs: 1000 })
     await holder.rollback()
