@@ -7,7 +7,7 @@ import type { AcquireResult } from './store.ts'
 const FIRST_POLL_MS = 50
 const LONGEST_POLL_MS = 1000
 
-/** How a wait ended: with what the store says now, or without. */
+/** How a wait ended: `told` by an answer of the store, the others without news. */
 export type Waited =
   | { readonly type: 'told'; readonly result: Exclude<AcquireResult, { type: 'busy' }> }
   | { readonly type: 'crowded' | 'timed-out' | 'gone' }
@@ -16,10 +16,10 @@ export type Waited =
 /** Calls back when the client disconnects; returns a function that stops listening. */
 export type WhenGone = (callback: () => void) => () => void
 
-/** What wakes a waiter: the recorded response, where this process has it, or word that the store is worth asking. */
+/** What wakes a waiter: the recorded response, where this process has it, or `ask`: the store may have news. */
 type Wake = Extract<AcquireResult, { type: 'done' }> | 'ask'
 
-/** Who waits for one key in this process. The first one asks the store; all the others are told. */
+/** Who waits for one key in this process, in order of arrival. The first one polls the store for all. */
 type Room = Set<Waiter>
 
 /**
@@ -53,8 +53,8 @@ export class WaitingRooms {
   }
 
   /**
-   * Nothing of a request runs any more once that has ended, so nobody else gives its place back. It is free when the wait
-   * would be over; rooms that nobody comes to any more go by and by, in the order in which they were opened.
+   * On workers the code of a request stops with it, its `finally` included, so its place is not given back. It is taken
+   * back when the wait would be over; abandoned rooms are deleted in the order in which they were opened.
    */
   #clear(entered: Room): void {
     leaveGone(entered)
@@ -78,13 +78,12 @@ export class WaitingRooms {
       const wake = await waiter.next()
       if (wake === 'gone' || (wake === 'timed-out' && isOver)) return { type: wake }
       if (typeof wake === 'object') return { type: 'told', result: wake }
-      // Much may have happened elsewhere since the last look.
+      // At the end of its time a waiter asks once more: another process may have news since the last poll.
       isOver ||= wake === 'timed-out'
       const result = await acquired(claim)
-      // What was known before is an answer, too.
       if (result === undefined) return { type: isOver ? 'timed-out' : 'failed' }
       if (result.type !== 'busy') {
-        // One of the others may be the next owner, or they all get the same.
+        // What this waiter learnt concerns all of them. After `acquired` they go on waiting: for this run.
         if (result.type !== 'acquired') waiter.tellOthers()
         return { type: 'told', result }
       }
@@ -137,13 +136,13 @@ class Waiter {
     }
     const wake = this.#woken
     this.#woken = undefined
-    // What was learnt counts, also at the last moment.
+    // News that came together with the end of the wait counts.
     return wake ?? this.#ended ?? 'ask'
   }
 
   wake(wake: Wake): void {
     this.#woken = wake
-    // There nothing of a request may be called by another one: its own timer looks.
+    // On workers a request must not resolve promises of another one: its own timer notices.
     if (onWorkers()) return
     this.#poll?.cancel()
     this.#poll = undefined
@@ -159,7 +158,7 @@ class Waiter {
     for (const waiter of this.#room) if (waiter !== this) waiter.wake('ask')
   }
 
-  /** Who asks the store has to be replaced when it leaves. */
+  /** Starts polling if this is the first waiter, to be called again when the one before it leaves. */
   askWhenFirst(): void {
     const [first] = this.#room
     if ((first !== this && !onWorkers()) || this.#poll !== undefined) return

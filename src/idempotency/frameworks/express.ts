@@ -61,18 +61,18 @@ export function idempotency<Req extends IncomingMessage = IncomingMessage>(
 
 const runs = createStamp<HandlerRun>()
 const watched = new WeakSet<object>()
-/** Middleware of this form is taken by others, too: connect, or a router by itself. */
+/** Stands for "no application": connect, or a router without one, take the same middleware. */
 const NO_EXPRESS = {}
 
 /**
- * Express tells middleware nothing of what a later handler threw, and the error page would be recorded as if the handler
- * had made it. What is thrown passes each layer that is left until an error handler takes it, so it is the class of the
- * layers where it is seen; one layer more sees what no handler of the application takes.
+ * Learns what handlers throw. Express does not tell middleware, and the error page would be recorded as if the handler
+ * had made it. An error passes every remaining `Layer` until an error handler takes it, so the method of that class
+ * which handles errors is wrapped, once; one more layer at the end sees errors that the application does not handle.
  *
- * It is the one place that sees all of them. An error middleware for applications to mount would miss what a router's
- * own error handler answers, and be forgotten; on the response an error page looks like any other; the tracing channel
- * of newer routers (`express.router.request`) is not there in Express 4 and early 5, and slows down every request once
- * somebody listens. The method runs for errors only. Where it is not found, the application is told.
+ * Alternatives that fail: an error middleware for applications to mount would miss what a router's own error handler
+ * answers, and be forgotten; the response does not show that it is an error page; the tracing channel of newer routers
+ * (`express.router.request`) is missing in Express 4 and early 5, and slows down every request once somebody listens.
+ * The wrapped method runs for errors only. Where it is not found, a warning is printed.
  */
 function watchErrors(application: unknown): void {
   const app = typeof application === 'function' ? application : NO_EXPRESS
@@ -106,9 +106,9 @@ function watchMethod(layer: object, name: string): boolean {
     const run = runs.get(args[1])
     const handle = (): unknown => Reflect.apply(original, this, args)
     if (run === undefined) return handle()
-    // By connect-timeout: the handler goes on, and must not be done again beside itself.
+    // Set by connect-timeout: the handler still runs, and a retry must not run it a second time beside that.
     if (Reflect.get(Object(args[1]), 'timedout') === true) contextOf(args[1])?.began()
-    // By itself Express closes the connection of what has responded: the response would be lost while it is recorded.
+    // Express closes the connection when an error follows a response: not before that response is recorded and has left.
     return run.takesOver(args[0]) ? undefined : run.afterResponse(handle)
   }
   watched.add(watching)

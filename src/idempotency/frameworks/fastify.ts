@@ -68,7 +68,7 @@ const ALREADY_SENT = 'Reply was already sent, did you forget to "return reply"?'
 
 const running = createStamp<Running>()
 const answered = createStamp<Answer>()
-/** Replies that take no second, empty answer; how to end that. */
+/** Replies whose `send` ignores a second, empty payload; calling the value ends that. */
 const muted = createStamp<() => void>()
 
 /**
@@ -84,18 +84,18 @@ export function idempotency<Request extends FastifyRequest = FastifyRequest>(
   const engine = new Engine(options)
   const plugin = async (instance: FastifyHooks<Request, FastifyReply>): Promise<void> => {
     instance.addHook('onRequest', (request, reply) => enter(engine, request, reply))
-    // What is thrown comes by before an error handler makes a response of it.
+    // Called before an error handler makes a response of what was thrown.
     instance.addHook('onError', async (request, reply, error) => {
-      // The handler goes on, and must not be done again beside itself.
+      // After a timeout the handler still runs: a retry must not run it a second time beside that.
       if (Reflect.get(Object(error), 'code') === 'FST_ERR_HANDLER_TIMEOUT') contextOf(request)?.began()
-      // An error handler may well answer with nothing.
+      // An error handler may send an empty response.
       muted.get(reply)?.()
       running.get(reply)?.run.threw(error)
     })
     instance.addHook('onSend', (request, reply, payload, done) => {
       const leaving = leave(request, reply, payload)
       if (leaving instanceof Promise) return leaving
-      // At once: what has nothing to wait for is sent when Fastify would send it.
+      // Without a promise, so that what has nothing to wait for is sent in the same tick as without this layer.
       done(null, leaving)
       return undefined
     })
@@ -135,9 +135,9 @@ async function enter<Request extends FastifyRequest>(
     answer,
   })
   if (goesOn) return undefined
-  // The client left as it was sending, and Fastify would handle what there is.
+  // The client disconnected while it was sending; without `hijack` Fastify would run the handler with half a body.
   if (answered.get(reply) === undefined) reply.hijack()
-  // The sign that the hook has answered.
+  // Returning the reply tells Fastify that the hook has answered.
   return reply
 }
 
@@ -147,8 +147,8 @@ function watch(reply: FastifyReply, run: HandlerRun): void {
 }
 
 /**
- * Keeps what a handler sends until its transaction has ended: of two responses Fastify would send both. Who returns the
- * reply inside would wait for what waits for him.
+ * Holds back what a handler sends until its transaction has ended: Fastify can't take a sent response back. `then` is
+ * replaced as well, since a `fn` that returns the reply would await the response, which waits for `fn`.
  */
 function held(reply: FastifyReply): HeldResponse {
   const { statusCode, raw } = reply
@@ -171,7 +171,7 @@ function held(reply: FastifyReply): HeldResponse {
       const args = sent
       sent = undefined
       reply.send(...args)
-      // What a handler resolves to would be sent too, and is nothing where it should have been the reply.
+      // Fastify also sends what the handler resolves to: `undefined`, where it did not return the reply.
       const send = reply.send.bind(reply)
       reply.send = (...more) => (more[0] === undefined ? reply : send(...more))
       muted.set(reply, () => Reflect.deleteProperty(reply, 'send'))
@@ -187,10 +187,10 @@ function held(reply: FastifyReply): HeldResponse {
   }
 }
 
-/** What leaves through the socket may have been changed by later hooks; the record is of what is here. */
+/** `onSend`: settles the payload before later hooks change it. @returns the payload to go on with */
 function leave(request: object, reply: FastifyReply, payload: unknown): unknown {
   if (answered.get(reply)?.headers.some(([name]) => name === 'content-type') === false) {
-    // Fastify has guessed one.
+    // The recorded response had none; Fastify has added one.
     reply.removeHeader('content-type')
   }
   const found = running.get(reply)
@@ -223,9 +223,9 @@ async function settle(
   if (verdict.type === 'void') throw verdict.error
   if (verdict.type === 'own') {
     if (verdict.status !== undefined) reply.header('idempotency-status', verdict.status)
-    // Who meant to send another one has perhaps set it.
+    // The handler may have set another one meanwhile, for a second response.
     if (reply.statusCode !== status) reply.code(status)
-    // Fastify states the length of what is no stream any more, and both at once are no message that a client takes.
+    // The stream became a Buffer, for which Fastify sets content-length: clients refuse a message with both.
     if (body !== undefined && unread !== payload) reply.removeHeader('transfer-encoding')
     return unread
   }
@@ -235,10 +235,10 @@ async function settle(
 }
 
 /**
- * While a response waits for `work` it counts as sent. Fastify only knows it as sent once it has left, and would send
- * another one as well: the error of a handler that throws after it has responded.
+ * Makes `send` ignore further payloads while a response waits for `work`. Fastify knows a response as sent only once it
+ * has left, and would also send the error of a handler that throws after it has responded.
  *
- * @param onError - hears of that
+ * @param onError - called with such an error
  */
 async function onlySend(
   reply: FastifyReply,
@@ -251,7 +251,7 @@ async function onlySend(
   const onlyOne: FastifyReply['send'] = (...args) => {
     const [later] = args
     if (!waits) return send(...args)
-    // Fastify sends what a handler resolves to, also where that is nothing.
+    // Fastify also sends what a handler resolves to: `undefined` is no second response.
     if (later !== undefined) reply.log.warn(later instanceof Error ? { err: later } : {}, ALREADY_SENT)
     if (later instanceof Error) errors.push(later)
     return reply

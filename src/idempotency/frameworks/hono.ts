@@ -40,17 +40,17 @@ export function idempotency<Context extends HonoContext = HonoContext>(
   const engine = new Engine(options)
   return async (context, next) => {
     let before: Headers | undefined
-    // Read only where it is needed: from then on Hono makes other responses of those that come.
+    // Lazily: reading `context.res` creates a response, and Hono then copies every later one.
     const entry = (): Headers => (before ??= new Headers(context.res.headers))
     const handle = async (): Promise<Response> => {
       await next()
-      // As Hono does later, unless somebody has read `res`: that alone makes a response.
+      // Hono checks this later, but not once `context.res` has been read, which creates a response.
       if (!context.finalized) throw new Error(NO_RESPONSE)
       const { error, res } = context
       if (!isTimeout(error)) return res
-      // The handler goes on, or its response came too late: it must not be done again.
+      // The handler still runs, or its response came too late: a retry must not run it again.
       contextOf(context)?.began()
-      // A timeout outside has sent its own meanwhile.
+      // A locked body is being sent: by a timeout outside, which answered meanwhile.
       return res.body?.locked === true ? error.getResponse() : res
     }
     const thrown = (): Thrown | undefined => (context.error ? { error: context.error } : undefined)
@@ -58,7 +58,7 @@ export function idempotency<Context extends HonoContext = HonoContext>(
     keepWorkerAlive(waitersOf(context), work)
     const response = await work
     if (!context.finalized) {
-      // Nothing ran. Hono adds what middleware outside has set, once it has been asked for it.
+      // Nothing ran. Reading the entry headers makes Hono add what middleware outside has set.
       entry()
       return response
     }
@@ -75,7 +75,7 @@ function isTimeout(error: Error | undefined): error is Error & { getResponse(): 
   return isTold && 'getResponse' in error && typeof error.getResponse === 'function'
 }
 
-/** Hono would put the headers of the discarded response into the new one. */
+/** Replaces the response; set directly, Hono would merge the discarded one's headers into it. */
 function replace(context: HonoContext, response: Response, entry: Headers): void {
   context.res = undefined
   const own = new Set(response.headers.keys())

@@ -58,7 +58,7 @@ export function idempotency<Context extends KoaContext = KoaContext>(
     const proceed = async (run?: HandlerRun): Promise<void> => {
       if (run === undefined) {
         await next()
-        // Koa responds when its middleware has ended, so the last chance to throw is here.
+        // Koa responds when its middleware has ended: a commit that fails must throw before.
         if (context.respond !== false) await committed(contextOf(context))
         return
       }
@@ -66,11 +66,11 @@ export function idempotency<Context extends KoaContext = KoaContext>(
       // Koa destroys a stream that is its body once the socket closes, although its bytes are to be recorded.
       run.hideSocket()
       try {
-        leaveBroken(context)
+        ignoreBodyErrors(context)
         await next()
         await settle(context, run, entry)
       } finally {
-        // That of its prototype is there again.
+        // Uncovers `onerror` of the prototype.
         Reflect.deleteProperty(context, 'onerror')
         run.showSocket()
       }
@@ -90,10 +90,10 @@ export function idempotency<Context extends KoaContext = KoaContext>(
 }
 
 /**
- * Koa 2 answers by itself, beside its middleware, for a body that breaks. Who reads the body throws that, as in Koa 3, so
- * that it gives the key back.
+ * Koa 2 calls `onerror` and so answers on its own when a body stream breaks. Here that error is ignored, since reading
+ * the body throws it, too (as in Koa 3), and the throw gives the key back.
  */
-function leaveBroken(context: KoaContext): void {
+function ignoreBodyErrors(context: KoaContext): void {
   const { onerror } = context
   const value = (error: Error): void => {
     const body: { errored?: unknown } = Object(context.body)
@@ -103,20 +103,20 @@ function leaveBroken(context: KoaContext): void {
   Object.defineProperty(context, 'onerror', { value, configurable: true })
 }
 
-/** What leaves through the socket may have been changed by middleware outside; the record is of what is here. */
+/** Settles the response before middleware outside changes it. */
 async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntry): Promise<void> {
   const { res } = context
   if (context.respond === false || context.headerSent || isEventStream(res.getHeader('content-type'))) return
   const status = sentStatus(context.status)
   const message = hasReason(res) ? context.message : ''
   if (context.body === undefined && !isNullBodyStatus(status)) {
-    // Nobody answered: that is for middleware outside to see.
+    // Nobody answered: middleware outside may still do so.
     if (status === 404) return
-    // As Koa would later, if the client were still there.
+    // As Koa does later; but not where the client has disconnected.
     context.body = message || String(status)
   }
   const { body, unread } = await readPayload(context.body, status, run.maxResponseBytes)
-  // A stream that goes on is Koa's again, to be destroyed with its client.
+  // A stream that is too long to record is Koa's again, and is destroyed when the client disconnects.
   run.showSocket()
   if (unread !== context.body) context.body = unread
   const headers = linesSince(res, entry)
@@ -131,7 +131,7 @@ async function settle(context: KoaContext, run: HandlerRun, entry: HeadersOnEntr
 function send(context: KoaContext, { status, statusText, headers, body }: Answer): void {
   const { res } = context
   context.body = asBuffer(body)
-  // Koa has guessed one.
+  // Setting `body` has added one.
   res.removeHeader('content-type')
   context.status = status
   if (hasReason(res)) context.message = statusText

@@ -58,7 +58,7 @@ export function idempotency<Req extends object = IncomingMessage>(
     async intercept(context, next) {
       if (context.getType() !== 'http') return next.handle()
       const http = context.switchToHttp()
-      // What a framework's request is, is the application's word.
+      // `Req` is chosen by the application.
       const source = http.getRequest() as Req
       const request = rawOf<IncomingMessage>(source, 'rawHeaders')
       const response = rawOf<ServerResponse>(http.getResponse(), 'writeHead')
@@ -74,21 +74,21 @@ export function idempotency<Req extends object = IncomingMessage>(
   }
 }
 
-/** Fastify wraps what Express extends; over HTTP/2, and in `inject`, it has other classes. */
+/** node:http's own object: Fastify has it as `raw`, Express extends it. Told by a member, since classes differ over HTTP/2. */
 function rawOf<T extends object>(wrapped: unknown, member: keyof T): T {
   const raw: unknown = Reflect.get(Object(wrapped), 'raw') ?? wrapped
-  // What has it does all that is asked of one.
+  // A member that only such an object has stands for all of them.
   if (member in Object(raw)) return raw as T
   throw new TypeError('holdfast/idempotency/nest needs a platform on node:http: Express or Fastify')
 }
 
-/** Nest's filters answer for what was thrown: that response is judged as a throw's. */
+/** Reports what the handler throws to `run`, before Nest's exception filters answer it. */
 function watched<Stream extends Observable>(stream: Stream, run: HandlerRun, source: object): Stream {
   return derived(stream, (observer) =>
     stream.subscribe({
       next: (value: unknown) => observer.next(value),
       error: (error: unknown) => {
-        // The handler goes on, and must not be done again beside itself.
+        // The handler still runs, and a retry must not run it a second time beside that.
         if (isTimeout(error)) contextOf(source)?.began()
         if (!run.takesOver(error)) observer.error(error)
       },
@@ -103,7 +103,7 @@ function isTimeout(error: unknown): boolean {
   return error.name === 'RequestTimeoutException' || (error.name === 'TimeoutError' && 'info' in error)
 }
 
-/** Another observable of the same RxJS. One that says nothing keeps Nest from answering a second time. */
+/** An observable of the same copy of RxJS. One that never emits keeps Nest from answering a second time. */
 function derived<Stream extends Observable>(
   stream: Stream,
   subscribe: (observer: Observer) => unknown,
