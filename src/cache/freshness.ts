@@ -64,8 +64,8 @@ const secondsToMs = (text: string | null): number => boundedMs(Number.parseInt(t
 
 const boundedMs = (seconds: number): number => Math.min(Math.max(0, seconds), MAX_SECONDS) * 1000
 
-/** What a request says of the stored responses that it would accept (RFC 9111, 5.2.1, and RFC 5861, 4). */
-export interface Wishes {
+/** Which stored responses a request accepts (RFC 9111, 5.2.1, and RFC 5861, 4). */
+export interface RequestDirectives {
   readonly mode: RequestCache
   readonly maxAgeMs: number
   readonly minFreshMs: number
@@ -76,7 +76,7 @@ export interface Wishes {
 const MODES = ['no-store', 'only-if-cached', 'no-cache'] as const
 
 /** A mode that `init.cache` names goes before what the headers say. */
-export function wishesOf(headers: Headers, mode: RequestCache): Wishes {
+export function requestDirectivesOf(headers: Headers, mode: RequestCache): RequestDirectives {
   const directives = directivesOf(headers)
   const named = MODES.find((name) => name in directives)
   const maxAgeMs = msOf(directives, 'max-age')
@@ -107,7 +107,7 @@ export interface Appraisal {
 
 const FORBID_STALE = ['must-revalidate', 'proxy-revalidate', 'no-cache']
 
-/** `undefined` where its age can't be told. */
+/** Judges a stored response; `undefined` where its age can't be known. */
 export function appraise(meta: ResponseMeta, clock: Clock, staleIfErrorMs: number): Appraisal | undefined {
   const headers = new Headers(meta.headers.map(([name, value]): [string, string] => [name, value]))
   const residenceMs = residenceOf(meta.arrival, clock)
@@ -123,7 +123,7 @@ export function appraise(meta: ResponseMeta, clock: Clock, staleIfErrorMs: numbe
   }
 }
 
-/** What says nothing of its lifetime has one by guess: a tenth of the time since it was changed, at most this. */
+/** Limits the heuristic lifetime (RFC 9111, 4.2.2) of a response without one: a tenth of its age since `Last-Modified`. */
 const MAX_GUESSED_MS = 86_400_000
 
 function lifetimeOf(status: number, headers: Headers, isTold: boolean): number {
@@ -135,22 +135,22 @@ function lifetimeOf(status: number, headers: Headers, isTold: boolean): number {
 export const isFresh = ({ ageMs, lifetimeMs }: Appraisal): boolean => ageMs < lifetimeMs
 
 /** Until when the request counts it as fresh. */
-function acceptedMs({ lifetimeMs }: Appraisal, { maxAgeMs, minFreshMs }: Wishes): number {
+function acceptedMs({ lifetimeMs }: Appraisal, { maxAgeMs, minFreshMs }: RequestDirectives): number {
   return Math.min(lifetimeMs - minFreshMs, maxAgeMs)
 }
 
 /** Whether it can be served without asking the origin. */
-export function satisfies(appraisal: Appraisal, wishes: Wishes): boolean {
-  return appraisal.ageMs < acceptedMs(appraisal, wishes)
+export function satisfies(appraisal: Appraisal, wanted: RequestDirectives): boolean {
+  return appraisal.ageMs < acceptedMs(appraisal, wanted)
 }
 
 /** Whether it can be served when the origin does not answer (RFC 9111, 4.2.4). */
-export function satisfiesDisconnected(appraisal: Appraisal, wishes: Wishes): boolean {
-  if (satisfies(appraisal, wishes)) return true
+export function satisfiesDisconnected(appraisal: Appraisal, wanted: RequestDirectives): boolean {
+  if (satisfies(appraisal, wanted)) return true
   const { ageMs, lifetimeMs, staleMs } = appraisal
   // What must not be stale may still be older than the request would like.
   if (!isFresh(appraisal) && ageMs >= lifetimeMs + staleMs) return false
-  return ageMs < acceptedMs(appraisal, wishes) + wishes.staleMs
+  return ageMs < acceptedMs(appraisal, wanted) + wanted.staleMs
 }
 
 /** For how long it can be of use: served, or confirmed by its origin. */
@@ -175,7 +175,7 @@ export function arrivalNow(clock: Clock): Arrival {
   return { wallMs: clock.wallNow(), monotonicMs: clock.now(), session: sessionOf(clock) }
 }
 
-/** How long ago it arrived, by whichever clock has moved more; a clock that jumps makes nothing young again. */
+/** How long ago it arrived, by the clock that has moved more: a clock that jumps back makes nothing younger. */
 function residenceOf({ wallMs, monotonicMs, session }: Arrival, clock: Clock): number | undefined {
   const byWallMs = clock.wallNow() - wallMs
   if (session === sessionOf(clock)) return Math.max(byWallMs, clock.now() - monotonicMs, 0)

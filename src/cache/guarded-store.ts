@@ -17,12 +17,12 @@ export interface GuardedStoreParts {
   readonly onError: OnStoreError | undefined
 }
 
-/** How long a store that did not answer in time is left alone, in times of what calls wait for it. */
+/** A store that did not answer in time is not asked for this many times `timeoutMs`. */
 const REST = 10
 
 /**
- * A store that is trusted with nothing: it may fail, hang or lie. Its failures are told, and thrown on. One that hangs is
- * left alone for a while, so that it does not slow down every call.
+ * A store that may fail, hang or return garbage. Failures are reported and rethrown. A store that hangs is not asked for
+ * a while, so that it does not slow down every call.
  */
 export class GuardedStore {
   readonly #parts: GuardedStoreParts
@@ -59,7 +59,7 @@ export class GuardedStore {
     await this.#run(clock, 'delete', key, () => this.#parts.store.delete(key))
   }
 
-  /** Asked for even while it rests: who signs out has to know. */
+  /** Not skipped while the store rests: a sign-out has to know whether it took effect. */
   async clear(clock: Clock): Promise<void> {
     this.#restsUntilMs.delete(clock)
     await this.#run(clock, 'clear', '*', () => this.#parts.store.clear())

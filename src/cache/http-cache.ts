@@ -7,8 +7,8 @@ import { GuardedStore } from './guarded-store.ts'
 import { Keys } from './keys.ts'
 import { MemoryCacheStore } from './memory-store.ts'
 import { cacheSettings, type CacheSettings, type HttpCacheOptions } from './options.ts'
-import { Shelf } from './shelf.ts'
-import { visit, type VisitParts } from './visit.ts'
+import { ResponseStorage } from './response-storage.ts'
+import { callThroughCache, type CacheParts } from './cached-call.ts'
 
 /** What `createFetch({ cache })` takes. Several clients may share one. */
 export interface HttpCache extends ResponseCache {
@@ -33,14 +33,14 @@ export function httpCache(options: HttpCacheOptions = {}): HttpCache {
 
 class OutageCache implements HttpCache {
   readonly #settings: CacheSettings
-  readonly #shelf: Shelf
+  readonly #storage: ResponseStorage
   readonly #identity: HttpCacheOptions['identity']
 
   constructor(settings: CacheSettings, { store, identity, onError }: HttpCacheOptions) {
     const { maxEntries, maxBytes, storeTimeoutMs, identityHeaders, staleIfErrorMs } = settings
     this.#settings = settings
     this.#identity = identity
-    this.#shelf = new Shelf({
+    this.#storage = new ResponseStorage({
       store: new GuardedStore({
         store: store ?? new MemoryCacheStore({ maxEntries, maxBytes }),
         timeoutMs: storeTimeoutMs,
@@ -53,8 +53,8 @@ class OutageCache implements HttpCache {
 
   policy(clock: Clock): Policy<Response> {
     const { serveFresh, staleIfErrorMs, maxEntryBytes } = this.#settings
-    const parts: VisitParts = {
-      shelf: this.#shelf,
+    const parts: CacheParts = {
+      storage: this.#storage,
       client: cacheClient(clock),
       serveFresh,
       staleIfErrorMs,
@@ -68,13 +68,13 @@ class OutageCache implements HttpCache {
       wrap:
         <T extends Response>(next: Next<T>) =>
         (context: Context): Promise<T> =>
-          visit(parts, context, next) as Promise<T>,
+          callThroughCache(parts, context, next) as Promise<T>,
     }
   }
 
   clear(): Promise<void> {
     // It belongs to no client, so no client's clock is asked.
-    return this.#shelf.clear(systemClock)
+    return this.#storage.clear(systemClock)
   }
 
   #identify({ method, url, headers }: CacheRequest): string | undefined {

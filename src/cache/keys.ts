@@ -1,8 +1,8 @@
 /** What tells users apart, besides `identityHeaders`. */
 const CREDENTIAL_HEADERS = ['authorization', 'cookie', 'x-api-key', 'proxy-authorization'] as const
 
-/** Who asks, and how: what a stored response must have in common with a request. */
-export interface Asked {
+/** What a request and a stored response must have in common for one to answer the other. */
+export interface RequestIdentity {
   /** Without its fragment. */
   readonly url: string
   readonly headers: Headers
@@ -33,21 +33,25 @@ export class Keys {
   }
 
   /** `undefined` where there is an identity that can't be hashed. */
-  async ofResponse(asked: Asked, generation: string, vary: readonly string[]): Promise<string | undefined> {
-    if (!hasDigest() && this.#showsIdentity(asked)) return undefined
-    const { url, credentials, headers, identity, coded } = asked
+  async ofResponse(
+    request: RequestIdentity,
+    generation: string,
+    vary: readonly string[],
+  ): Promise<string | undefined> {
+    if (!hasDigest() && this.#showsIdentity(request)) return undefined
+    const { url, credentials, headers, identity, coded } = request
     const names = this.#identityHeaders
     const who = identity === undefined ? names.map((name) => [name, headers.get(name)]) : identity
     // One address may serve many sites: which one, its Host says (RFC 9110, 7.1).
-    const how = ['host', ...this.#selecting(asked, vary)].map((name) => [name, headers.get(name)])
+    const how = ['host', ...this.#selecting(request, vary)].map((name) => [name, headers.get(name)])
     return keyOf('response', [url, generation, credentials, who, how, ...(coded ? ['coded'] : [])])
   }
 
-  #showsIdentity({ headers, identity }: Asked): boolean {
+  #showsIdentity({ headers, identity }: RequestIdentity): boolean {
     return identity !== undefined || this.#identityHeaders.some((name) => headers.has(name))
   }
 
-  #selecting({ identity }: Asked, vary: readonly string[]): readonly string[] {
+  #selecting({ identity }: RequestIdentity, vary: readonly string[]): readonly string[] {
     return identity === undefined ? vary : vary.filter((name) => !this.#identityHeaders.includes(name))
   }
 }

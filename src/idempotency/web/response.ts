@@ -24,7 +24,7 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
     throw new TypeError(`the handler should return a Response, got ${given === null ? 'null' : typeof given}`)
   if (source.type === 'error') throw new TypeError('the handler responded with an error: Response.error()')
   const headers = [...source.headers]
-  // What was fetched elsewhere may have words that no response can be made with.
+  // A fetched response may have a reason phrase that the Response constructor refuses.
   const head = { status: source.status, statusText: reasonPhrase(source.statusText), headers }
   const streams =
     isEventStream(source.headers.get('content-type')) ||
@@ -36,7 +36,7 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
   }
   const read = await readUpTo(source.body, maxBytes)
   const body = read.rest === undefined ? concat(read.chunks) : undefined
-  // A server states the length of what is whole, and both at once are no message that a client takes.
+  // A server sets content-length for a whole body, and clients refuse a message with both.
   const framed = body === undefined ? headers : headers.filter(([name]) => name !== 'transfer-encoding')
   const init = { ...head, headers: framed }
   return {
@@ -46,16 +46,16 @@ export async function capture(source: Response, maxBytes: number): Promise<Captu
   }
 }
 
-/** @hono/node-server's sign that the handler has written to the response of node:http, which nobody has seen. */
+/** Set by @hono/node-server where the handler has written to the node:http response itself, past this layer. */
 const SENT_BY_HAND = 'x-hono-already-sent'
 
-/** Only these can be given to the constructor; others (an upgrade) come from the platform and go back to it. */
+/** Whether the Response constructor takes the status; others (101) come from the platform, and are passed on as they are. */
 function canBeMade(status: number): boolean {
   return status >= 200 && status <= 599
 }
 
 function sendable(status: number, body: Uint8Array | ReadableStream): BodyInit | null {
-  // A server may guess the type of an empty body, where it does not for none.
+  // For an empty body a server may add a content type, for none it does not.
   const isNone = isNullBodyStatus(status) || (body instanceof Uint8Array && body.length === 0)
   // The platform's types refuse shared memory, which nothing here is backed by.
   return isNone ? null : (body as Uint8Array<ArrayBuffer> | ReadableStream)

@@ -13,18 +13,18 @@ import {
   isStorable,
   satisfies,
   satisfiesDisconnected,
-  wishesOf,
-  type Wishes,
+  requestDirectivesOf,
+  type RequestDirectives,
 } from './freshness.ts'
-import type { Asked } from './keys.ts'
+import type { RequestIdentity } from './keys.ts'
 import type { StoredResponse } from './record.ts'
 import { recorded } from './recording.ts'
 import { nothingStored, servedResponse } from './served.ts'
-import type { Found, Opened, Shelf } from './shelf.ts'
+import type { Found, Opened, ResponseStorage } from './response-storage.ts'
 import { freshened, hasOwnCache, isConfirmed, storedHeaders, validatorsOf } from './stored-headers.ts'
 
-export interface VisitParts {
-  readonly shelf: Shelf
+export interface CacheParts {
+  readonly storage: ResponseStorage
   readonly client: CacheClient
   readonly serveFresh: boolean
   readonly staleIfErrorMs: number
@@ -32,24 +32,28 @@ export interface VisitParts {
   readonly identify: (request: CacheRequest) => string | undefined
 }
 
-/** A call, as the cache sees it. */
-export async function visit(parts: VisitParts, context: Context, next: Next<Response>): Promise<Response> {
+/** Takes one call through the cache: a GET may be answered by it, a write invalidates, everything else passes by. */
+export async function callThroughCache(
+  parts: CacheParts,
+  context: Context,
+  next: Next<Response>,
+): Promise<Response> {
   const request = parts.client.requestOf(context)
   if (request === undefined) return next(context)
   if (!isSafe(request.method)) return write(parts, request, await next(context))
-  const wishes = wishesOf(request.headers, request.mode)
+  const wanted = requestDirectivesOf(request.headers, request.mode)
   const isOutside =
     request.method !== 'GET' ||
     !request.replaceable ||
-    wishes.mode === 'no-store' ||
+    wanted.mode === 'no-store' ||
     hasOwnCache(request.headers)
   if (isOutside) return next(context)
-  return new Read(parts, context, next, request, wishes).run()
+  return new Read(parts, context, next, request, wanted).run()
 }
 
 /** A write that was not refused makes what is stored invalid, for everybody, also what it says that it made. */
 async function write(
-  { shelf, client }: VisitParts,
+  { storage, client }: CacheParts,
   { url }: CacheRequest,
   response: Response,
 ): Promise<Response> {
@@ -60,7 +64,7 @@ async function write(
     .map((target) => parsedUrl(target, base))
     .filter((target) => target !== undefined)
     .filter(({ origin }) => origin === new URL(url).origin)
-  await shelf.invalidate(client.clock, [...new Set(targets.map(withoutFragment))])
+  await storage.invalidate(client.clock, [...new Set(targets.map(withoutFragment))])
   return response
 }
 
@@ -78,44 +82,44 @@ function mayValidate(url: string): boolean {
 
 /** A GET on its way through the cache. */
 class Read {
-  readonly #parts: VisitParts
+  readonly #parts: CacheParts
   readonly #context: Context
   readonly #next: Next<Response>
   readonly #request: CacheRequest
-  readonly #wishes: Wishes
+  readonly #directives: RequestDirectives
   readonly #url: string
   readonly #identity: string | undefined
 
   constructor(
-    parts: VisitParts,
+    parts: CacheParts,
     context: Context,
     next: Next<Response>,
     request: CacheRequest,
-    wishes: Wishes,
+    wanted: RequestDirectives,
   ) {
     this.#parts = parts
     this.#context = context
     this.#next = next
     this.#request = request
-    this.#wishes = wishes
+    this.#directives = wanted
     this.#url = withoutFragment(new URL(request.url))
     this.#identity = parts.identify(request)
   }
 
   async run(): Promise<Response> {
-    const { shelf, client } = this.#parts
+    const { storage, client } = this.#parts
     const { scope } = this.#context
-    const opened = await shelf.open(client.clock, this.#url)
+    const opened = await storage.open(client.clock, this.#url)
     const found =
-      opened && this.#reads ? await shelf.find(opened, this.#asked(this.#request.headers)) : undefined
+      opened && this.#reads ? await storage.find(opened, this.#identityOf(this.#request.headers)) : undefined
     if (scope.aborted) throw scope.reason
     if (found !== undefined && this.#isEnough(found)) return this.#serve(found)
-    if (this.#wishes.mode === 'only-if-cached') return nothingStored()
+    if (this.#directives.mode === 'only-if-cached') return nothingStored()
     return this.#ask(opened, found && mayValidate(this.#url) ? found : undefined)
   }
 
   get #reads(): boolean {
-    const { mode } = this.#wishes
+    const { mode } = this.#directives
     if (mode === 'reload') return false
     // Otherwise it could only be validated.
     return (
@@ -125,13 +129,13 @@ class Read {
 
   /** Whether the origin need not be asked. What a redirect said of its own lifetime is not known. */
   #isEnough({ appraisal, meta }: Found): boolean {
-    const { mode } = this.#wishes
+    const { mode } = this.#directives
     if (mode === 'force-cache') return true
     // Asked for by a header it is meant within what the response and the request allow (RFC 9111, 5.2.1.7).
     if (mode === 'only-if-cached')
-      return this.#request.mode === mode || satisfiesDisconnected(appraisal, this.#wishes)
+      return this.#request.mode === mode || satisfiesDisconnected(appraisal, this.#directives)
     const isServed = this.#parts.serveFresh && mode === 'default' && !meta.provenance.redirected
-    return isServed && satisfies(appraisal, this.#wishes)
+    return isServed && satisfies(appraisal, this.#directives)
   }
 
   async #ask(opened: Opened | undefined, found: Found | undefined, next = this.#next): Promise<Response> {
@@ -160,16 +164,16 @@ class Read {
     return this.#serve(found, outcome.value.status)
   }
 
-  /** It is looked up anew: by what was sent, and as things are now. */
+  /** Looks again: by the headers that were really sent, and for what has been stored meanwhile. */
   async #findInstead(): Promise<Found | undefined> {
-    const { shelf, client } = this.#parts
-    const { mode } = this.#wishes
+    const { storage, client } = this.#parts
+    const { mode } = this.#directives
     if (mode === 'reload' || mode === 'no-cache' || !this.#isSameUser()) return undefined
-    await shelf.written(this.#url)
-    const opened = await shelf.open(client.clock, this.#url)
+    await storage.written(this.#url)
+    const opened = await storage.open(client.clock, this.#url)
     const sent = client.sentHeaders(this.#context) ?? this.#request.headers
-    const found = opened && (await shelf.find(opened, this.#asked(sent)))
-    return found && satisfiesDisconnected(found.appraisal, this.#wishes) ? found : undefined
+    const found = opened && (await storage.find(opened, this.#identityOf(sent)))
+    return found && satisfiesDisconnected(found.appraisal, this.#directives) ? found : undefined
   }
 
   #keep(opened: Opened, response: Response): Response {
@@ -187,13 +191,13 @@ class Read {
 
   /** In the background: it never rejects, and is to be waited for only on workers, where it would end with the request. */
   #save(opened: Opened, sent: Headers, stored: StoredResponse): Promise<void> | undefined {
-    const saving = this.#parts.shelf.save(opened, this.#asked(sent), stored)
+    const saving = this.#parts.storage.save(opened, this.#identityOf(sent), stored)
     return onWorkers() ? saving : undefined
   }
 
   /** A 304 for validators that were the cache's own: the stored response is brought up to date, and is the answer. */
   async #confirm(opened: Opened, found: Found, response: Response): Promise<Response> {
-    const { shelf, client, staleIfErrorMs } = this.#parts
+    const { storage, client, staleIfErrorMs } = this.#parts
     discard(response)
     const confirmation = headersOf(response)
     const sent = client.sentHeaders(this.#context) ?? this.#request.headers
@@ -201,7 +205,7 @@ class Read {
       this.#isSameUser() &&
       response.url === found.meta.provenance.url &&
       isConfirmed(found.meta.headers, confirmation) &&
-      (await shelf.fits(opened, found, this.#asked(sent)))
+      (await storage.fits(opened, found, this.#identityOf(sent)))
     // It speaks of another response, or to somebody else: only a whole one will do.
     if (!isOurs) {
       client.addHeaders(this.#context, {})
@@ -218,7 +222,7 @@ class Read {
     // `getSetCookie` is younger than some browsers.
     for (const [name, value] of confirmation) if (name === 'set-cookie') served.headers.append(name, value)
     if (isStorable(sent, served)) await this.#save(opened, sent, stored)
-    else void shelf.forget(client.clock, found.key)
+    else void storage.forget(client.clock, found.key)
     return served
   }
 
@@ -231,12 +235,12 @@ class Read {
     return servedResponse(found, { ageMs, lifetimeMs, forwarded, status })
   }
 
-  #asked(headers: Headers): Asked {
+  #identityOf(headers: Headers): RequestIdentity {
     const { credentials, coded } = this.#request
     return { url: this.#url, headers, credentials, identity: this.#identity, coded }
   }
 
-  /** Somebody else may have signed in while the call was under way. */
+  /** Whether `identity` still names the same user: another one may have signed in while the call was under way. */
   #isSameUser(): boolean {
     try {
       return this.#parts.identify(this.#request) === this.#identity

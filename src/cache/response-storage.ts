@@ -3,7 +3,7 @@ import { randomUuid } from '../http/uuid.ts'
 import { onWorkers } from '../primitives/on-workers.ts'
 import { appraise, usefulMs, varyOf, type Appraisal } from './freshness.ts'
 import type { GuardedStore } from './guarded-store.ts'
-import type { Asked, Keys } from './keys.ts'
+import type { RequestIdentity, Keys } from './keys.ts'
 import {
   decodeResponse,
   decodeUrl,
@@ -14,13 +14,13 @@ import {
   type UrlMeta,
 } from './record.ts'
 
-export interface ShelfParts {
+export interface ResponseStorageParts {
   readonly store: GuardedStore
   readonly keys: Keys
   readonly staleIfErrorMs: number
 }
 
-/** A URL as it was when somebody looked: what is stored later must still fit it. */
+/** The state of a URL when a call began: what the call stores later must still fit it. */
 export interface Opened {
   readonly clock: Clock
   readonly urlKey: string
@@ -37,20 +37,20 @@ export interface Found extends StoredResponse {
 /** By how many request headers the responses of one URL may differ. */
 const MAX_VARY = 20
 
-/** A write is remembered for at least as long as reads that began before it may last. */
+/** A write is remembered at least this long, so that a slow read that began before it stores nothing after it. */
 const MIN_RECORD_MS = 3_600_000
 
 /**
- * Stored responses, by URL and by who asks. A record for each URL says by which headers its responses differ, and names
- * a generation that is part of their keys: a write that starts another one makes them all unreachable at once, whoever
- * they belong to.
+ * Stored responses, by URL and by requester. A record for each URL holds the headers by which its responses vary, and a
+ * generation that is part of their keys: a write starts a new generation, and so invalidates the responses of all
+ * requesters at once.
  */
-export class Shelf {
-  readonly #parts: ShelfParts
+export class ResponseStorage {
+  readonly #parts: ResponseStorageParts
   readonly #turns = new Map<string, Promise<unknown>>()
   #clears = 0
 
-  constructor(parts: ShelfParts) {
+  constructor(parts: ResponseStorageParts) {
     this.#parts = parts
   }
 
@@ -65,9 +65,9 @@ export class Shelf {
   }
 
   /** The response that is stored for a request. */
-  async find({ clock, record, clears }: Opened, asked: Asked): Promise<Found | undefined> {
+  async find({ clock, record, clears }: Opened, request: RequestIdentity): Promise<Found | undefined> {
     const { store, keys, staleIfErrorMs } = this.#parts
-    const key = record && (await keys.ofResponse(asked, record.generation, record.vary))
+    const key = record && (await keys.ofResponse(request, record.generation, record.vary))
     if (key === undefined) return undefined
     const stored = await attempted(() => store.get(clock, key, decodeResponse))
     // Whoever cleared everything meanwhile must not see it again.
@@ -84,19 +84,19 @@ export class Shelf {
   }
 
   /** Whether a stored response would be found by another request too: who asks, and how, is the same. */
-  async fits({ record }: Opened, { key }: Found, asked: Asked): Promise<boolean> {
+  async fits({ record }: Opened, { key }: Found, request: RequestIdentity): Promise<boolean> {
     if (record === undefined) return false
-    return key === (await this.#parts.keys.ofResponse(asked, record.generation, record.vary))
+    return key === (await this.#parts.keys.ofResponse(request, record.generation, record.vary))
   }
 
   /** Stores a response, unless its URL has been written to, or everything cleared, since it was opened. */
-  async save(opened: Opened, asked: Asked, stored: StoredResponse): Promise<void> {
+  async save(opened: Opened, request: RequestIdentity, stored: StoredResponse): Promise<void> {
     const { clock, urlKey } = opened
     const { staleIfErrorMs } = this.#parts
     const appraisal = appraise(stored.meta, clock, staleIfErrorMs)
     const ttlMs = appraisal === undefined ? 0 : usefulMs(appraisal, staleIfErrorMs)
     if (ttlMs <= 0) return
-    await this.#inTurn(urlKey, () => this.#write(opened, asked, stored, ttlMs))
+    await this.#inTurn(urlKey, () => this.#write(opened, request, stored, ttlMs))
   }
 
   /** Makes every response of these URLs invalid (RFC 9111, 4.4). */
@@ -112,7 +112,7 @@ export class Shelf {
     await Promise.all(urls.map((url) => one(url)))
   }
 
-  /** Once everything is there that had been read to its end: who has just read a response may count on it. */
+  /** Resolves once every response of the URL that was read to its end is stored. */
   async written(url: string): Promise<void> {
     await this.#turns.get(await this.#parts.keys.ofUrl(url))
   }
@@ -124,7 +124,12 @@ export class Shelf {
     await this.#parts.store.clear(clock)
   }
 
-  async #write(opened: Opened, asked: Asked, { meta, body }: StoredResponse, ttlMs: number): Promise<void> {
+  async #write(
+    opened: Opened,
+    request: RequestIdentity,
+    { meta, body }: StoredResponse,
+    ttlMs: number,
+  ): Promise<void> {
     const { clock, urlKey } = opened
     const { store, keys } = this.#parts
     const current = await store.get(clock, urlKey, decodeUrl)
@@ -133,7 +138,7 @@ export class Shelf {
     const vary = union(current?.vary ?? [], varyOfMeta(meta))
     if (vary.length > MAX_VARY) return
     const generation = current?.generation ?? randomUuid()
-    const key = await keys.ofResponse(asked, generation, vary)
+    const key = await keys.ofResponse(request, generation, vary)
     if (key === undefined) return
     const record = extended(current, { generation, vary, nowMs: clock.wallNow(), ttlMs })
     if (record !== current) await store.set(clock, urlKey, encodeUrl(urlKey, record), 2 * ttlMs)
@@ -141,8 +146,9 @@ export class Shelf {
   }
 
   /**
-   * One at a time for each URL, so that none overwrites what another has just read. It never rejects. On workers nobody
-   * waits for another request, which may have ended within its turn: there it is as between two processes.
+   * Runs one piece of work at a time for each URL, so that a write does not overwrite what another one bases on its read.
+   * Never rejects. On workers a request must not wait for another one, which may have ended in its turn: there turns are
+   * not kept, as between two processes.
    */
   #inTurn(urlKey: string, work: () => Promise<void>): Promise<unknown> {
     if (onWorkers()) return attempted(work)
@@ -158,7 +164,7 @@ export class Shelf {
   }
 }
 
-/** `undefined` for what fails: the store has told of it. */
+/** `undefined` where `work` fails: `GuardedStore` has reported it. */
 async function attempted<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()
@@ -167,7 +173,7 @@ async function attempted<T>(work: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A record that a read began may have come of a read at the same time; anything else was a write. */
+/** Whether the URL was written to since `before`. A new record by a read does not count: that read was concurrent. */
 function isOvertaken(before: UrlMeta | undefined, current: UrlMeta | undefined): boolean {
   if (current === undefined || current.generation === before?.generation) return false
   return before !== undefined || current.bornBy === 'write'
