@@ -7,10 +7,11 @@ interface Runtime {
 }
 
 /**
- * An optional library, loaded when it is needed first: whoever has not installed it may still import this package.
+ * Loads an optional peer dependency when it is first needed, so that the entry can be imported without it.
  *
- * @param option by which a bundled application passes what it has imported itself
- * @throws {HoldfastError} ERR_INVALID_OPTION saying how to get it
+ * @param entry - this package's entry, for messages
+ * @param option - the option by which a bundled application passes the module instead
+ * @throws {HoldfastError} `ERR_INVALID_OPTION` where it can't be loaded, with the remedy
  */
 export function loadPeer(entry: string, name: string, option: string): unknown {
   const { process } = globalThis as Runtime

@@ -1,11 +1,18 @@
 /** The page and the dashboard, against the table of what is measured. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { CLIENT, SERVER_SIDE, type Instrument } from '../../src/telemetry/measure/instruments.ts'
+import {
+  CLIENT_INSTRUMENTS,
+  SERVER_INSTRUMENTS,
+  type Instrument,
+} from '../../src/telemetry/measure/instruments.ts'
 import { prometheusName, snake } from '../../src/telemetry/prometheus/names.ts'
 
 const read = (path: string): string => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8')
-const instruments: readonly Instrument[] = [...Object.values(CLIENT), ...Object.values(SERVER_SIDE)]
+const instruments: readonly Instrument[] = [
+  ...Object.values(CLIENT_INSTRUMENTS),
+  ...Object.values(SERVER_INSTRUMENTS),
+]
 
 interface Panel {
   readonly type: string

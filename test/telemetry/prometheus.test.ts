@@ -3,7 +3,7 @@ import parse from 'parse-prometheus-text-format'
 import { Histogram, Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
 import { idempotencyListener, instrument } from '../../src/telemetry/prometheus/index.ts'
-import { CLIENT, SERVER_SIDE } from '../../src/telemetry/measure/instruments.ts'
+import { CLIENT_INSTRUMENTS, SERVER_INSTRUMENTS } from '../../src/telemetry/measure/instruments.ts'
 import { expectNoUnhandledRejections } from '../client/support/unhandled.ts'
 import { failureOf, finish } from '../client/support/wait.ts'
 import { replayed, scripted, SECRET, SERVER_EVENTS, TARGET, WRITE, type Answer } from './support.ts'
@@ -125,7 +125,7 @@ describe('holdfast/prometheus', () => {
   test('has every instrument of the table', async () => {
     const { registry } = bench([])
     idempotencyListener({ registry })
-    const instruments = [...Object.values(CLIENT), ...Object.values(SERVER_SIDE)]
+    const instruments = [...Object.values(CLIENT_INSTRUMENTS), ...Object.values(SERVER_INSTRUMENTS)]
     expect(registry.getMetricsAsArray()).toHaveLength(instruments.length)
   })
 

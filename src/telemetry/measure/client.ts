@@ -3,7 +3,7 @@ import type { CallInfo, HoldfastEvent } from '../../core/events.ts'
 import type { CircuitState } from '../../policies/circuit-breaker/snapshot.ts'
 import { requestAttributes, resultAttributes, schemeOf } from './attributes.ts'
 import type { Attributes, Backend, Reading } from './backend.ts'
-import { CLIENT } from './instruments.ts'
+import { CLIENT_INSTRUMENTS } from './instruments.ts'
 
 type EventOf<Type extends HoldfastEvent['type']> = Extract<HoldfastEvent, { type: Type }>
 
@@ -17,8 +17,8 @@ const STATES: Readonly<Record<CircuitState, number>> = { closed: 0, 'half-open':
 
 /** Measures what a fetch does. @returns the listener that does it */
 export function measureClient(fetch: HoldfastFetch, backend: Backend): (event: HoldfastEvent) => void {
-  backend.gauge(CLIENT.circuit, () => readings(fetch.circuits, ({ state }) => STATES[state]))
-  backend.gauge(CLIENT.budget, () => readings(fetch.budgets, ({ tokens }) => tokens))
+  backend.gauge(CLIENT_INSTRUMENTS.circuit, () => readings(fetch.circuits, ({ state }) => STATES[state]))
+  backend.gauge(CLIENT_INSTRUMENTS.budget, () => readings(fetch.budgets, ({ tokens }) => tokens))
   const ofCalls: Handlers = { ...measured(backend), ...counted(backend) }
   const onTransition = transitions(backend)
   return (event) => {
@@ -42,11 +42,11 @@ function handle(handlers: Handlers, event: HoldfastEvent, call: CallInfo): void 
 
 /** Attempts, calls and retries: what has a result. */
 function measured(backend: Backend): Handlers {
-  const attempt = backend.histogram(CLIENT.attempt)
-  const call = backend.histogram(CLIENT.call)
-  const retry = backend.counter(CLIENT.retry)
-  const replay = backend.counter(CLIENT.replay)
-  const uncertain = backend.counter(CLIENT.uncertain)
+  const attempt = backend.histogram(CLIENT_INSTRUMENTS.attempt)
+  const call = backend.histogram(CLIENT_INSTRUMENTS.call)
+  const retry = backend.counter(CLIENT_INSTRUMENTS.retry)
+  const replay = backend.counter(CLIENT_INSTRUMENTS.replay)
+  const uncertain = backend.counter(CLIENT_INSTRUMENTS.uncertain)
   return {
     'attempt-end'(event, request) {
       const scheme = event.call && { 'url.scheme': schemeOf(event.call) }
@@ -63,13 +63,13 @@ function measured(backend: Backend): Handlers {
 
 /** What is only counted. */
 function counted(backend: Backend): Handlers {
-  const giveUp = backend.counter(CLIENT.giveUp)
-  const timeout = backend.counter(CLIENT.timeout)
-  const hedge = backend.counter(CLIENT.hedge)
-  const cacheHit = backend.counter(CLIENT.cacheHit)
-  const coalesced = backend.counter(CLIENT.coalesced)
-  const fallback = backend.counter(CLIENT.fallback)
-  const pace = backend.counter(CLIENT.pace)
+  const giveUp = backend.counter(CLIENT_INSTRUMENTS.giveUp)
+  const timeout = backend.counter(CLIENT_INSTRUMENTS.timeout)
+  const hedge = backend.counter(CLIENT_INSTRUMENTS.hedge)
+  const cacheHit = backend.counter(CLIENT_INSTRUMENTS.cacheHit)
+  const coalesced = backend.counter(CLIENT_INSTRUMENTS.coalesced)
+  const fallback = backend.counter(CLIENT_INSTRUMENTS.fallback)
+  const pace = backend.counter(CLIENT_INSTRUMENTS.pace)
   return {
     'give-up': ({ reason }, request) => giveUp({ ...request, 'holdfast.reason': reason }),
     timeout: ({ kind }, request) => timeout({ ...request, 'holdfast.kind': kind }),
@@ -83,7 +83,7 @@ function counted(backend: Backend): Handlers {
 
 /** Circuits belong to no call. */
 function transitions(backend: Backend): (event: HoldfastEvent) => void {
-  const transition = backend.counter(CLIENT.transition)
+  const transition = backend.counter(CLIENT_INSTRUMENTS.transition)
   const to = (key: string, state: CircuitState): void =>
     transition({ 'holdfast.key': key, 'holdfast.state': state })
   return (event) => {

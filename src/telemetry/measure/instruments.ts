@@ -64,7 +64,7 @@ export type ClientMetric =
   | 'budget'
 
 /** Of `createFetch`. The first is a stable semantic convention of OpenTelemetry's. */
-export const CLIENT: Readonly<Record<ClientMetric, Instrument>> = {
+export const CLIENT_INSTRUMENTS: Readonly<Record<ClientMetric, Instrument>> = {
   attempt: duration(
     'http.client.request.duration',
     'Duration of HTTP client requests: each attempt by itself.',
@@ -127,7 +127,7 @@ export const CLIENT: Readonly<Record<ClientMetric, Instrument>> = {
 const server = 'holdfast.server.'
 
 /** Of `idempotency()`. */
-export const SERVER_SIDE: Readonly<Record<'execution' | 'event', Instrument>> = {
+export const SERVER_INSTRUMENTS: Readonly<Record<'execution' | 'event', Instrument>> = {
   execution: duration(
     `${server}execution.duration`,
     'Duration of runs that were saved, from the acquired key.',

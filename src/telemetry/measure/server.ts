@@ -1,12 +1,12 @@
 import type { IdempotencyEvent, OnIdempotencyEvent } from '../../idempotency/events.ts'
 import { methodOf } from './attributes.ts'
 import type { Backend } from './backend.ts'
-import { SERVER_SIDE } from './instruments.ts'
+import { SERVER_INSTRUMENTS } from './instruments.ts'
 
 /** Measures what `idempotency()` tells. */
 export function measureServer(backend: Backend): OnIdempotencyEvent {
-  const count = backend.counter(SERVER_SIDE.event)
-  const record = backend.histogram(SERVER_SIDE.execution)
+  const count = backend.counter(SERVER_INSTRUMENTS.event)
+  const record = backend.histogram(SERVER_INSTRUMENTS.execution)
   return (event) => {
     count({ 'holdfast.event': event.type, 'holdfast.code': codeOf(event) })
     if (event.type === 'completed')
