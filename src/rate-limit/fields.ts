@@ -14,7 +14,7 @@ export interface QuotaReport {
   readonly windowMs: number | undefined
 }
 
-/** What else than requests a quota may count (bytes, concurrent requests) is not ours to predict. */
+/** A quota may count something else (bytes, concurrent requests), which can't be predicted from requests. */
 const countsRequests = (parameters: Parameters): boolean =>
   (parameters.get('qu') ?? 'requests') === 'requests'
 

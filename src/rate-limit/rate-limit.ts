@@ -17,13 +17,17 @@ export interface RateLimitOptions {
   maxWaitMs?: number | undefined
   /** Attempts with the same key share quotas. Default: that of the execution, for `createFetch` the circuit's. */
   key?: ((context: Context) => string) | undefined
-  /** For how many keys quotas are remembered; only those that have run out of time are forgotten. Default 1000. */
+  /** For how many keys quotas are remembered; only keys whose quotas have all reset are forgotten. Default 1000. */
   maxKeys?: number | undefined
+  /** Default: the platform's time. */
   clock?: Clock | undefined
+  /** Spreads those that waited. Default: `Math.random`. */
   random?: Random | undefined
+  /** Gets the event `pace` when an attempt waits. */
   onEvent?: OnEvent | undefined
 }
 
+/** What `rateLimit()` does unless told otherwise. Durations are milliseconds. */
 export const RATE_LIMIT_DEFAULTS = { maxWaitMs: 60_000, maxKeys: 1000 } as const
 
 /** Those who waited come back spread over a little more than they had to wait, so that they do not come all at once. */

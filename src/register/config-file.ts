@@ -17,7 +17,7 @@ export interface ConfigFile {
  * @throws {RegisterError} naming the file
  */
 export function readConfigFile(folder: string, named: string | undefined): ConfigFile | undefined {
-  // An empty variable is none, as all of them.
+  // An empty variable counts as unset, as for all of them.
   const path = named === undefined || named === '' ? findConfigFile(folder) : resolve(folder, named)
   if (path === undefined) return undefined
   if (!existsSync(path)) throw new RegisterError(`HOLDFAST_CONFIG names ${path}, which does not exist`)
@@ -36,10 +36,10 @@ function findConfigFile(folder: string): string | undefined {
   return found
 }
 
-/** Read at once, with `require`: what is imported first must be in place before the next module asks for `fetch`. */
+/** Reads synchronously, with `require`: `fetch` must be replaced before the next module is evaluated. */
 function contentOf(path: string): unknown {
   try {
-    // Some editors mark UTF-8 at its beginning, which is no JSON.
+    // Some editors begin a file with a byte order mark, which JSON.parse refuses.
     if (extname(path) === '.json') return JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''))
     const loaded: unknown = createRequire(path)(path)
     return isModule(loaded) ? loaded.default : loaded
@@ -49,7 +49,7 @@ function contentOf(path: string): unknown {
   }
 }
 
-/** With options in it: a promise, say, has none, and would be taken for no options at all. */
+/** A plain object or a module: anything else, such as a promise, would pass as an object without options. */
 const isObject = (value: unknown): value is object =>
   /^\[object (?:Object|Module)\]$/.test(Object.prototype.toString.call(value))
 

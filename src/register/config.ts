@@ -8,8 +8,8 @@ export interface RegisterConfig extends Omit<FetchOptions, 'fetch'> {
 }
 
 /**
- * No keys, since most APIs ignore them and they protect nobody there; no limit for an attempt, since a process may well
- * wait longer for somebody's answer than an SDK that was made for it.
+ * No keys, since most APIs ignore them, where they protect nobody. No attempt timeout, since an SDK that knows its API may
+ * allow an answer more time than a default for all.
  */
 export const REGISTER_DEFAULTS: RegisterConfig = {
   idempotency: { honoredBy: [] },
@@ -20,8 +20,8 @@ export const REGISTER_DEFAULTS: RegisterConfig = {
 const ALL_OFF = { attemptMs: false, totalMs: false } as const
 
 /**
- * Part by part: what comes later overrules single fields, and `false` a whole part; `undefined` overrules nothing. Who turns
- * one timeout on where all were off has asked for no other.
+ * Merges configurations field by field. A later one overrides an earlier one; `false` overrides a whole part, `undefined`
+ * nothing. Where all timeouts were off, turning one on leaves the other off.
  */
 export function merged(...configs: readonly RegisterConfig[]): RegisterConfig {
   return configs.reduce((all, each) => {

@@ -10,6 +10,7 @@ import { flagOf, readEnvironment, type Environment } from './environment.ts'
 import { RegisterError } from './register-error.ts'
 import { Report } from './report.ts'
 
+/** What of its process the registration reads and needs; injected for tests. */
 export interface Surroundings {
   readonly environment: Environment
   /** Where the configuration file is looked for. */
@@ -27,6 +28,7 @@ export function registeredFetch({ environment, folder, onExit }: Surroundings): 
   if (flagOf(environment, 'HOLDFAST_OFF')) return undefined
   const file = readConfigFile(folder, environment['HOLDFAST_CONFIG'])
   const fromFile = merged(REGISTER_DEFAULTS, file?.config ?? {})
+  // Made only to be checked: what is wrong in the file is reported with its path, not as the environment's.
   if (file !== undefined) fetchOf(fromFile, file.path)
   const { report = false, ...options } = merged(fromFile, ...readEnvironment(environment))
   checkReport(report, file?.path)
@@ -38,7 +40,7 @@ export function registeredFetch({ environment, folder, onExit }: Surroundings): 
 
 const OPTIONS = [...Object.keys(RULES).filter((name) => name !== 'fetch'), 'report']
 
-/** What is wrong is said with the place where it was read. */
+/** Makes the fetch. @throws {RegisterError} for a wrong option, with the place where it was read */
 function fetchOf({ report: _, ...options }: RegisterConfig, place: string): HoldfastFetch {
   if ('fetch' in options) throw new RegisterError(`${place}: fetch is what gets replaced, and can't be set`)
   try {
@@ -51,8 +53,8 @@ function fetchOf({ report: _, ...options }: RegisterConfig, place: string): Hold
 }
 
 /**
- * What is to be replaced, named: who wraps the global fetch later wraps ours, and attempts must not come back through
- * him. A Holdfast fetch that is there already is no transport.
+ * The fetch that gets replaced, as the transport. Named explicitly, since code that wraps the global fetch later wraps
+ * ours, and attempts must not pass through that wrapper again. An existing Holdfast fetch is no transport.
  */
 function platform(): FetchOptions {
   const { fetch } = globalThis

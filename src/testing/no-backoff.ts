@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../primitives/clock.ts'
 
-/** The waits that keep a process alive are the deliberate ones; a timeout never does. */
+/** `keepAlive` tells backoffs from timeouts: only a deliberate wait keeps the process alive. */
 const impatientClock: Clock = {
   now: () => systemClock.now(),
   wallNow: () => systemClock.wallNow(),

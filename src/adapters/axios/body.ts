@@ -6,14 +6,14 @@ type Config = InternalAxiosRequestConfig
 type Whole = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob
 
 /**
- * The same request with what is all here told to the fetch as it is: of the `Request` that axios makes of everything, a
- * body is a stream. So it is sent again however long it is, and its length is known.
+ * Passes a body that is in memory to the fetch as it is, since the `Request` that axios makes has only a stream. So it
+ * can be sent again however long it is, and its length is known.
  */
 export function withBody(config: Config): Config {
   const { data, headers, onUploadProgress } = config as { data: unknown } & Config
-  // Progress is told by a stream, and a length of the caller's belongs to one.
+  // Upload progress needs the stream, and so does a content-length of the caller's own.
   if (!isWhole(data) || onUploadProgress || headers.getContentLength()) return config
-  // Of what is no form it is there at once.
+  // Only a form's snapshot is a promise.
   const whole = snapshotBody(data) as RequestBody
   const { holdfast, ...fetchOptions } = (config.fetchOptions ?? {}) as HoldfastInit
   return {

@@ -10,22 +10,22 @@ interface StreamedForm {
   resume(): void
 }
 
-/** Types that are not those of the bytes of a form, which come with their boundary. */
-const UNTRUE = /^(application\/x-www-form-urlencoded|multipart\/form-data(?!.*boundary=))/i
+/** Content types that are wrong for a FormData body: only the platform knows its boundary. */
+const WRONG_TYPE = /^(application\/x-www-form-urlencoded|multipart\/form-data(?!.*boundary=))/i
 
-/** The same request with a form that a fetch sends as the form it is, typed as one. */
+/** Makes a form of any kind one that fetch can send, with its right content type. */
 export function withForm(config: InternalAxiosRequestConfig): InternalAxiosRequestConfig {
   const { headers } = config
   const data: unknown = config.data
   // axios calls it URL-encoded here, and in Node sends it so, or multipart without a boundary: the platform types it.
-  if (data instanceof FormData && UNTRUE.test(String(headers.getContentType())))
+  if (data instanceof FormData && WRONG_TYPE.test(String(headers.getContentType())))
     headers.delete('content-type')
   if (!isStreamedForm(data)) return config
   headers.set(data.getHeaders())
   return { ...config, data: streamOf(data) }
 }
 
-/** The platform would make '[object FormData]' of it: only what can be iterated over is a stream to it. */
+/** A form that fetch would send as the text '[object FormData]', since only async iterables are streams to it. */
 function isStreamedForm(data: unknown): data is StreamedForm {
   const { getHeaders, pipe } = Object(data) as { getHeaders?: unknown; pipe?: unknown }
   return (
@@ -37,7 +37,7 @@ function isStreamedForm(data: unknown): data is StreamedForm {
 
 function streamOf(form: StreamedForm): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
-  // Not every stream of its files heeds a pause.
+  // Some of a form's file streams ignore `pause`.
   let isWanted = true
   return new ReadableStream({
     start(controller) {

@@ -45,13 +45,13 @@ export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAda
     typeof options === 'function' ? given(options) : createFetch(checked(options)),
   )
   return async <Config extends object>(config: Config) => {
-    // Looked for when it is needed first: whoever has no axios may still import this.
+    // Loaded when it is first needed: the entry can be imported without axios.
     loading ??= loadAxios()
     const axios = await loading
     // Only axios calls adapters.
     const wanted = withBody(withForm(config as InternalAxiosRequestConfig))
     const send = axios.getAdapter('fetch', { ...wanted, env: { ...wanted.env, fetch } })
-    /** What was added is for this request alone: the caller may send his config again, with another body. */
+    /** The caller gets its own config back, which it may send again with another body. */
     const finished = <T>(result: T): T => {
       if (Reflect.get(Object(result) as object, 'config') === wanted)
         Object.assign(result as object, { config })
@@ -63,7 +63,7 @@ export function adapter(options: FetchOptions | HoldfastFetch = {}): HoldfastAda
   }
 }
 
-/** What axios hands out names the request that it has sent: there it is told what that took. */
+/** Stores the outcome on the `Request` that axios made, by which `withOutcome` finds it for axios's result. */
 function outcomeOnRequest(fetch: Fetch): Fetch {
   return async (request, init) => {
     const keep = <T>(result: T): T => {
@@ -91,7 +91,7 @@ function given(fetch: HoldfastFetch): HoldfastFetch {
   return fetch
 }
 
-/** `createFetch` would name itself, which its caller has not called. */
+/** Checked here as well, so that a message names `adapter` and not `createFetch`. */
 function checked(options: FetchOptions): FetchOptions {
   checkKeys('adapter', options, Object.keys(RULES))
   return options

@@ -1,7 +1,7 @@
 import type { ByteSource, ReadResult } from '../../http/relay.ts'
 import type { Bytes, Receiver } from './dispatch.ts'
 
-/** What is read here: an attempt. */
+/** The attempt whose body is read. */
 interface Readable {
   passTo(receiver: Receiver): void
   pause(): void
@@ -13,13 +13,13 @@ const END: ReadResult = { done: true, value: undefined }
 
 const nobody = (): void => {}
 
-/** For whoever reads a response instead of passing it on: a rule of the caller's, a cache. */
+/** The body of an attempt for code that reads it here instead of passing it on: a `shouldRetry`, a cache. */
 export class AttemptBody implements ByteSource, Receiver {
   readonly #attempt: Readable
   #isRead = false
   #resolve: (result: ReadResult) => void = nobody
   #reject: (error: unknown) => void = nobody
-  /** It may break between two reads. */
+  /** Kept, since the body may break between two reads. */
   #failure: { readonly error: unknown } | undefined
 
   constructor(attempt: Readable) {

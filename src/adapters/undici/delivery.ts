@@ -5,12 +5,12 @@ import { rawOf, recordFrom } from './headers.ts'
 import { listenerOf, type Listener } from './listener.ts'
 import { Pace } from './pace.ts'
 
-/** Whoever sends what the caller gets now. */
+/** What sends the response that the caller is getting, to be steered by the caller's handler. */
 type Source = Pick<Controller, 'abort' | 'pause' | 'resume'>
 
 /**
- * Tells the caller's handler of one response, and of nothing that came before it. What the handler steers by it is first
- * the call with all its attempts, then the response that was accepted.
+ * Delivers one response to the caller's handler, and nothing of the attempts before it. As the handler's controller it
+ * steers first the call with all its attempts, then the response that was accepted.
  */
 export class Delivery implements Controller, Receiver {
   aborted = false
@@ -34,7 +34,7 @@ export class Delivery implements Controller, Receiver {
     this.reason = reason
     if (this.#source !== undefined) return this.#source.abort(reason)
     this.scope.abort(reason ?? aborted(), 'caller')
-    // Not when the call has ended, which may wait for somebody's policy: for the caller it is over.
+    // Not only when the call has ended, which may wait for a policy: for the caller it is over now.
     queueMicrotask(() => this.onError(this.scope.reason))
   }
 
@@ -76,7 +76,7 @@ export class Delivery implements Controller, Receiver {
     attempt.passTo(this)
   }
 
-  /** A response that was made on this side: a stored one, a fallback. */
+  /** Delivers a response that no attempt has brought: a stored one, a fallback. */
   async pump(response: Response): Promise<void> {
     const reader = response.body?.getReader()
     const pace = new Pace()
@@ -91,7 +91,7 @@ export class Delivery implements Controller, Receiver {
     const { status, statusText } = response
     try {
       const headers = recordFrom(response.headers)
-      // undici 8 reads them as they came over the wire, and takes none for none.
+      // undici 8 reads `rawHeaders`, and takes `null` for a response without headers.
       this.onHead({ status, headers, message: statusText, raw: rawOf(null, headers) })
       for (;;) {
         await pace.ready()
@@ -107,10 +107,10 @@ export class Delivery implements Controller, Receiver {
   }
 }
 
-/** What the platform gives for a reason where the caller has none. */
+/** The platform's reason for an abort without one. */
 const aborted = (): DOMException => new DOMException('This operation was aborted', 'AbortError')
 
-/** Readers of undici's bodies count on buffers. */
+/** undici gives handlers Buffers, and readers of its bodies rely on that. */
 function bufferOf({ buffer, byteOffset, byteLength }: Bytes): Buffer<ArrayBuffer> {
   return Buffer.from(buffer, byteOffset, byteLength)
 }

@@ -4,14 +4,14 @@ import type { Bytes, Controller, DispatchOptions, Head, Sending } from './dispat
 import type { BodySource } from './lazy-response.ts'
 import { EveryHandler } from './every-handler.ts'
 
-/** As much of a body is taken in before anybody reads: what is smaller is there at once, and holds no connection. */
+/** How much of a body is buffered before anybody reads: a smaller one frees its connection at once. */
 const READ_AHEAD_BYTES = 64 * 1024
 
 const END: ReadResult = { done: true, value: undefined }
 
 /**
- * One request of the fast transport, sent once: what undici tells of it, and the bytes of the response until somebody
- * wants them. It fails as fetch does, and with the scope's own reason when that is aborted.
+ * One request of the fast transport, and the bytes of its response until somebody reads them. It fails as fetch does, or
+ * with the scope's reason when that is aborted.
  */
 export class Exchange extends EveryHandler implements BodySource, AbortListener {
   onAborted: BodySource['onAborted']
@@ -28,7 +28,7 @@ export class Exchange extends EveryHandler implements BodySource, AbortListener 
   #failure: { readonly error: unknown } | undefined
   /** Nobody wants the body. */
   #ignored = false
-  /** Somebody waits for bytes: nothing is held back then. */
+  /** Set while a reader waits for bytes; the connection is not paused then. */
   #wake: (() => void) | undefined
 
   constructor(dispatcher: Sending, options: DispatchOptions, scope: Scope) {
@@ -77,7 +77,7 @@ export class Exchange extends EveryHandler implements BodySource, AbortListener 
     return Promise.resolve()
   }
 
-  /** What comes of the body is thrown away. */
+  /** Reads the rest of the body and drops it. */
   ignore(): void {
     this.#ignored = true
     this.#chunks = []
@@ -97,7 +97,7 @@ export class Exchange extends EveryHandler implements BodySource, AbortListener 
 
   protected onHead(controller: Controller, head: Head): void {
     this.#controller = controller
-    // What comes before the answer (RFC 9110, 15.2) is nobody's business.
+    // Informational responses (RFC 9110, 15.2) are not passed on.
     if (head.status < 200) return
     this.#answered = true
     this.#answer(head)

@@ -52,19 +52,19 @@ export function interceptor(options: InterceptorOptions | HoldfastFetch = {}): H
 
 const OPTIONS = Object.keys(RULES).filter((name) => name !== 'fetch')
 
-/** `createFetch` would name itself, which its caller has not called. */
+/** Checked here as well, so that a message names `interceptor` and not `createFetch`. */
 function checked(options: InterceptorOptions): InterceptorOptions {
   checkKeys('interceptor', options, OPTIONS)
   return options
 }
 
-/** Any other, that of another copy of the package too, would send past the dispatcher. */
+/** Refuses any other fetch, even one of another copy of this package: it would send past the dispatcher. */
 function own(fetch: HoldfastFetch): HoldfastFetch {
   if (isOfThisCopy(fetch)) return fetch
   throw invalidOption('what interceptor() is given', 'a fetch that createFetch of this copy has made', fetch)
 }
 
-/** What becomes of a connection is none of the pipeline's business. */
+/** Tunnels and upgrades bypass the pipeline: they ask for a connection, not a response. */
 const isTunnel = ({ method, upgrade }: DispatchOptions): boolean =>
   method === 'CONNECT' || (upgrade !== undefined && upgrade !== null && upgrade !== false)
 

@@ -1,10 +1,10 @@
-/** Holds up whoever sends until the one who reads is ready for more. */
+/** Makes a sender wait while its reader has paused. */
 export class Pace {
   #held: { readonly over: Promise<void>; readonly end: () => void } | undefined
   #aborted: { readonly reason: unknown } | undefined
 
   pause(): void {
-    // A handler may return that it has enough of what it has just called off.
+    // A handler may ask for a pause of what it has just aborted.
     if (this.#held !== undefined || this.#aborted !== undefined) return
     let end = (): void => {}
     const over = new Promise<void>((resolve) => {

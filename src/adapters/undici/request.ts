@@ -2,7 +2,7 @@ import type { BodyLike } from '../../http/fetch-types.ts'
 import type { DispatchOptions } from './dispatch.ts'
 import { hasHeader, type PlainHeaders } from './headers.ts'
 
-/** The URL that a request goes to: what circuits and events are named by, and stored responses found. */
+/** The URL that a request goes to: names its circuit, and its stored responses. */
 export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: string): string {
   const base = `${origin ?? fallbackOrigin}`.replace(/\/$/, '')
   const url = urlIn(path) ?? base + (path.startsWith('/') ? path : '/')
@@ -14,13 +14,13 @@ export function urlOf({ origin, path, query }: DispatchOptions, fallbackOrigin: 
   return added.size === 0 ? url : `${url}?${added.toString()}`
 }
 
-/** A proxy is asked for a whole URL (RFC 9112, 3.2.2). */
+/** A request to a proxy has the whole URL as its path (RFC 9112, 3.2.2). */
 const urlIn = (path: string): string | undefined => (/^https?:\/\//.test(path) ? path : undefined)
 
 /** A body, as the pipeline takes it. */
 export interface CallBody {
   readonly body?: BodyLike
-  /** One that can be read only once but says how long it is: it is read before it is sent, as that of a `Request` is. */
+  /** A body that can be read only once, but has a known length: buffered before it is sent, as that of a `Request` is. */
   readonly finite?: ReadableStream
 }
 
@@ -45,7 +45,7 @@ const isAsyncIterable = (body: unknown): body is Chunks =>
 const isSyncIterable = (body: unknown): body is Iterable<unknown> =>
   typeof body === 'object' && body !== null && Symbol.iterator in body && !ArrayBuffer.isView(body)
 
-/** A generator can be read only once, and looks like an array: both are taken for streams. */
+/** A generator, which can be read only once, can't be told from an array: both are treated as streams. */
 async function* onceOf(chunks: Iterable<unknown>): AsyncIterable<unknown> {
   yield* chunks
 }
@@ -63,7 +63,7 @@ function streamOf(body: Chunks): ReadableStream<Uint8Array> {
         if (done === true) stream.close()
         else stream.enqueue(value)
       },
-      // A server that answers before all is sent wants no more: a file has to be closed then.
+      // A server that answers early reads no more; a file must be closed then.
       cancel() {
         // Without an error, as undici does it: the iterator would destroy a stream with one.
         body.destroy?.()

@@ -16,6 +16,7 @@ export type {
   RedisClient,
 } from './client.ts'
 
+/** What `redisStore()` does unless told otherwise. */
 export const REDIS_STORE_DEFAULTS = { prefix: 'holdfast:' } as const
 
 export interface RedisStoreOptions {
