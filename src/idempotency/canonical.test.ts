@@ -17,6 +17,7 @@ describe('canonical JSON', () => {
     ['"x"', '"x"'],
     ['null', 'null'],
     ['{"a":"😀"}', '{"a":"😀"}'],
+    ['[1.000, 100e-2, 0.0e9, -0.50]', '[1,1,0,-0.5]'],
   ])('of %s is %s', (text, expected) => {
     expect(canonical(text)).toBe(expected)
   })
@@ -35,9 +36,17 @@ describe('canonical JSON', () => {
     ['no JSON', '{a:1}'],
     ['nothing', ''],
     ['a byte order mark', '\ufeff{}'],
+    ['a number whose digits are a line of zeros between two others', `1${'0'.repeat(400_000)}1`],
+    ['the same behind the point', `[0.1${'0'.repeat(400_000)}1]`],
+    ['more depth than each stack has room for', '['.repeat(257) + ']'.repeat(257)],
     ['more depth than anybody can follow', '['.repeat(200_000) + ']'.repeat(200_000)],
   ])('is not made of %s', (_, text) => {
     expect(canonical(text)).toBeUndefined()
+  })
+
+  test('is made of what is nested 256 times', () => {
+    const text = `${'{"a":['.repeat(128)}1${']}'.repeat(128)}`
+    expect(canonical(text)).toBe(text)
   })
 
   test('is not made of bytes that are no UTF-8', () => {
