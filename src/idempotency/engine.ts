@@ -5,7 +5,7 @@ import { SERVER_DEFAULTS } from './defaults.ts'
 import { emit, type RequestInfo } from './events.ts'
 import { payloadOf, type Fingerprint } from './fingerprint.ts'
 import { Execution } from './execution.ts'
-import { defaultScope, fingerprint, usesBearer, type IdentitySource } from './identity.ts'
+import { credentialsOf, defaultScope, fingerprint, usesBearer, type IdentitySource } from './identity.ts'
 import { parseKey } from './key.ts'
 import { resolveOptions, type IdempotencyOptions, type Settings } from './options.ts'
 import { preferredWaitSeconds } from './prefer.ts'
@@ -102,7 +102,8 @@ export class Engine<Req> {
     const info: RequestInfo = { method: request.method, path: pathOf(request.target), key }
     const naming = this.#nameOf(request)
     const named = naming instanceof Promise ? await naming : naming
-    const scoping = named ?? defaultScope(request)
+    const credentials = named === undefined ? credentialsOf(request) : undefined
+    const scoping = named ?? defaultScope(credentials)
     const scope = scoping instanceof Promise ? await scoping : scoping
     const context = contextOf(request.source)
     // The key is this request's already, taken by a layer outside: it would wait for itself.
@@ -111,7 +112,7 @@ export class Engine<Req> {
     const body = await request.body(this.settings.maxBodyBytes)
     if (body === 'too-large') return this.#refused('body-too-large', info)
     if (body === 'unavailable') return this.#refused('body-unavailable', info)
-    const identified = named !== undefined || request.header('authorization') !== undefined
+    const identified = named !== undefined || credentials !== undefined
     const representing = payloadOf(this.#fingerprint, request, body)
     const payload = representing instanceof Promise ? await representing : representing
     const digesting = fingerprint(request, { scope, key }, identified, payload)

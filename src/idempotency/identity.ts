@@ -12,10 +12,18 @@ export interface IdentitySource {
 /** The scope of requests that carry no credentials. */
 const ANONYMOUS = 'anonymous'
 
-/** A client is taken for the value of its Authorization header, of which only a digest is kept. */
-export function defaultScope(request: IdentitySource): Promise<string> | string {
+/** A header that is empty, a scheme by itself, or with what programs make of a token that is not there. */
+const NOBODY = /^(?:(?:basic|bearer)(?:\s+(?:null|undefined))?)?$/i
+
+/** The Authorization header, where it tells its client from others: what many send alike names none of them. */
+export function credentialsOf(request: IdentitySource): string | undefined {
   const authorization = request.header('authorization')
-  return authorization === undefined ? ANONYMOUS : digestOf([authorization])
+  return authorization === undefined || NOBODY.test(authorization) ? undefined : authorization
+}
+
+/** A client is taken for its credentials, of which only a digest is kept. */
+export function defaultScope(credentials: string | undefined): Promise<string> | string {
+  return credentials === undefined ? ANONYMOUS : digestOf([credentials])
 }
 
 export function usesBearer(request: IdentitySource): boolean {

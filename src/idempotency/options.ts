@@ -25,7 +25,7 @@ export interface IdempotencyOptions<Req = Request> {
   store: IdempotencyStore
   /**
    * Names the authenticated client: keys of two clients never meet. Mount after authentication. Default: a digest of
-   * `Authorization`; where there is none, Cookie and X-Api-Key become part of what a key is compared by. The same where
+   * `Authorization`; where that names nobody, Cookie and X-Api-Key become part of what a key is compared by. The same where
    * it returns `undefined`, for a client without a name.
    */
   scope?: ((request: Req) => string | undefined | Promise<string | undefined>) | undefined

@@ -214,6 +214,18 @@ const identity: readonly ServiceCase[] = [
       assert.equal(service.count, 1)
     },
   })),
+  ...['', 'Bearer', 'Basic ', 'bearer undefined', 'Bearer null'].map((authorization): ServiceCase => ({
+    id: 'D17',
+    name: `an Authorization that names nobody (${JSON.stringify(authorization)}) makes no client of all who send it`,
+    async run(service) {
+      const alice = { key: KEY, body: 'A', headers: { authorization, cookie: 'session=alice' } }
+      const first = await service.send(alice)
+      const bob = await service.send({ ...alice, headers: { authorization, cookie: 'session=bob' } })
+      assertProblem(bob, 422, 'key-reused')
+      assertReplay(first, await service.send(alice))
+      assert.equal(service.count, 1)
+    },
+  })),
   {
     id: 'D17',
     name: 'clients that scope has no name for are told apart as without it',
