@@ -4,8 +4,10 @@ import { CorruptRecordError, decodeRecord, encodeRecord } from './record.ts'
 
 const responses = fc.record({
   status: fc.constantFrom(200, 201, 202, 400, 402, 500, 599),
-  statusText: fc.string({ unit: 'binary' }),
-  headers: fc.array(fc.tuple(fc.string(), fc.string({ unit: 'binary' }))),
+  statusText: fc.stringMatching(/^[\t -~\x80-\xff]*$/),
+  headers: fc.array(
+    fc.tuple(fc.stringMatching(/^[\w!#$%&'*+.^`|~-]+$/), fc.stringMatching(/^[\t -~\x80-\xff]*$/)),
+  ),
   body: fc.option(fc.uint8Array(), { nil: undefined }),
 })
 
@@ -43,10 +45,17 @@ describe('a record', () => {
     ['null', encode('null', 'x')],
     ['a status that is no number', encode({ ...head, status: '200' }, 'x')],
     ['a negative status', encode({ ...head, status: -1 }, 'x')],
+    ['a status that nobody can send', encode({ ...head, status: 99 }, 'x')],
+    ['a status of four digits', encode({ ...head, status: 1000 }, 'x')],
+    ['a status text of two lines', encode({ ...head, statusText: 'OK\r\nSet-Cookie: a=b' }, 'x')],
     ['no status text', encode({ ...head, statusText: null }, 'x')],
     ['headers that are no list', encode({ ...head, headers: {} }, 'x')],
     ['a header without a value', encode({ ...head, headers: [['a']] }, 'x')],
     ['a header that is no text', encode({ ...head, headers: [['a', 1]] }, 'x')],
+    ['a header of two lines', encode({ ...head, headers: [['a', 'b\r\nSet-Cookie: a=b']] }, 'x')],
+    ['a header that no server can send', encode({ ...head, headers: [['a', '\u0100']] }, 'x')],
+    ['a header without a name', encode({ ...head, headers: [['', 'b']] }, 'x')],
+    ['a name of two lines', encode({ ...head, headers: [['a: b\r\nc', 'd']] }, 'x')],
     ['a body that was cut', encode(head)],
     ['a body that goes on', encode(head, 'xy')],
     ['a body of a stream', encode({ ...head, bodyBytes: null }, 'x')],

@@ -21,6 +21,9 @@ interface RecordHead {
 }
 
 const LINE_FEED = 10
+/** As Node holds a header's name, its value and a reason phrase against them: it throws where nobody catches it. */
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const VALUE = /^[\t -~\x80-\xff]*$/
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
@@ -69,7 +72,9 @@ function isRecordHead(value: unknown): value is RecordHead {
   return (
     head.version === 1 &&
     isWhole(head.status) &&
-    typeof head.statusText === 'string' &&
+    Number(head.status) >= 100 &&
+    Number(head.status) <= 999 &&
+    isMatch(VALUE, head.statusText) &&
     Array.isArray(head.headers) &&
     head.headers.every(isHeaderLine) &&
     (head.bodyBytes === null || isWhole(head.bodyBytes))
@@ -78,8 +83,10 @@ function isRecordHead(value: unknown): value is RecordHead {
 
 const isWhole = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0
 
+const isMatch = (pattern: RegExp, value: unknown): boolean => typeof value === 'string' && pattern.test(value)
+
 const isHeaderLine = (value: unknown): boolean =>
-  Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')
+  Array.isArray(value) && value.length === 2 && isMatch(NAME, value[0]) && isMatch(VALUE, value[1])
 
 export const isSameRecord = (one: Uint8Array, other: Uint8Array | undefined): boolean =>
   one.length === other?.length && one.every((byte, index) => byte === other[index])
