@@ -43,6 +43,22 @@ describe('a memory store', () => {
     expect((await store.acquire(ask('active'))).type).toBe('abandoned')
   })
 
+  test('that is full of many keys is looked through now and then, and not for each of them that expires', async () => {
+    const clock = virtualClock()
+    const store = memoryStore({ clock })
+    const limit = { maxKeysPerScope: 20_000 }
+    for (let key = 0; key < 20_000; key++)
+      await store.acquire(ask(`old ${key}`, { ...limit, ttlMs: 100_000 + key }))
+    await clock.advance(100_000)
+    expect((await store.acquire(ask('new', limit))).type).toBe('acquired')
+    await clock.advance(1)
+    expect(await store.acquire(ask('next', limit))).toMatchObject({ type: 'full', limit: 'scope' })
+    await clock.advance(19)
+    for (let key = 0; key < 20; key++)
+      expect((await store.acquire(ask(`new ${key}`, limit))).type).toBe('acquired')
+    expect((await store.acquire(ask('next', limit))).type).toBe('full')
+  })
+
   test('that holds too many bytes refuses new keys, and always completes those in progress', async () => {
     const clock = virtualClock()
     const store = memoryStore({ clock, maxBytes: 1000 })

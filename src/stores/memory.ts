@@ -56,8 +56,9 @@ interface MemoryRecord extends KeyRecord {
 
 /** Records that are swept together. */
 interface RecordSet {
-  /** No record expires before. */
+  /** Before that nobody looks for expired records. */
   earliestMs: number
+  readonly size: number
   records(): Iterable<MemoryRecord>
 }
 
@@ -69,6 +70,10 @@ class Scope implements RecordSet {
 
   constructor(name: string) {
     this.name = name
+  }
+
+  get size(): number {
+    return this.byKey.size
   }
 
   records(): Iterable<MemoryRecord> {
@@ -112,6 +117,9 @@ class Arrivals implements RecordSet {
 
 /** How many records an acquire checks for expiry: more than the one it adds, so that expired ones do not pile up. */
 const SWEEP = 2
+
+/** A full set is checked no more often than this many records per ms, even if one of them expires every ms. */
+const CHECKED_PER_MS = 1000
 
 /**
  * Each method is one synchronous step without an `await`, which makes it atomic. Responses are copied in and out, so
@@ -234,7 +242,7 @@ class MemoryStore implements IdempotencyStore {
       if (record.expiresMs <= nowMs) this.#delete(record)
       else earliestMs = Math.min(earliestMs, record.expiresMs)
     }
-    set.earliestMs = earliestMs
+    set.earliestMs = Math.max(earliestMs, nowMs + set.size / CHECKED_PER_MS)
   }
 
   #insert(request: AcquireRequest, fence: number, nowMs: number): void {

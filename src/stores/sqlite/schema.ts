@@ -2,7 +2,8 @@ import type { SqliteDatabase } from './driver.ts'
 
 /**
  * The tables carry their own version: `user_version` belongs to the application, whose tables may be in the same file.
- * `holdfast_scopes` counts the keys of a scope, so that nobody has to count rows while acquiring.
+ * `holdfast_scopes` counts the keys of a scope, so that nobody has to count rows while acquiring; which of them expire first
+ * is found by an index, for who has as many as he may.
  */
 export const SCHEMA_VERSION = 1
 
@@ -23,6 +24,7 @@ const TABLES = `
     CHECK ((state = 'done') = (response IS NOT NULL))
   ) STRICT;
   CREATE INDEX IF NOT EXISTS holdfast_keys_expiry ON holdfast_keys (expires_ms);
+  CREATE INDEX IF NOT EXISTS holdfast_keys_scope_expiry ON holdfast_keys (scope, expires_ms);
   CREATE TABLE IF NOT EXISTS holdfast_scopes (scope TEXT PRIMARY KEY, keys INTEGER NOT NULL) STRICT;
   CREATE TRIGGER IF NOT EXISTS holdfast_keys_added AFTER INSERT ON holdfast_keys BEGIN
     INSERT INTO holdfast_scopes (scope, keys) VALUES (new.scope, 1)

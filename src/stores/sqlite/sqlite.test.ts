@@ -57,6 +57,16 @@ async function begun(store: IdempotencyStore, lease?: Lease): Promise<StoreTrans
 const count = (database: SqliteDatabase, table: string): number =>
   Number(Reflect.get(Object(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()), 'n'))
 
+/** How SQLite goes about a statement, step by step. */
+function planOf(database: SqliteDatabase, sql: string): string[] {
+  const values = sql
+    .split('?')
+    .slice(1)
+    .map(() => 0)
+  const steps = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...values)
+  return steps.map((step) => String(Reflect.get(Object(step), 'detail')))
+}
+
 describe('a SQLite store', () => {
   test('is told when a commit fails, in a database without a write-ahead log', async () => {
     const database = await openOther()
@@ -369,6 +379,31 @@ describe('a SQLite store', () => {
     expect((await store.acquire(limited('3', 3))).type).toBe('acquired')
     await clock.advance(500)
     expect((await store.acquire(limited('4', 3))).type).toBe('acquired')
+  })
+
+  test('finds what expires first in a full scope, and what has expired, by an index and not by looking', async () => {
+    const clock = virtualClock()
+    const real = await openDatabase(':memory:')
+    databases.push(real)
+    const prepared = new Set<string>()
+    const database: SqliteDatabase = {
+      exec: (sql) => real.exec(sql),
+      prepare(sql) {
+        prepared.add(sql)
+        return real.prepare(sql)
+      },
+      close: () => real.close(),
+    }
+    const store = open({ path: undefined, database, clock })
+    for (const key of ['1', '2']) await store.acquire(ask(key, { maxKeysPerScope: 2 }))
+    expect((await store.acquire(ask('3', { maxKeysPerScope: 2 }))).type).toBe('full')
+    await clock.advance(1000)
+    expect((await store.acquire(ask('3', { maxKeysPerScope: 2 }))).type).toBe('acquired')
+    const plans = [...prepared]
+      .filter((sql) => /^(?:SELECT|DELETE)/.test(sql))
+      .flatMap((sql) => planOf(real, sql))
+    expect(plans).not.toEqual([])
+    expect(plans.filter((step) => /^SCAN holdfast_keys|holdfast_keys.*\(scope=\?\)/.test(step))).toEqual([])
   })
 
   test('has room for a key of a smaller limit though more have expired than go at a time', async () => {
