@@ -21,7 +21,7 @@ const NEVER_STORED = [
 
 /** What of an answer's headers is stored. A missing `Date` is when it arrived (RFC 9110, 6.6.1). */
 export function storedHeaders(headers: Headers, wallMs: number, coded = false): Lines {
-  const named = (headers.get('connection') ?? '').toLowerCase().split(/\s*,\s*/)
+  const named = (headers.get('connection') ?? '').toLowerCase().split(/[\s,]+/)
   const left = new Set([...NEVER_STORED, ...named, ...(coded ? [] : [CODING])])
   const kept = [...headers].filter(([name]) => !left.has(name))
   if (!headers.has('date')) kept.push(['date', new Date(wallMs).toUTCString()])

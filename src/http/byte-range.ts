@@ -42,7 +42,7 @@ function isCoded({ headers, type }: Response): boolean {
   if (type !== 'cors' || globalThis.location === undefined) return false
   const exposed = read(headers, 'access-control-expose-headers')
     .toLowerCase()
-    .split(/\s*,\s*/)
+    .split(/[\s,]+/)
   return !exposed.includes('content-encoding') && !exposed.includes('*')
 }
 
