@@ -233,6 +233,15 @@ describe('secrets are never printed', { timeout }, () => {
     expect(code).toBe(2)
   })
 
+  test('and no order of an API to the terminal', async () => {
+    await using api = await serve((_, response) => {
+      response.writeHead(401, { 'content-type': 'text/plain\u009b2J' }).end()
+    })
+    const { stderr } = await holdfast('conform', api.url)
+    expect(stderr).toContain(String.raw`got 401 text/plain\x9b2J`)
+    expect(stderr).not.toContain('\u009b')
+  })
+
   test.each([
     ['is long', `sk_live_${'abcdefghij'.repeat(9)}`],
     ['has to be escaped where it is quoted', String.raw`sk_live_"abc\def"`],
