@@ -77,7 +77,8 @@ export class Engine<Req> {
   screen(method: string, target: string, keyLines: readonly string[]): Screening {
     const { methods, required, syntax, onEvent } = this.settings
     const path = pathOf(target)
-    if (!methods.has(method)) {
+    // HTTP/2 takes `patch` as well, and frameworks that look for their routes in lower case run it for a PATCH.
+    if (!methods.has(method) && !methods.has(method.toUpperCase())) {
       const ignored = keyLines.length > 0
       if (ignored) emit(onEvent, { type: 'ignored', method, path })
       return { type: 'unprotected', ignored, context: new Unprotected(this.settings) }

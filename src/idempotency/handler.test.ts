@@ -52,6 +52,18 @@ describe('a web handler', () => {
     },
   )
 
+  test('is protected from a method in lower case, too, which platforms leave as it is', async () => {
+    const { protect } = protector({ required: true })
+    let runs = 0
+    const handler = protect((request) => new Response(`${++runs} ${request.method}`))
+    expect(await (await handler(ask({ method: 'patch' }))).text()).toBe('1 patch')
+    expect((await handler(ask({ method: 'patch' }))).headers.get('idempotent-replayed')).toBe('true')
+    expect((await handler(ask({ method: 'PATCH' }))).status).toBe(422)
+    const bare = new Request('https://service.test/', { method: 'patch' })
+    expect((await handler(bare)).status).toBe(400)
+    expect(runs).toBe(1)
+  })
+
   test('gets the very same request and every further argument', async () => {
     const { protect } = protector()
     const handler = protect(async (request: Request, env: { name: string }, ...rest: number[]) => {
