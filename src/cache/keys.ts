@@ -1,3 +1,5 @@
+import { sha256, sha256AtOnce } from '../primitives/sha256.ts'
+
 /** What tells users apart, besides `identityHeaders`. */
 const CREDENTIAL_HEADERS = ['authorization', 'cookie', 'x-api-key', 'proxy-authorization'] as const
 
@@ -61,7 +63,6 @@ const hasDigest = (): boolean => globalThis.crypto?.subtle !== undefined
 async function keyOf(kind: string, parts: readonly unknown[]): Promise<string> {
   const text = JSON.stringify(parts)
   if (!hasDigest()) return `${PREFIX}${kind}:${text}`
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  const hex = Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0'))
-  return `${PREFIX}${kind}:${hex.join('')}`
+  const hash = sha256AtOnce()?.(text) ?? (await sha256(new TextEncoder().encode(text)))
+  return `${PREFIX}${kind}:${hash}`
 }
