@@ -102,6 +102,11 @@ class SignalHub implements EventListenerObject {
   readonly #signal: AbortSignal
   readonly #running = new Set<Scope>()
   readonly #streaming = new Set<WeakRef<Scope>>()
+  /**
+   * Of each hub its own, which ends with its signal: one for all would hold that, and a listener on it, or the stack of its
+   * reason, may know the response, and so the scope. Made on first use: older engines have none.
+   */
+  #forgotten: FinalizationRegistry<WeakRef<Scope>> | undefined
 
   constructor(signal: AbortSignal) {
     this.#signal = signal
@@ -121,12 +126,12 @@ class SignalHub implements EventListenerObject {
     const ref = new WeakRef(scope)
     this.#running.delete(scope)
     this.#streaming.add(ref)
-    whenForgotten(scope, { hub: this, ref })
-  }
-
-  drop(ref: WeakRef<Scope>): void {
-    this.#streaming.delete(ref)
-    this.#stopListeningIfIdle()
+    if (typeof FinalizationRegistry === 'undefined') return
+    this.#forgotten ??= new FinalizationRegistry((gone) => {
+      this.#streaming.delete(gone)
+      this.#stopListeningIfIdle()
+    })
+    this.#forgotten.register(scope, ref)
   }
 
   handleEvent(): void {
@@ -145,19 +150,6 @@ class SignalHub implements EventListenerObject {
   #stopListeningIfIdle(): void {
     if (this.#size === 0) this.#signal.removeEventListener('abort', this)
   }
-}
-
-interface Forgotten {
-  hub: SignalHub
-  ref: WeakRef<Scope>
-}
-
-/** Made on first use: workers allow no such object at start-up, and older engines have none. */
-let registry: FinalizationRegistry<Forgotten> | undefined
-function whenForgotten(scope: Scope, entry: Forgotten): void {
-  if (typeof FinalizationRegistry === 'undefined') return
-  registry ??= new FinalizationRegistry(({ hub, ref }) => hub.drop(ref))
-  registry.register(scope, entry)
 }
 
 const hubs = new WeakMap<AbortSignal, SignalHub>()

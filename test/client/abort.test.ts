@@ -408,6 +408,26 @@ describe('many calls on one signal', () => {
   })
 
   test(
+    'a response that a listener on its signal knows goes with that signal',
+    { timeout: 30_000 },
+    async () => {
+      await using server = await faultServer({ handler: () => new Response('x'.repeat(1000)) })
+      const fetch = createFetch()
+      const read = async (): Promise<WeakRef<Response>> => {
+        const { signal } = new AbortController()
+        const response = await fetch(server.url, { signal })
+        signal.addEventListener('abort', () => void response.body?.cancel())
+        await response.text()
+        return new WeakRef(response)
+      }
+      const forgotten = await Promise.all(Array.from({ length: 20 }, read))
+      const isHeld = (each: WeakRef<Response>): boolean => each.deref() !== undefined
+      for (let round = 0; round < 20 && forgotten.some(isHeld); round++) await collect()
+      expect(forgotten.filter(isHeld)).toHaveLength(0)
+    },
+  )
+
+  test(
     '200 calls at once leave at most one listener, and none when all are done',
     { timeout: 30_000 },
     async () => {

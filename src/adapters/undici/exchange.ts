@@ -9,6 +9,11 @@ const READ_AHEAD_BYTES = 64 * 1024
 
 const END: ReadResult = { done: true, value: undefined }
 
+/** A request while its body is still coming. */
+export interface Running {
+  exchange: Exchange | undefined
+}
+
 /**
  * One request of the fast transport, and the bytes of its response until somebody reads them. It fails as fetch does, or
  * with the scope's reason when that is aborted.
@@ -17,6 +22,11 @@ export class Exchange extends EveryHandler implements BodySource, AbortListener 
   onAborted: BodySource['onAborted']
   /** How the response begins. */
   readonly head: Promise<Head>
+  /**
+   * Holds it until it is over. Then there is nothing to call off, and its error may hold the response: that remembers the
+   * stack of whoever aborted it until somebody reads that.
+   */
+  readonly running: Running = { exchange: this }
   readonly #scope: Scope
   #answer!: (head: Head) => void
   #refuse!: (error: unknown) => void
@@ -114,8 +124,7 @@ export class Exchange extends EveryHandler implements BodySource, AbortListener 
 
   protected onEnd(): void {
     this.#ended = true
-    this.#scope.remove(this)
-    this.#wakeUp()
+    this.#over()
   }
 
   protected onFailure(cause: unknown): void {
@@ -140,8 +149,13 @@ export class Exchange extends EveryHandler implements BodySource, AbortListener 
   #fail(error: unknown): void {
     if (this.#ended || this.#failure !== undefined) return
     this.#failure = { error }
-    this.#scope.remove(this)
     this.#refuse(error)
+    this.#over()
+  }
+
+  #over(): void {
+    this.running.exchange = undefined
+    this.#scope.remove(this)
     this.#wakeUp()
   }
 

@@ -9,7 +9,7 @@ import { isNullBodyStatus } from '../../primitives/null-body-status.ts'
 import { followSignal, Scope } from '../../primitives/signal.ts'
 import { checkFunction, checkKeys, checkMethods } from '../../primitives/validate.ts'
 import type { DispatchOptions, Head, Sending } from './dispatch.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type Running } from './exchange.ts'
 import { decoded } from './decode.ts'
 import { headerOf } from './headers.ts'
 import { lazyResponse, standInForResponses, type Provenance } from './lazy-response.ts'
@@ -134,16 +134,16 @@ function respond(request: PlainRequest, head: Head, exchange: Exchange, provenan
   }
   const body = decoded(exchange, headerOf(head.headers, 'content-encoding'))
   const response = lazyResponse(head, body, provenance)
-  if (!exchange.isComplete) forgotten().register(response, exchange)
+  if (!exchange.isComplete) forgotten().register(response, exchange.running)
   return response
 }
 
-let registry: FinalizationRegistry<Exchange> | undefined
+let registry: FinalizationRegistry<Running> | undefined
 
 /** Frees the connection of a response that was garbage-collected, unless somebody still awaits its text. */
-function forgotten(): FinalizationRegistry<Exchange> {
-  registry ??= new FinalizationRegistry((exchange) => {
-    if (!exchange.isAwaited) void exchange.cancel()
+function forgotten(): FinalizationRegistry<Running> {
+  registry ??= new FinalizationRegistry(({ exchange }) => {
+    if (exchange?.isAwaited === false) void exchange.cancel()
   })
   return registry
 }

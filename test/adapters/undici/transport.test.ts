@@ -265,6 +265,25 @@ describe.each(versions)('$name', ({ undici }) => {
       expect(isClosed()).toBe(true)
     })
 
+    test('is forgotten after it was read in part and cancelled', async () => {
+      const { url } = await long()
+      const fetch = transport({ dispatcher: newAgent(undici) })
+      const begun = async (): Promise<WeakRef<Response>> => {
+        const response = await fetch(url)
+        const reader = response.body?.getReader()
+        await reader?.read()
+        await reader?.cancel()
+        return new WeakRef(response)
+      }
+      const all = await Promise.all(Array.from({ length: 5 }, begun))
+      const isHeld = (each: WeakRef<Response>): boolean => each.deref() !== undefined
+      await until(() => {
+        gc()
+        return !all.some(isHeld)
+      })
+      expect(all.filter(isHeld)).toHaveLength(0)
+    })
+
     test('waits for whoever has its stream', async () => {
       const { url } = await long()
       const { body } = await transport({ dispatcher: newAgent(undici) })(url)
