@@ -108,6 +108,7 @@ describe('isRefusedByFetch', () => {
     ['a header that is none', 'http://localhost/', { headers: { 'bad header': '1' } }],
     ['a stream without duplex', 'http://localhost/', { method: 'POST', body: new ReadableStream() }],
     ['a method that is none', 'http://localhost/', { method: 'GE T' }],
+    ['a body that is none', 'http://localhost/', { method: 'POST', body: Object.create(null) as Blob }],
   ])('%s', (_, url, init) => {
     expect(isRefusedByFetch(failure, new URL(url), init)).toBe(true)
   })

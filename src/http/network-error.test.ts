@@ -98,6 +98,13 @@ describe('what undici itself refuses or ends', () => {
     expect([isRefusedHere(error), isEndedHere(error)]).toEqual([true, false])
   })
 
+  test('a request that nock knows no answer for was never sent, whatever code it gives to that', () => {
+    const name = 'NetConnectNotAllowedError'
+    for (const error of [coded('ERR_NOCK_NO_MATCH'), Object.assign(coded('ENETUNREACH'), { name })])
+      for (const each of [error, fetchFailed(error)])
+        expect([isRefusedHere(each), isEndedHere(each)]).toEqual([true, false])
+  })
+
   test.each(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_MOCK_ERR_MOCK_NOT_MATCHED'])(
     '%s was never sent',
     (code) => {

@@ -14,8 +14,9 @@ const NEVER_LEFT = new Set([
   'FailedToOpenSocket',
 ])
 
-/** Of undici for what it refuses to send; of its mocks, and of msw by name, for what no test has told them of. */
-const REFUSED_HERE = /^UND_(ERR_(INVALID_ARG|NOT_SUPPORTED)|MOCK_)|^InternalError$/
+/** Of undici for what it refuses to send; of its mocks, of nock, and of msw by name, for what no test has told them of. */
+const REFUSED_HERE =
+  /^(UND_(ERR_(INVALID_ARG|NOT_SUPPORTED)|MOCK_)|ERR_NOCK|(Internal|NetConnectNotAllowed)Error$)/
 
 /**
  * Codes of undici for what ended on this side: the dispatcher was closed, the body was not as long as it said; and the
@@ -63,9 +64,9 @@ export const isAbort = (error: unknown): boolean => isObject(error) && error.nam
 const hasCode = (error: unknown, codes: RegExp): boolean =>
   isNamed(error, codes) || (isObject(error) && isNamed(error.cause, codes))
 
-/** Those of msw have a name only, and the platform's a number for a code, mostly 0. */
+/** Those of msw have a name only, the platform's a number for a code, and nock borrows that of another. */
 const isNamed = (error: unknown, codes: RegExp): boolean =>
-  isObject(error) && codes.test(String(error.code || error.name))
+  isObject(error) && [error.code, error.name].some((each) => codes.test(String(each)))
 
 /** No name has a colon; all addresses of IPv6 have. */
 const ADDRESS = /:|^[\d.]+$/

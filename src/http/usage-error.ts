@@ -10,12 +10,10 @@ export function isRefusedByFetch(error: unknown, { href, port }: URL, init: Requ
   const { name, cause } = Object(error) as { name?: unknown; cause?: Partial<Error> | null }
   if (name !== 'TypeError') return false
   if (cause?.message === 'bad port') return port !== ''
-  const { body, signal: _signal, ...rest } = init
-  // What matters is which kind of body there is; the real one may be a stream that must not be touched.
-  const placeholder =
-    body === null || body === undefined ? {} : { body: isStream(body) ? new ReadableStream() : '' }
+  const { body = null } = init
   try {
-    void new Request(href, { ...rest, ...placeholder })
+    // A stream must not be touched: what matters is that there is one.
+    void new Request(href, { ...init, signal: null, body: isStream(body) ? new ReadableStream() : body })
     return false
   } catch {
     return true

@@ -350,6 +350,8 @@ describe('errors of a transport', () => {
     ['a GET with a body', { body: 'x' }],
     ['a header that is none', { headers: { 'a b': '1' } }],
     ['a method that is none', { method: 'A B' }],
+    // As a `Blob` of jsdom's is to Node 20.
+    ['a body that is none', { method: 'PUT', body: Object.create(null) as Blob }],
   ])('a usage error is rethrown, unretried and unsampled: %s', async (_, init) => {
     const clock = testClock()
     const fetch = createFetch({ clock, circuitBreaker: { minimumCalls: 1 } })
