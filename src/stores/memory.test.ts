@@ -1,6 +1,5 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { collectGarbage } from '../../test/support/garbage.ts'
 import type { AcquireRequest, IdempotencyStore } from '../idempotency/store.ts'
 import { virtualClock } from '../testing/virtual-clock.ts'
 import { memoryStore, MEMORY_STORE_DEFAULTS, type MemoryStoreOptions } from './memory.ts'
@@ -22,10 +21,17 @@ async function done(store: IdempotencyStore, key: string, bytes = 1): Promise<vo
   await store.complete(ask(key), new Uint8Array(bytes))
 }
 
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  if (typeof collect === 'function') collect()
+/** Tells how many of the byte arrays made from now on are still there: what the store keeps is a copy. */
+function watchCopies(): () => number {
+  const made: WeakRef<Uint8Array>[] = []
+  const construct = (...given: Parameters<typeof Reflect.construct>): Uint8Array => {
+    const copy: Uint8Array = Reflect.construct(...given)
+    made.push(new WeakRef(copy))
+    return copy
+  }
+  vi.stubGlobal('Uint8Array', new Proxy(Uint8Array, { construct }))
+  onTestFinished(() => void vi.unstubAllGlobals())
+  return () => made.filter((copy) => copy.deref() !== undefined).length
 }
 
 describe('a memory store', () => {
@@ -88,13 +94,19 @@ describe('a memory store', () => {
   test('lets go of what has expired while new keys come, without a timer', async () => {
     const clock = virtualClock()
     const store = memoryStore({ clock })
-    const response = new WeakRef(new Uint8Array(8))
     await store.acquire(ask('old'))
-    await store.complete(ask('old'), response.deref() ?? new Uint8Array())
-    await clock.advance(1000)
-    for (let key = 0; key < 3; key++) await store.acquire(ask(`new ${key}`))
+    const copies = watchCopies()
+    await store.complete(ask('old'), Buffer.alloc(8))
+    vi.unstubAllGlobals()
+    await clock.advance(999)
+    await store.acquire(ask('new'))
     collectGarbage()
-    expect(response.deref()).toBeUndefined()
+    expect(copies()).toBe(1)
+    await clock.advance(1)
+    for (let key = 0; key < 2; key++) await store.acquire(ask(`newer ${key}`))
+    await clock.settle()
+    collectGarbage()
+    expect(copies()).toBe(0)
     expect(clock.pending).toBe(0)
   })
 
