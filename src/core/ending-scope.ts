@@ -4,7 +4,7 @@ import type { Outcome } from './policy.ts'
 import { Scope, type AbortedBy } from '../primitives/signal.ts'
 
 /** A span of work whose end is told: as the work ends, or at once where it is aborted, whatever the work does then. */
-export class EndingScope<T> extends Scope implements Receiver<T> {
+export abstract class EndingScope<T> extends Scope implements Receiver<T> {
   declare private receiver: Receiver<T> | undefined
   declare private readonly discard: ((late: T) => void) | undefined
 
@@ -21,14 +21,14 @@ export class EndingScope<T> extends Scope implements Receiver<T> {
   }
 
   /** What is to be done once, before the end is told. */
-  protected atEnd?(outcome: Outcome<T>): void
+  protected abstract atEnd(outcome: Outcome<T>): void
 
   end(outcome: Outcome<T>): void {
     const receiver = this.receiver
     if (receiver === undefined) return this.#late(outcome)
     this.receiver = undefined
     try {
-      this.atEnd?.(outcome)
+      this.atEnd(outcome)
     } catch (error) {
       return receiver.end(failed(error))
     }

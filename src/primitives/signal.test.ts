@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events'
-import { describe, expect, test } from 'vitest'
+import { setImmediate as turn } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { collectGarbage } from '../../test/support/garbage.ts'
 import { raceAbort } from '../core/work.ts'
 import { followSignal, reasonOf, Scope, type AbortListener } from './signal.ts'
 
@@ -11,6 +13,17 @@ describe('Scope', () => {
     middle.abort('late', 'timeout')
     expect([root.aborted, middle.aborted, leaf.aborted]).toEqual([false, true, true])
     expect([leaf.reason, leaf.abortedBy]).toEqual(['late', 'timeout'])
+  })
+
+  test.each([
+    ['caller', true],
+    ['race', true],
+    ['timeout', false],
+  ] as const)('who is ended by the %s is called off: %s', (by, isCalledOff) => {
+    const scope = new Scope()
+    expect(scope.isCalledOff).toBe(false)
+    scope.abort('late', by)
+    expect(scope.isCalledOff).toBe(isCalledOff)
   })
 
   test('the first abort counts', () => {
@@ -47,17 +60,33 @@ describe('Scope', () => {
     expect(listener.told).toBe(0)
   })
 
-  test('listeners are told in the order in which they came, whoever has left', () => {
+  test.each([
+    [[], ['first', 'second', 'third', 'fourth']],
+    [['first'], ['second', 'third', 'fourth']],
+    [['second'], ['first', 'third', 'fourth']],
+    [
+      ['second', 'third'],
+      ['first', 'fourth'],
+    ],
+    [['first', 'second', 'third'], ['fourth']],
+    [['somebody'], ['first', 'second', 'third', 'fourth']],
+  ])('listeners are told in the order in which they came, whoever has left: %j', (leaving, staying) => {
     const told: string[] = []
     const listen = (name: string): AbortListener => ({ onAbort: () => void told.push(name) })
+    const all = { first: listen('first'), second: listen('second'), third: listen('third') }
     const scope = new Scope()
-    const first = listen('first')
-    scope.add(first)
-    scope.add(listen('second'))
-    scope.remove(first)
-    scope.add(listen('third'))
+    for (const each of Object.values(all)) scope.add(each)
+    for (const name of leaving) scope.remove(Reflect.get(all, name) ?? listen(name))
+    scope.add(listen('fourth'))
     scope.abort('late', 'timeout')
-    expect(told).toEqual(['second', 'third'])
+    expect(told).toEqual(staying)
+  })
+
+  test('is written as JSON without the tree that it belongs to, which has circles', () => {
+    const scope = new Scope(new Scope())
+    expect(JSON.stringify({ scope })).toBe('{"scope":{"aborted":false}}')
+    scope.abort('late', 'timeout')
+    expect(JSON.stringify({ scope })).toBe('{"scope":{"aborted":true}}')
   })
 })
 
@@ -80,12 +109,14 @@ describe('followSignal', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('a released scope is not aborted any more', () => {
+  test('a released scope is not aborted any more, and all others are', () => {
     const controller = new AbortController()
-    const scope = new Scope()
-    followSignal(controller.signal, scope)?.release()
+    const scopes = [new Scope(), new Scope(), new Scope()]
+    const [released, , streaming] = scopes.map((scope) => followSignal(controller.signal, scope))
+    streaming?.keepFor([], new Scope())
+    released?.release()
     controller.abort()
-    expect(scope.aborted).toBe(false)
+    expect(scopes.map(({ aborted }) => aborted)).toEqual([false, true, true])
   })
 
   test('a scope kept for a holder is still aborted', () => {
@@ -102,15 +133,95 @@ describe('followSignal', () => {
   test('a signal that was aborted before, and one without a reason', () => {
     const scope = new Scope()
     expect(followSignal(AbortSignal.abort('early'), scope)).toBeUndefined()
-    expect(scope.reason).toBe('early')
+    expect([scope.reason, scope.abortedBy]).toEqual(['early', 'caller'])
     const old = { aborted: true, reason: undefined } as AbortSignal
-    expect(reasonOf(old)).toMatchObject({ name: 'AbortError' })
+    expect(String(reasonOf(old))).toBe('AbortError: This operation was aborted')
   })
 
-  test('no signal leaves the scope to itself', () => {
+  test.each([undefined, null])('no signal leaves the scope to itself: %s', (signal) => {
     const scope = new Scope()
-    expect(followSignal(undefined, scope)).toBeUndefined()
+    expect(followSignal(signal, scope)).toBeUndefined()
     expect(scope.aborted).toBe(false)
+  })
+})
+
+describe('a scope whose call has ended while its response still streams', () => {
+  /** Follows a signal from a scope that nobody here holds: `told` is what the scope below is aborted with. */
+  function follow(signal: AbortSignal, holders: readonly object[], told: unknown[]): WeakRef<Scope> {
+    const outer = new Scope()
+    const inner = new Scope(outer)
+    inner.add({ onAbort: ({ reason }) => void told.push(reason) })
+    followSignal(signal, outer)?.keepFor(holders, inner)
+    return new WeakRef(inner)
+  }
+
+  test('lives as long as its holder, and so does the way to abort it', async () => {
+    const controller = new AbortController()
+    const holder = {}
+    const told: unknown[] = []
+    follow(controller.signal, [holder], told)
+    await turn()
+    collectGarbage()
+    controller.abort('left')
+    expect(told).toEqual(['left'])
+    // Used here, so it has lived until now.
+    expect(holder).toEqual({})
+  })
+
+  test('lives as long as the signal that its transport was given', async () => {
+    const controller = new AbortController()
+    const given = (): AbortSignal => {
+      const outer = new Scope()
+      const inner = new Scope(outer)
+      const { signal } = inner
+      followSignal(controller.signal, outer)?.keepFor([], inner)
+      return signal
+    }
+    const signal = given()
+    await turn()
+    collectGarbage()
+    controller.abort('left')
+    expect(signal.reason).toBe('left')
+  })
+
+  test('leaves no trace on the signal when its holders are gone', async () => {
+    const { signal } = new AbortController()
+    const scope = follow(signal, [{}], [])
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    const isListening = (): boolean => getEventListeners(signal, 'abort').length > 0
+    for (let round = 0; round < 10 && isListening(); round++) {
+      collectGarbage()
+      await turn()
+    }
+    expect([scope.deref(), isListening()]).toEqual([undefined, false])
+  })
+
+  test('does not keep others from hearing of an abort just after it was collected', async () => {
+    const controller = new AbortController()
+    const holder = {}
+    const gone: unknown[] = []
+    const kept: unknown[] = []
+    follow(controller.signal, [{}], gone)
+    follow(controller.signal, [holder], kept)
+    await turn()
+    collectGarbage()
+    controller.abort('left')
+    expect([gone, kept, holder]).toEqual([[], ['left'], {}])
+  })
+
+  test.each(['FinalizationRegistry', 'WeakRef'])('is still aborted in an engine without %s', async (name) => {
+    vi.stubGlobal(name, undefined)
+    vi.resetModules()
+    onTestFinished(() => {
+      vi.unstubAllGlobals()
+      vi.resetModules()
+    })
+    const older = await import('./signal.ts')
+    const controller = new AbortController()
+    const scope = new older.Scope()
+    older.followSignal(controller.signal, scope)?.keepFor([{}], scope)
+    controller.abort('left')
+    expect(scope.reason).toBe('left')
   })
 })
 
