@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { deferred } from '../../test/support/operations.ts'
 import { failureOf } from '../../test/client/support/wait.ts'
-import { lazy } from '../primitives/lazy.ts'
 import { virtualClock } from '../testing/index.ts'
 import { haveAllCode } from './all-code.ts'
 import { createFetch } from './create-fetch.ts'
@@ -159,28 +158,5 @@ describe('code of what is off by default', () => {
     for (const options of [{ timeout: { bodyIdleMs: 1000 } }, { retry: { resumeBody: true } }]) {
       expect(await createFetch({ ...options, fetch: async () => answer })('http://x.test/')).toBe(answer)
     }
-  })
-
-  test('is asked for once by all who come meanwhile, but on workers', async () => {
-    const load = vi.fn<() => Promise<string>>(async () => 'code')
-    const here = lazy(load)
-    expect(here.load()).toBe(here.load())
-    expect(load).toHaveBeenCalledOnce()
-    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
-    onTestFinished(() => void vi.unstubAllGlobals())
-    const there = lazy(load)
-    await Promise.all([there.load(), there.load()])
-    expect(load).toHaveBeenCalledTimes(3)
-  })
-
-  test('that could not be loaded is asked for again', async () => {
-    let asked = 0
-    const code = lazy(async () => {
-      if (++asked === 1) throw new Error('offline')
-      return 'code'
-    })
-    await expect(code.load()).rejects.toThrow('offline')
-    expect(code.loaded).toBeUndefined()
-    expect([await code.load(), code.loaded]).toEqual(['code', 'code'])
   })
 })

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BoundedMap } from './bounded-map.ts'
-import { createStamp } from '../primitives/stamp.ts'
 
 const map = (capacity: number, isIdle: (key: string) => boolean = () => true): BoundedMap<string> =>
   new BoundedMap(capacity, (key) => key, isIdle)
@@ -15,6 +14,12 @@ test('makes what is missing, once', () => {
   )
   expect(counted.get('a')).toBe(counted.get('a'))
   expect(made).toBe(1)
+})
+
+test('tells what it has, and does not make it', () => {
+  const bounded = map(2)
+  bounded.get('a')
+  expect([bounded.has('a'), bounded.has('b'), bounded.size]).toEqual([true, false, 1])
 })
 
 test('forgets what was used longest ago', () => {
@@ -77,16 +82,4 @@ test('all busy: each is asked once, and the map grows', () => {
   for (const key of ['a', 'b', 'c']) bounded.get(key)
   expect([...bounded]).toEqual(['a', 'b', 'c'])
   expect(asked).toBe(2)
-})
-
-test('a stamp is invisible, works on frozen objects and functions, and is each its own', () => {
-  const [one, other] = [createStamp<number>(), createStamp<number>()]
-  const frozen = Object.freeze({ a: 1 })
-  const callable = (): void => {}
-  one.set(frozen, 1)
-  one.set(frozen, 2)
-  one.set(callable, 3)
-  expect([one.get(frozen), other.get(frozen), one.get(callable)]).toEqual([2, undefined, 3])
-  expect(Reflect.ownKeys(frozen)).toEqual(['a'])
-  expect([one.get(undefined), one.get('text'), one.get({})]).toEqual([undefined, undefined, undefined])
 })

@@ -47,6 +47,47 @@ describe('on workers', () => {
     expect(room.size).toBe(0)
   })
 
+  test.each([
+    ['sooner than they look again', 10, 10],
+    ['later', 1000, 25],
+  ])('who waits for a time looks at it: %s', async (_, delayMs, wokenMs) => {
+    const clock = virtualClock()
+    const waiting = watch(new Line(clock).wait(new Scope(), delayMs))
+    await clock.advance(wokenMs - 1)
+    expect(waiting.settled).toBe(false)
+    await clock.advance(1)
+    expect(waiting.settled).toBe(true)
+  })
+
+  test('who looks first does not overtake who has come first', async () => {
+    const clock = virtualClock()
+    const line = new Line(clock)
+    const order: string[] = []
+    let free = false
+    const enter = (name: string) => () => free && order.push(name) > 0
+    const first = line.turn(new Scope(), enter('first'))
+    await clock.advance(10)
+    const second = line.turn(new Scope(), enter('second'))
+    await clock.advance(20)
+    free = true
+    await clock.advance(100)
+    await Promise.all([first, second])
+    expect(order).toEqual(['first', 'second'])
+  })
+
+  test('who never looks again does not hold up who comes behind', async () => {
+    const clock = virtualClock()
+    const schedule = vi.spyOn(clock, 'schedule').mockReturnValueOnce({ cancel: () => {} })
+    const line = new Line(clock)
+    void line.turn(new Scope(), () => true)
+    const behind = watch(line.turn(new Scope(), () => true))
+    expect(schedule).toHaveBeenCalledTimes(2)
+    await clock.advance(5000)
+    expect(behind.settled).toBe(false)
+    await clock.advance(25)
+    expect(behind.settled).toBe(true)
+  })
+
   test('a line lets in who came first, and who has come last may leave', async () => {
     const clock = virtualClock()
     const line = new Line(clock)
@@ -85,7 +126,7 @@ describe('on workers', () => {
     const start = clock.now()
     for (const endMs of [300, 100, 200, Infinity]) leases.add(start + endMs)
     expect(leases.giveBack()).toBe(true)
-    await clock.advance(250)
+    await clock.advance(200)
     expect(leases.takeEnded()).toBe(1)
     expect(leases.takeEnded()).toBe(0)
     expect([leases.giveBack(), leases.giveBack(), leases.giveBack()]).toEqual([true, true, false])
