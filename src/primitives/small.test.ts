@@ -1,5 +1,6 @@
 /** What is too small for a file of tests each. */
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { onWorkers } from './on-workers.ts'
 import { withDefaults } from './options.ts'
 import { systemRandom, uniform } from './random.ts'
 import { reasonPhrase } from './reason-phrase.ts'
@@ -27,4 +28,14 @@ test.each([
 ])('the words of a status are those that a response can be made with: %j', (text, kept) => {
   expect(reasonPhrase(text)).toBe(kept)
   expect(new Response(null, { statusText: kept }).statusText).toBe(kept)
+})
+
+test.each([
+  [{ userAgent: 'Cloudflare-Workers' }, true],
+  [{ userAgent: 'Node.js/24' }, false],
+  [undefined, false],
+])('only their own name makes it a worker: %j', (navigator, isWorker) => {
+  vi.stubGlobal('navigator', navigator)
+  onTestFinished(() => void vi.unstubAllGlobals())
+  expect(onWorkers()).toBe(isWorker)
 })

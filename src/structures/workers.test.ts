@@ -7,7 +7,6 @@ import { Semaphore } from './semaphore.ts'
 import { Scope } from '../primitives/signal.ts'
 import { virtualClock, type VirtualClock } from '../testing/virtual-clock.ts'
 import { WaitingRoom } from './waiting-room.ts'
-import { onWorkers } from '../primitives/on-workers.ts'
 import { Leases, Line } from './workers.ts'
 
 beforeEach(() => void vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' }))
@@ -23,14 +22,6 @@ function timers(): VirtualClock {
   vi.spyOn(systemClock, 'schedule').mockImplementation((...given) => clock.schedule(...given))
   return clock
 }
-
-test('only their own name makes it a worker', () => {
-  expect(onWorkers()).toBe(true)
-  vi.stubGlobal('navigator', { userAgent: 'Node.js/24' })
-  expect(onWorkers()).toBe(false)
-  vi.stubGlobal('navigator', undefined)
-  expect(onWorkers()).toBe(false)
-})
 
 describe('on workers', () => {
   test('who waits for news is woken by its own timer and by nobody else', async () => {

@@ -969,8 +969,8 @@ describe('redirects', () => {
     const front = await redirecting(other.url)
     const headers = { authorization: 'Bearer t', cookie: 'a=b' }
     await (await createFetch({ clock: testClock() })(front.url, { headers })).text()
-    expect(other.requests[0]?.headers).not.toHaveProperty('authorization')
-    expect(other.requests[0]?.headers).not.toHaveProperty('cookie')
+    const secrets = other.requests.map(({ headers: { authorization, cookie } }) => [authorization, cookie])
+    expect(secrets).toEqual([[undefined, undefined]])
   })
 
   const options = { retry: false, random, circuitBreaker: { minimumCalls: 2 } } as const

@@ -124,7 +124,8 @@ describe('how a transport is called', () => {
   test('the option `holdfast` is not passed on', async () => {
     const transport = vi.fn<Transport>(async () => new Response())
     await over(transport).fetch('http://x.test/', { holdfast: { timeout: false } })
-    expect(transport.mock.calls[0]?.[1]).not.toHaveProperty('holdfast')
+    const without: unknown = expect.not.objectContaining({ holdfast: expect.anything() })
+    expect(transport.mock.calls).toEqual([['http://x.test/', without]])
   })
 
   test.each<[string, RequestInit]>([

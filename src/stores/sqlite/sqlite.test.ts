@@ -435,6 +435,7 @@ describe('a SQLite store', () => {
     const store = open({ clock })
     const other = await openOther()
     await store.acquire(ask('k', { scope: 'gone' }))
+    expect(count(other, "holdfast_scopes WHERE scope = 'gone'")).toBe(1)
     await clock.advance(2000)
     for (let key = 0; key < 65; key++) await store.acquire(ask(`${key}`))
     expect(count(other, "holdfast_scopes WHERE scope = 'gone'")).toBe(0)
