@@ -29,12 +29,12 @@ test('settings are shown as short as they can be', () => {
     set: new Set([1]),
     off: false,
     absent: undefined,
-    nested: { at: 1 },
+    nested: { at: 1, by: 2 },
     none: null,
     empty: [],
   }
   expect(describePolicies([{ name: 'x', settings }])).toBe(
-    'x  list a, b · set 1 · nested { at 1 } · none null · empty none',
+    'x  list a, b · set 1 · nested { at 1, by 2 } · none null · empty none',
   )
 })
 

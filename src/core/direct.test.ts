@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { Scope } from '../primitives/signal.ts'
-import { compose, directPolicy, directWork, type Around } from './direct.ts'
+import { begin, compose, directPolicy, directWork, type Around } from './direct.ts'
 import { Context, Execution, type Outcome } from './policy.ts'
+
+const context = new Context(new Execution(undefined), new Scope())
 
 test('policies of the direct kind stand side by side without a promise between them', () => {
   const seen: string[] = []
@@ -18,6 +20,25 @@ test('policies of the direct kind stand side by side without a promise between t
     directWork((_, receiver) => receiver.end({ ok: true, value: 1 })),
   )
   const told: Outcome[] = []
-  start(new Context(new Execution(undefined), new Scope()), { end: (outcome) => void told.push(outcome) })
+  start(context, { end: (outcome) => void told.push(outcome) })
   expect([seen, told]).toEqual([['outer', 'inner'], [{ ok: true, value: 1 }]])
+})
+
+test('to everybody else they are policies like any other, around work that may fail at once', async () => {
+  const { wrap } = directPolicy<unknown, { name: string }>({ name: 'plain' }, (start) => start)
+  const hasty = (): Promise<string> => {
+    throw new Error('hasty')
+  }
+  expect(await wrap(async () => 'done')(context)).toBe('done')
+  await expect(wrap(hasty)(context)).rejects.toThrow('hasty')
+})
+
+test('what work throws as it begins is told like any other failure', () => {
+  const told: Outcome[] = []
+  const error = new Error('no room')
+  const start = (): void => {
+    throw error
+  }
+  begin(start, context, { end: (outcome) => void told.push(outcome) })
+  expect(told).toEqual([{ ok: false, error }])
 })

@@ -93,10 +93,20 @@ describe('pipeline', () => {
   })
 
   test('a signal that is aborted already begins nothing', async () => {
-    let begun = 0
-    const result = pipeline(retry()).execute(() => ++begun, { signal: AbortSignal.abort('early') })
+    const trace: string[] = []
+    const operation = (): number => trace.push('operation')
+    const result = pipeline(tracing('a', trace)).execute(operation, { signal: AbortSignal.abort('early') })
     await expect(result).rejects.toBe('early')
-    expect(begun).toBe(0)
+    expect(trace).toEqual([])
+  })
+
+  test.each([
+    {},
+    { signal: null },
+    { signal: undefined, key: undefined, onEvent: undefined },
+    { key: 'orders' },
+  ])('takes what may be given, and undefined for not given: %j', async (options) => {
+    expect(await pipeline().execute(() => 'done', options)).toBe('done')
   })
 
   test('a signal that is aborted already rejects with its reason', async () => {
@@ -107,6 +117,7 @@ describe('pipeline', () => {
 
   test.each([
     ['no operation', undefined, {}, 'operation should be a function, got undefined'],
+    ['nothing at all', undefined, undefined, 'operation should be a function, got undefined'],
     ['an operation that is none', 'load', {}, 'operation should be a function, got "load"'],
     ['options that are none', () => 1, null, 'options should be an object, got null'],
     ['an option that nobody reads', () => 1, { abort: 1 }, 'execute has no option "abort"; it has signal, '],

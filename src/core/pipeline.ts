@@ -46,7 +46,6 @@ const RULES: Rules<ExecuteOptions> = {
  */
 function checkCall(operation: unknown, options: ExecuteOptions | undefined): void {
   checkFunction('operation', operation)
-  if (options === undefined) return
   checkObject('options', options)
   // That of an execution outside is passed on for its signal.
   if (options instanceof Context) return
