@@ -2,5 +2,5 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  test: { include: ['src/{structures,core,http,policies}/**/*.test.ts'] },
+  test: { include: ['src/{primitives,structures,core,http,policies}/**/*.test.ts'] },
 })
