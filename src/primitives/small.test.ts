@@ -7,7 +7,8 @@ import { reasonPhrase } from './reason-phrase.ts'
 
 test('an option that is given takes the place of its default; undefined is not given, and what is no option stays out', () => {
   const defaults = { a: 1, b: 2, c: 3 }
-  expect(withDefaults(defaults, { a: 0, b: undefined, ...{ d: 4 } })).toEqual({ a: 0, b: 2, c: 3 })
+  const given = { a: 0, b: undefined, d: 4 }
+  expect(withDefaults(defaults, given)).toEqual({ a: 0, b: 2, c: 3 })
   expect(defaults).toEqual({ a: 1, b: 2, c: 3 })
 })
 
