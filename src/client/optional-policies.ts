@@ -25,11 +25,11 @@ async function ifLoadable(): Promise<Extras | undefined> {
   return EXTRAS.loaded ?? (await EXTRAS.load().catch(() => undefined))
 }
 
-export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number): Policy<Response> {
+export function bulkheadPolicy(options: BulkheadSettings, maxKeys: number, clock: Clock): Policy<Response> {
   const settings = withDefaults<Complete<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   return lazyPolicy(
     { name: 'bulkhead', settings },
-    ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys }),
+    ({ bulkheadBy }) => bulkheadBy({ ...settings, maxKeys, clock }),
     // A limit that is not kept is none.
     EXTRAS.load,
   )

@@ -46,7 +46,7 @@ export class ClientState implements SharedParts, CallParts {
       breaker.key === undefined ? originOf : undefined,
     )
     this.budgets = new RetryBudgets(settings.retryBudget ?? {}, maxCircuits, this.clock)
-    this.bulkhead = settings.bulkhead && bulkheadPolicy(settings.bulkhead, maxCircuits)
+    this.bulkhead = settings.bulkhead && bulkheadPolicy(settings.bulkhead, maxCircuits, this.clock)
     this.hedge = settings.hedge && hedgePolicy(settings.hedge, maxCircuits, this.clock)
   }
 }

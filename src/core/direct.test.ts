@@ -25,12 +25,12 @@ test('policies of the direct kind stand side by side without a promise between t
 })
 
 test('to everybody else they are policies like any other, around work that may fail at once', async () => {
-  const { wrap } = directPolicy<unknown, { name: string }>({ name: 'plain' }, (start) => start)
+  const policy = directPolicy<unknown, { name: string }>({ name: 'plain' }, (start) => start)
   const hasty = (): Promise<string> => {
     throw new Error('hasty')
   }
-  expect(await wrap(async () => 'done')(context)).toBe('done')
-  await expect(wrap(hasty)(context)).rejects.toThrow('hasty')
+  expect(await policy.wrap(async () => 'done')(context)).toBe('done')
+  await expect(policy.wrap(hasty)(context)).rejects.toThrow('hasty')
 })
 
 test('what work throws as it begins is told like any other failure', () => {

@@ -1,4 +1,5 @@
-import { systemClock } from '../primitives/clock.ts'
+import { systemClock, type Clock } from '../primitives/clock.ts'
+import { delay } from '../primitives/delay.ts'
 import type { AbortListener, Scope } from '../primitives/signal.ts'
 import { onWorkers } from '../primitives/on-workers.ts'
 import { Leases, Line } from './workers.ts'
@@ -12,13 +13,15 @@ export class Semaphore {
   /** Of those who can't be let in by others. */
   readonly #line: Line | undefined
   readonly #leases: Leases | undefined
+  readonly #clock: Clock
 
-  constructor(limit: number, maxQueued: number) {
+  constructor(limit: number, maxQueued: number, clock: Clock = systemClock) {
     this.#limit = limit
     this.maxQueued = maxQueued
+    this.#clock = clock
     if (!onWorkers()) return
-    this.#line = new Line(systemClock)
-    this.#leases = new Leases(systemClock)
+    this.#line = new Line(clock)
+    this.#leases = new Leases(clock)
   }
 
   get running(): number {
@@ -47,7 +50,7 @@ export class Semaphore {
   /**
    * Takes a place, at once or when the returned promise resolves; whoever got one gives it back by `leave`.
    *
-   * @param endMs When whoever takes it is at its end at the latest, by the system's clock: for those who can't give it back.
+   * @param endMs When whoever takes it is at its end at the latest, in terms of `clock.now()`.
    * @throws the reason of a scope that has ended or ends in the queue; what `whenFull` makes, if there is no room to wait
    */
   enter(scope: Scope, whenFull: () => Error, endMs: number = Infinity): Promise<void> | undefined {
@@ -55,7 +58,7 @@ export class Semaphore {
     const { queued } = this
     if (queued === 0 && this.#take(endMs)) return undefined
     if (queued >= this.maxQueued) throw whenFull()
-    return this.#line?.turn(scope, () => this.#take(endMs)) ?? this.#wait(scope)
+    return this.#line?.turn(scope, () => this.#take(endMs)) ?? this.#wait(scope, endMs)
   }
 
   leave(): void {
@@ -77,8 +80,10 @@ export class Semaphore {
     return true
   }
 
-  async #wait(scope: Scope): Promise<void> {
+  async #wait(scope: Scope, endMs: number): Promise<void> {
     await this.#queue.join(scope)
+    // A process that was stopped meanwhile may wake too late: the timer that ends the scope is due, and goes off first.
+    if (this.#clock.now() >= endMs) await delay(this.#clock, 1, scope).catch(() => {})
     // The turn came, and before it could be used the scope ended.
     if (!scope.aborted) return
     this.leave()

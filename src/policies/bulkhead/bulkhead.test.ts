@@ -1,8 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { Hearing } from '../../../test/support/hearing.ts'
 import { deferred, watch, type Deferred } from '../../../test/support/operations.ts'
+import { stoppedClock, type StoppedClock } from '../../../test/support/stopped-clock.ts'
 import { BulkheadFullError } from '../../primitives/refusals.ts'
 import { pipeline } from '../../core/pipeline.ts'
+import { Context, Execution, type Policy } from '../../core/policy.ts'
+import type { Clock } from '../../primitives/clock.ts'
+import { isHoldfastError } from '../../primitives/errors.ts'
+import { Scope } from '../../primitives/signal.ts'
+import { concurrencyLimit } from '../concurrency-limit/concurrency-limit.ts'
 import { virtualClock } from '../../testing/virtual-clock.ts'
 import { bulkhead, type BulkheadOptions } from './bulkhead.ts'
 import { retry } from '../retry.ts'
@@ -217,5 +223,46 @@ describe('bulkhead', () => {
     [{ limit: 1 }, 'bulkhead has no option "limit"'],
   ])('refuses %j', (options, message) => {
     expect(() => bulkhead(options as BulkheadOptions)).toThrow(message)
+  })
+})
+
+describe('in a process that was stopped for longer than a call may take', () => {
+  const guarded = (clock: StoppedClock, policy: Policy) =>
+    pipeline(timeout({ totalMs: 1500, clock }), policy, timeout({ attemptMs: 1000, clock }))
+
+  test.each([
+    ['bulkhead', (clock: Clock) => bulkhead({ maxConcurrent: 1, clock })],
+    [
+      'concurrencyLimit',
+      (clock: Clock) => concurrencyLimit({ initialLimit: 1, maxLimit: 1, maxQueued: 10, clock }),
+    ],
+  ])('nothing that has waited in line is begun: %s', async (_, make) => {
+    const clock = stoppedClock()
+    const policies = guarded(clock, make(clock))
+    let begun = 0
+    const results = [1, 2, 3].map(() => watch(policies.execute(() => new Promise(() => begun++))))
+    await clock.advance(0)
+    await clock.stop(3000)
+    await clock.advance(1)
+    expect(results.map(({ error }) => isHoldfastError(error) && error.code)).toEqual([
+      'ERR_ATTEMPT_TIMEOUT',
+      'ERR_TOTAL_TIMEOUT',
+      'ERR_TOTAL_TIMEOUT',
+    ])
+    expect(begun).toBe(1)
+  })
+
+  test('what nothing ends goes on, though its time is over', async () => {
+    const clock = stoppedClock()
+    const places = bulkhead({ maxConcurrent: 1, clock })
+    const job = deferred<string>()
+    void pipeline(places).execute(() => job.promise)
+    const work = places.wrap(async () => 'done')
+    const result = watch(work(new Context(new Execution(undefined), new Scope(), 1000)))
+    await clock.stop(3000)
+    job.resolve('first')
+    await clock.advance(1)
+    expect(result.value).toBe('done')
+    expect(places.places()).toEqual({ running: 0, queued: 0 })
   })
 })

@@ -1,12 +1,13 @@
 import { BoundedMap } from '../../structures/bounded-map.ts'
 import { ordered } from '../../core/composition.ts'
+import type { Clock } from '../../primitives/clock.ts'
 import { CLIENT_DEFAULTS } from '../../primitives/client-defaults.ts'
 import { begin, directPolicy, failed, type Receiver, type Start } from '../../core/direct.ts'
 import { withDefaults, type Complete } from '../../primitives/options.ts'
 import type { Context, Outcome, Policy } from '../../core/policy.ts'
 import { BulkheadFullError } from '../../primitives/refusals.ts'
 import { onTurn, Semaphore } from '../../structures/semaphore.ts'
-import { checkFunction, checkInteger, checkOptions } from '../../primitives/validate.ts'
+import { checkFunction, checkInteger, checkOptions, unchecked } from '../../primitives/validate.ts'
 import { BULKHEAD_RULES, type BulkheadSettings } from './settings.ts'
 
 export interface BulkheadOptions extends BulkheadSettings {
@@ -14,6 +15,8 @@ export interface BulkheadOptions extends BulkheadSettings {
   key?: ((context: Context) => string) | undefined
   /** How many keys are kept; only those that nobody uses are forgotten. Default 1000. */
   maxKeys?: number | undefined
+  /** Default: the platform's time. */
+  clock?: Clock | undefined
 }
 
 export interface Bulkhead extends Policy {
@@ -33,6 +36,7 @@ export function bulkhead(options: BulkheadOptions = {}): Bulkhead {
     ...BULKHEAD_RULES,
     key: checkFunction,
     maxKeys: (name, value) => checkInteger(name, value, 1),
+    clock: unchecked,
   })
   return ordered(bulkheadBy(options))
 }
@@ -42,11 +46,12 @@ export function bulkheadBy(options: BulkheadOptions): Bulkhead {
   const {
     key = ({ execution }: Context) => execution.key,
     maxKeys = CLIENT_DEFAULTS.circuitBreaker.maxCircuits,
+    clock,
   } = options
   const settings = withDefaults<Complete<BulkheadSettings>>(CLIENT_DEFAULTS.bulkhead, options)
   const compartments = new BoundedMap<Semaphore>(
     maxKeys,
-    () => new Semaphore(settings.maxConcurrent, settings.maxQueued),
+    () => new Semaphore(settings.maxConcurrent, settings.maxQueued, clock),
     (places) => places.isIdle,
   )
   const fields = {

@@ -121,7 +121,7 @@ class Lane {
   constructor(key: string, settings: Settings, clock: Clock) {
     this.#key = key
     this.#limit = new AdaptiveLimit(settings, clock)
-    this.places = new Semaphore(this.#limit.limit, settings.maxQueued)
+    this.places = new Semaphore(this.#limit.limit, settings.maxQueued, clock)
   }
 
   enter<T>(start: Start<T>, context: Context, receiver: Receiver<T>, judgeOutcome: JudgeOutcome<T>): void {
