@@ -2,7 +2,7 @@ import type { RunBench } from '../harness/bench.ts'
 import { bound, comparing, type Plan } from './compare.ts'
 import type { Exchange } from '../harness/subject.ts'
 import { fetchByHand } from '../limit/by-hand.ts'
-import { defaultClient, offClient, parts } from '../ours/clients.ts'
+import { defaultClient, extras, offClient, parts } from '../ours/clients.ts'
 import { bareTransport } from '../peers/bare.ts'
 import { peers } from '../peers/peers.ts'
 
@@ -36,6 +36,13 @@ const tables: readonly Plan<Exchange>[] = [
     subjects: [bareTransport, fetchByHand, offClient, ...parts, defaultClient],
   },
 ]
+const cacheable = async (): Promise<Response> =>
+  new Response('ok', { headers: { 'cache-control': 'max-age=600', etag: '"1"' } })
+const withMore: Plan<Exchange> = {
+  title: 'GET, with what is off by default',
+  note: 'Over a transport that answers at once with a response that may be cached. Ratios are to that transport alone.',
+  subjects: [bareTransport, defaultClient, ...extras],
+}
 const withKeys: Plan<Exchange> = {
   title: 'POST with a JSON body',
   note: `${note} Holdfast adds an idempotency key.`,
@@ -45,6 +52,7 @@ const withKeys: Plan<Exchange> = {
 export const plans: readonly Plan<void>[] = [
   ...bound({ transport, url, init: undefined }, tables),
   ...bound({ transport, url, init: post }, [withKeys]),
+  ...bound({ transport: cacheable, url, init: undefined }, [withMore]),
 ]
 
 /** What clients cost around a transport whose response is ready. */

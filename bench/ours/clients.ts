@@ -1,3 +1,4 @@
+import { httpCache } from '../../src/cache/index.ts'
 import { createFetch, type Clock, type FetchOptions, type Policy } from '../../src/index.ts'
 import { clientsOf, type Exchange, type Subject } from '../harness/subject.ts'
 
@@ -39,6 +40,26 @@ const PARTS: readonly (readonly [string, FetchOptions])[] = [
 export const parts: readonly Subject<Exchange>[] = PARTS.map(([name, options]) =>
   client(`createFetch, ${name}`, [], (fetch) => createFetch({ ...options, fetch })),
 )
+
+const EXTRAS: readonly (readonly [string, () => FetchOptions])[] = [
+  ['with a listener', () => ({ onEvent() {} })],
+  ['with a cache', () => ({ cache: httpCache() })],
+  ['with a cache, answered by it', () => ({ cache: httpCache({ serveFresh: true }) })],
+  ['coalescing', () => ({ coalesce: true })],
+  ['with hedges', () => ({ hedge: {} })],
+  ['with a bulkhead', () => ({ bulkhead: {} })],
+]
+
+/** With what is off by default. */
+export const extras: readonly Subject<Exchange>[] = [
+  ...EXTRAS.map(([name, options]) =>
+    client(`createFetch, ${name}`, EVERYTHING, (fetch) => createFetch({ ...options(), fetch })),
+  ),
+  client('createFetch, each call with a signal', EVERYTHING, (transport) => {
+    const fetch = createFetch({ fetch: transport })
+    return (url, init) => fetch(url, { ...init, signal: new AbortController().signal })
+  }),
+]
 
 /** Retries whatever a budget would say. */
 export const unboundedClient: Subject<Exchange> = client(
