@@ -180,12 +180,15 @@ function postgresKind(name: string, remote: Remote, connect: () => Promise<Postg
 const redis = await urlOf(redisUrl)
 const postgres = await urlOf(postgresUrl)
 
-/** A near cache before a store, as if by another client of a server. */
-function nearCached({ name, transactions, remote, make }: StoreKind): StoreKind {
+/**
+ * A near cache before a store: one more client of it. What handlers see of one is shown by that over memory; the others are
+ * asked the cases of a store.
+ */
+function nearCached({ name, transactions, make }: StoreKind): StoreKind {
   return {
     name: `near cache over ${name}`,
     transactions,
-    ...(remote !== undefined && { remote: 'another client' as const }),
+    ...(name !== 'memory' && { remote: 'another client' as const }),
     async make(clock) {
       const made = await make(clock)
       return {
