@@ -64,15 +64,12 @@ async function write(
     .map((target) => parsedUrl(target, base))
     .filter((target) => target !== undefined)
     .filter(({ origin }) => origin === new URL(url).origin)
-  await storage.invalidate(client.clock, [...new Set(targets.map(withoutFragment))])
+  await storage.invalidate(client.clock, [...new Set(targets.map(({ href }) => withoutFragment(href)))])
   return response
 }
 
-function withoutFragment(url: URL): string {
-  const bare = new URL(url)
-  bare.hash = ''
-  return bare.href
-}
+/** In what a URL was serialized to, the first # begins the fragment. To parse it again takes 1 us. */
+const withoutFragment = (href: string): string => href.split('#', 1)[0] ?? href
 
 /** In a browser a foreign origin would be asked for leave first (a preflight), and the browser has its own cache. */
 function mayValidate(url: string): boolean {
@@ -102,7 +99,7 @@ class Read {
     this.#next = next
     this.#request = request
     this.#directives = wanted
-    this.#url = withoutFragment(new URL(request.url))
+    this.#url = withoutFragment(request.url)
     this.#identity = parts.identify(request)
   }
 

@@ -4,7 +4,7 @@ type Lines = [name: string, value: string][]
 const CODING = 'content-encoding'
 
 /** Of one connection, or of one recipient (RFC 9111, 3.1). */
-const NEVER_STORED = [
+const NEVER_STORED = new Set([
   'connection',
   'content-length',
   'keep-alive',
@@ -17,13 +17,14 @@ const NEVER_STORED = [
   'trailer',
   'transfer-encoding',
   'upgrade',
-]
+])
 
 /** What of an answer's headers is stored. A missing `Date` is when it arrived (RFC 9110, 6.6.1). */
 export function storedHeaders(headers: Headers, wallMs: number, coded = false): Lines {
   const named = (headers.get('connection') ?? '').toLowerCase().split(/[\s,]+/)
-  const left = new Set([...NEVER_STORED, ...named, ...(coded ? [] : [CODING])])
-  const kept = [...headers].filter(([name]) => !left.has(name))
+  const isLeft = (name: string): boolean =>
+    NEVER_STORED.has(name) || named.includes(name) || (!coded && name === CODING)
+  const kept = [...headers].filter(([name]) => !isLeft(name))
   if (!headers.has('date')) kept.push(['date', new Date(wallMs).toUTCString()])
   return kept
 }
