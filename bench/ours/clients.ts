@@ -1,5 +1,5 @@
 import { httpCache } from '../../src/cache/index.ts'
-import { createFetch, type Clock, type FetchOptions, type Policy } from '../../src/index.ts'
+import { createFetch, outcomeOf, type Clock, type FetchOptions, type Policy } from '../../src/index.ts'
 import { clientsOf, type Exchange, type Subject } from '../harness/subject.ts'
 
 const client = clientsOf('holdfast')
@@ -44,7 +44,6 @@ export const parts: readonly Subject<Exchange>[] = PARTS.map(([name, options]) =
 const EXTRAS: readonly (readonly [string, () => FetchOptions])[] = [
   ['with a listener', () => ({ onEvent() {} })],
   ['with a cache', () => ({ cache: httpCache() })],
-  ['with a cache, answered by it', () => ({ cache: httpCache({ serveFresh: true }) })],
   ['coalescing', () => ({ coalesce: true })],
   ['with hedges', () => ({ hedge: {} })],
   ['with a bulkhead', () => ({ bulkhead: {} })],
@@ -58,6 +57,17 @@ export const extras: readonly Subject<Exchange>[] = [
   client('createFetch, each call with a signal', EVERYTHING, (transport) => {
     const fetch = createFetch({ fetch: transport })
     return (url, init) => fetch(url, { ...init, signal: new AbortController().signal })
+  }),
+  client('createFetch, with a cache, answered by it', EVERYTHING, (transport) => {
+    const fetch = createFetch({ fetch: transport, cache: httpCache({ serveFresh: true }) })
+    let isStored = false
+    return async (url, init) => {
+      const response = await fetch(url, init)
+      const isHit = outcomeOf(response)?.source === 'cache'
+      if (isStored && !isHit) throw new Error('the cache was to answer this call, and asked the transport')
+      isStored = true
+      return response
+    }
   }),
 ]
 
