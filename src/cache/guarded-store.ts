@@ -1,15 +1,7 @@
 import type { Clock } from '../primitives/clock.ts'
+import { StoreTimeoutError, within } from '../primitives/within.ts'
 import { CorruptEntryError } from './record.ts'
 import type { CacheEntry, CacheStore, MaybePromise, OnStoreError, StoreOperation } from './store.ts'
-
-/** A store did not answer in time. */
-class StoreTimeoutError extends Error {
-  override readonly name = 'StoreTimeoutError'
-
-  constructor(timeoutMs: number) {
-    super(`the store did not answer within ${timeoutMs} ms`)
-  }
-}
 
 export interface GuardedStoreParts {
   readonly store: CacheStore
@@ -76,7 +68,7 @@ export class GuardedStore {
     try {
       const answer = work()
       // What answers at once needs no timer.
-      return isPromise(answer) ? await within(clock, timeoutMs, answer) : answer
+      return isPromise(answer) ? await within(clock, timeoutMs, Promise.resolve(answer)) : answer
     } catch (error) {
       if (error instanceof StoreTimeoutError) this.#restsUntilMs.set(clock, clock.now() + REST * timeoutMs)
       this.#tell(error, operation, key)
@@ -95,12 +87,3 @@ export class GuardedStore {
 
 const isPromise = <T>(value: MaybePromise<T>): value is Promise<T> =>
   typeof value === 'object' && value !== null && 'then' in value
-
-function within<T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const timer = clock.schedule(() => reject(new StoreTimeoutError(timeoutMs)), timeoutMs)
-    Promise.resolve(work)
-      .finally(() => timer.cancel())
-      .then(resolve, reject)
-  })
-}

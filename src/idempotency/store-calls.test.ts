@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { virtualClock } from '../testing/virtual-clock.ts'
-import { withTimeout, withRetries, StoreTimeoutError } from './store-calls.ts'
+import { StoreTimeoutError } from '../primitives/within.ts'
+import { withTimeout, withRetries } from './store-calls.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
 

@@ -1,48 +1,18 @@
 import type { Clock } from '../primitives/clock.ts'
 import { settledValue } from '../primitives/settled.ts'
-
-/** The store did not answer in time. */
-export class StoreTimeoutError extends Error {
-  override readonly name = 'StoreTimeoutError'
-
-  constructor(timeoutMs: number) {
-    super(`the store did not answer within ${Math.round(timeoutMs)} ms`)
-  }
-}
+import { within } from '../primitives/within.ts'
 
 const FIRST_WAIT_MS = 20
 const LONGEST_WAIT_MS = 250
 
-/** Settles as `work()` does, but within `timeoutMs`, else rejects with what `late` makes; a later result is dropped. */
+/** Settles as `work()` does, but within `timeoutMs`: see `within`. */
 export function withTimeout<T>(
   clock: Clock,
   timeoutMs: number,
   work: () => Promise<T>,
-  late: () => Error = () => new StoreTimeoutError(timeoutMs),
+  late?: () => Error,
 ): Promise<T> {
   return within(clock, timeoutMs, attempted(work), late)
-}
-
-function within<T>(
-  clock: Clock,
-  timeoutMs: number,
-  working: Promise<T>,
-  late: () => Error = () => new StoreTimeoutError(timeoutMs),
-): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const timer = clock.schedule(() => reject(late()), timeoutMs)
-    working.then(
-      (value) => {
-        timer.cancel()
-        return resolve(value)
-      },
-      (error: unknown) => {
-        timer.cancel()
-        // oxlint-disable-next-line promise/prefer-promise-reject-errors -- passed on as it came
-        reject(error)
-      },
-    )
-  })
 }
 
 /** A store of the application's own may throw synchronously, or return another kind of promise. */
