@@ -55,7 +55,7 @@ const withMore: Plan<Exchange> = {
 }
 const withKeys: Plan<Exchange> = {
   title: 'POST with a JSON body',
-  note: `${note} Holdfast adds an idempotency key.`,
+  note: `${note} Holdfast adds an idempotency key. A retry by ffetch fails before it is sent, since the first attempt has used the body.`,
   subjects,
 }
 

@@ -18,12 +18,17 @@ const WARM_CALLS = 50
 /** How finely a course is drawn. */
 const STEP_MS = 500
 
-/** Of each library the client that does most. */
+const doesMost = (clients: readonly Subject<Exchange>[]): readonly Subject<Exchange>[] =>
+  clients.toSorted((a, b) => b.has.length - a.has.length).slice(0, 1)
+
+/** One of each library. */
 const subjects: readonly Subject<Exchange>[] = [
   bareTransport,
   defaultClient,
   unboundedClient,
-  ...peers.flatMap(({ clients = [] }) => clients.toSorted((a, b) => b.has.length - a.has.length).slice(0, 1)),
+  ...peers.flatMap(({ clients = [], inOutages }) =>
+    inOutages === undefined ? doesMost(clients) : [inOutages],
+  ),
 ]
 
 /** How each client went through it. */

@@ -59,6 +59,8 @@ export interface Peer {
   readonly refusals?: readonly Subject<Ready>[]
   /** Around a transport with a ready response. */
   readonly clients?: readonly Subject<Exchange>[]
+  /** The client to go through outages with. Default: the one that does most. */
+  readonly inOutages?: Subject<Exchange>
 }
 
 type Maker<Target> = (

@@ -1,11 +1,9 @@
-import { create } from 'axios'
-import axiosRetry from 'axios-retry'
 import { got } from 'got'
 import { Agent, interceptors, request, type Dispatcher } from 'undici'
 import { interceptor, transport } from '../../src/adapters/undici/index.ts'
 import { createFetch } from '../../src/index.ts'
 import { subjectsOf, type Exchange, type Run, type Subject } from '../harness/subject.ts'
-import { axios as axiosPeer } from '../peers/axios.ts'
+import { axios as axiosPeer, axiosWithRetries } from '../peers/axios.ts'
 import { cockatiel, cockatielReading } from '../peers/cockatiel.ts'
 import { peers } from '../peers/peers.ts'
 import { RETRIES, TIMEOUT_MS } from '../peers/settings.ts'
@@ -49,11 +47,7 @@ const axios: LoopbackSubject = subjectsOf<string>('axios + axios-retry')(
   'retry + timeout',
   ['retry', 'timeout'],
   (url) => {
-    const instance = create({ timeout: TIMEOUT_MS })
-    axiosRetry(instance, {
-      retries: RETRIES,
-      retryDelay: (count, error) => axiosRetry.exponentialDelay(count, error),
-    })
+    const instance = axiosWithRetries({ timeout: TIMEOUT_MS })
     return () => instance.get(url)
   },
 )

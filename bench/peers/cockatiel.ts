@@ -38,7 +38,11 @@ const retrying = (failures: Policy): RetryPolicy =>
 const sampling = (failures: Policy): CircuitBreakerPolicy =>
   circuitBreaker(failures, {
     halfOpenAfter: OPEN_MS,
-    breaker: new SamplingBreaker({ threshold: FAILURE_RATE, duration: WINDOW_MS }),
+    breaker: new SamplingBreaker({
+      threshold: FAILURE_RATE,
+      duration: WINDOW_MS,
+      minimumRps: (settings.MINIMUM_CALLS * 1000) / WINDOW_MS,
+    }),
   })
 
 const consecutive = (failures: number, openMs: number): CircuitBreakerPolicy =>

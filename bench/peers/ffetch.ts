@@ -1,10 +1,11 @@
 import { createClient, type FFetchOptions } from '@fetchkit/ffetch'
 import { clientsOf, type Ability, type Exchange, type Peer, type Subject } from '../harness/subject.ts'
-import { OPEN_MS, RETRIES, TIMEOUT_MS } from './settings.ts'
+import { delayBefore, OPEN_MS, RETRIES, TIMEOUT_MS } from './settings.ts'
 
 const subject = clientsOf('@fetchkit/ffetch')
+const retrying: FFetchOptions = { retries: RETRIES, retryDelay: ({ attempt }) => delayBefore(attempt) }
 const variant = (name: string, has: readonly Ability[], options: FFetchOptions): Subject<Exchange> =>
-  subject(name, has, (transport) => createClient({ fetchHandler: transport, retries: RETRIES, ...options }))
+  subject(name, has, (transport) => createClient({ fetchHandler: transport, ...retrying, ...options }))
 
 /** A timeout of 0 is none. */
 const UNTIMED = { timeout: 0 }

@@ -1,6 +1,6 @@
 import client, { type Options } from 'ky'
 import { clientsOf, type Peer, type Transport } from '../harness/subject.ts'
-import { MAX_DELAY_MS, RETRIES, TIMEOUT_MS } from './settings.ts'
+import { delayBefore, RETRIES, TIMEOUT_MS } from './settings.ts'
 
 const subject = clientsOf('ky')
 
@@ -8,9 +8,15 @@ function make(
   transport: Transport,
   timeout: number | false,
 ): (url: string, init?: RequestInit) => Promise<Response> {
-  const retry = { limit: RETRIES, methods: ['get', 'post'], backoffLimit: MAX_DELAY_MS, jitter: true }
-  const options: Options = { fetch: transport, timeout, retry, throwHttpErrors: false }
-  const made = client.create(options)
+  const retry: Options['retry'] = {
+    limit: RETRIES,
+    methods: ['get', 'post'],
+    delay: delayBefore,
+    jitter: true,
+    retryOnTimeout: true,
+  }
+  // Not with `throwHttpErrors: false`: it retries what it throws, and no status then.
+  const made = client.create({ fetch: transport, timeout, retry })
   return (url, init) => made(url, init)
 }
 

@@ -5,6 +5,7 @@ import {
   Retry,
   RetryMode,
   SlidingCountBreaker,
+  SlidingTimeBreaker,
   Timeout,
   type CircuitFunction,
   type Module,
@@ -14,6 +15,7 @@ import {
   refused,
   subjectsOf,
   type Ability,
+  type Exchange,
   type Peer,
   type Prepared,
   type Ready,
@@ -31,6 +33,7 @@ import {
   RETRIES,
   throwing,
   TIMEOUT_MS,
+  WINDOW_MS,
 } from './settings.ts'
 
 const retry = (): Module =>
@@ -46,8 +49,10 @@ const breakerOptions = {
   failureRateThreshold: FAILURE_RATE * 100,
   openStateDelay: OPEN_MS,
 }
-/** With its own window of ten calls; that of time keeps every call in an array, which no benchmark outlives. */
+/** With its own window of ten calls; that of time goes through all calls of the window for each, which no benchmark of calls outlives. */
 const breaker = (): Module => new SlidingCountBreaker(breakerOptions)
+/** Ten calls are too few to go through an outage with: of those that fail by three in ten, five in ten do soon. */
+const timeBreaker = (): Module => new SlidingTimeBreaker({ ...breakerOptions, slidingWindowSize: WINDOW_MS })
 const openBreaker = (): Module =>
   new SlidingCountBreaker({ ...breakerOptions, state: BreakerState.OPENED, openStateDelay: FOREVER_MS })
 
@@ -67,6 +72,13 @@ const policy = (name: string, has: readonly Ability[], modules: () => Module[]):
 
 const everything = (): Module[] => [retry(), breaker(), timeout()]
 
+const client = (name: string, modules: () => Module[]): Subject<Exchange> =>
+  clientsOf('mollitia')(name, ['retry', 'breaker', 'timeout'], (transport) => {
+    const send = (url: string, init?: RequestInit): Promise<Response> => throwing(transport(url, init))
+    const made = circuit(send, modules())
+    return (url, init) => made.execute(url, init)
+  })
+
 export const mollitia: Peer = {
   policies: [
     policy('retry', ['retry'], () => [retry()]),
@@ -83,11 +95,6 @@ export const mollitia: Peer = {
       return { run: refused(run), ...(close === undefined ? {} : { close }) }
     }),
   ],
-  clients: [
-    clientsOf('mollitia')('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], (transport) => {
-      const send = (url: string, init?: RequestInit): Promise<Response> => throwing(transport(url, init))
-      const made = circuit(send, everything())
-      return (url, init) => made.execute(url, init)
-    }),
-  ],
+  clients: [client('retry + breaker + timeout', everything)],
+  inOutages: client('retry + time breaker + timeout', () => [retry(), timeBreaker(), timeout()]),
 }

@@ -1,8 +1,11 @@
-import { createFetch } from 'ofetch'
+import { createFetch, type FetchContext } from 'ofetch'
 import { clientsOf, type Peer, type Transport } from '../harness/subject.ts'
-import { BASE_DELAY_MS, RETRIES, TIMEOUT_MS } from './settings.ts'
+import { delayBefore, RETRIES, TIMEOUT_MS } from './settings.ts'
 
 const subject = clientsOf('ofetch')
+
+/** It says how many retries are left. */
+const retryDelay = ({ options }: FetchContext): number => delayBefore(1 + RETRIES - Number(options.retry))
 
 /** Its response comes with the body parsed; `stream` leaves the body as it is, as the others do. */
 function make(
@@ -10,7 +13,7 @@ function make(
   limits: { timeout?: number },
 ): (url: string, init?: RequestInit) => Promise<unknown> {
   const made = createFetch({ fetch: transport })
-  const options = { ...limits, retry: RETRIES, retryDelay: BASE_DELAY_MS, responseType: 'stream' } as const
+  const options = { ...limits, retry: RETRIES, retryDelay, responseType: 'stream' } as const
   return (url, init) => made.raw(url, { ...(init as { method?: string }), ...options })
 }
 

@@ -10,6 +10,9 @@ export const TIMEOUT_MS = 30_000
 export const MAX_CONCURRENT = 10
 export const MAX_QUEUED = 100
 
+/** Exponential, for libraries that ask for a function. @param retry 1 for the first */
+export const delayBefore = (retry: number): number => Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** (retry - 1))
+
 /** For circuits that must stay open for as long as they are measured. */
 export const FOREVER_MS = 3_600_000
 
