@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import type { FormatConfig } from 'oxfmt'
 import { root } from './harness/machine.ts'
 import type { Result } from './harness/result.ts'
+import { aims } from './report/aims.ts'
 import { lineOf } from './report/figures.ts'
 import { renderPage } from './report/page.ts'
 import { isDrawn, pictureName } from './report/pictures.ts'
@@ -37,7 +38,7 @@ const rounded = (_key: string, value: unknown): unknown =>
 
 export async function writePage(benches: readonly string[]): Promise<void> {
   const results = keptResults(benches)
-  await writeFormatted(PAGE, renderPage(results))
+  await writeFormatted(PAGE, renderPage(results, aims))
   rmSync(PICTURES, { recursive: true, force: true })
   mkdirSync(PICTURES, { recursive: true })
   const { chartOf } = await import('./report/chart.ts')

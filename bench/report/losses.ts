@@ -42,10 +42,11 @@ function lossOf(ours: Row, peer: Row): Loss {
 }
 
 /** Those with a baseline of their own are compared by it: they ran at different times. */
-const relative = ({ samples, beside }: Row): readonly number[] =>
+export const relative = ({ samples, beside }: Row): readonly number[] =>
   beside === undefined ? samples : pairedRatios(samples, beside)
 
-const doesPartOf = (peer: Row, own: Row): boolean =>
+/** Whether a peer does something, and nothing that ours does not. */
+export const doesPartOf = (peer: Row, own: Row): boolean =>
   peer.has.length > 0 && peer.has.every((ability) => own.has.includes(ability))
 
 /** One sentence. */

@@ -1,8 +1,10 @@
 import type { Comparison, Facts, Growth, Result, Section } from '../harness/result.ts'
 import { comparisonGrid, factsGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
 import { lineOf } from './figures.ts'
+import type { Aim } from './aims.ts'
 import { describeLoss, lossesOf } from './losses.ts'
 import { isDrawn, pictureName } from './pictures.ts'
+import { renderAims } from './reached.ts'
 
 const HEAD = `# Benchmarks
 
@@ -27,8 +29,14 @@ How to read the tables:
   by default, as far as they know them.
 `
 
-/** The documentation's page, from everything that was kept: a part for each line of Node. */
-export function renderPage(results: readonly Result[]): string {
+const AIMS = `## What was aimed at
+
+Figures are medians of the tables below, so of the same runs. The **limit** is what the least takes that could do the
+same: the work written out by hand for good calls only, or a layer that does nothing. What stands between, and why, says
+[What it costs, and why](performance.md).`
+
+/** The documentation's page, from everything that was kept: what was aimed at, then a part for each line of Node. */
+export function renderPage(results: readonly Result[], aims: readonly Aim[]): string {
   const lines = [...new Set(results.map(({ machine }) => lineOf(machine.node)))].sort((a, b) => a - b)
   const parts = lines.flatMap((line) => [
     `## Node ${line}`,
@@ -38,7 +46,7 @@ export function renderPage(results: readonly Result[]): string {
     ),
     ...results.filter(({ machine }) => lineOf(machine.node) === line).flatMap(renderResult),
   ])
-  return `${[HEAD.trimEnd(), ...parts].join('\n\n')}\n`
+  return `${[HEAD.trimEnd(), AIMS, renderAims(aims, results), ...parts].join('\n\n')}\n`
 }
 
 function renderLosses(results: readonly Result[], line: number): string[] {

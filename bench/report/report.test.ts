@@ -180,10 +180,10 @@ describe('the page', () => {
       growth({ title: 'Calls', note: 'All of them.', checkpoints }),
     ],
   })
-  const page = renderPage([result('v24.1.0'), result('v20.20.2')])
+  const page = renderPage([result('v24.1.0'), result('v20.20.2')], [])
 
   test('has a part for each line of Node, the oldest first', () => {
-    expect(page.match(/^## .*/gm)).toEqual(['## Node 20', '## Node 24'])
+    expect(page.match(/^## .*/gm)).toEqual(['## What was aimed at', '## Node 20', '## Node 24'])
   })
 
   test('says where the figures come from', () => {
@@ -202,20 +202,20 @@ describe('the page', () => {
   test('shows the pictures', () => {
     const drawn = { ...result('v20.20.2'), sections: [outage] }
     expect(pictureName(drawn, outage)).toBe('policies-1-node-20.svg')
-    expect(renderPage([drawn])).toContain('![An outage](benchmarks/policies-1-node-20.svg)')
+    expect(renderPage([drawn], [])).toContain('![An outage](benchmarks/policies-1-node-20.svg)')
     expect(page).not.toContain('![')
   })
 
   test('says where we lose', () => {
     const losing = table(measured('ky', 'retry', [10]), measured('holdfast', 'retry', [20]))
-    expect(renderPage([{ ...result('v20.20.2'), sections: [losing] }])).toContain(
+    expect(renderPage([{ ...result('v20.20.2'), sections: [losing] }], [])).toContain(
       '- One policy: retry takes 2.00 x what ky retry takes.',
     )
   })
 
   test('says so where we lose nowhere', () => {
     const winning = table(measured('ky', 'retry', [20]), measured('holdfast', 'retry', [10]))
-    expect(renderPage([{ ...result('v20.20.2'), sections: [winning] }])).toContain('Nowhere')
+    expect(renderPage([{ ...result('v20.20.2'), sections: [winning] }], [])).toContain('Nowhere')
   })
 
   test('gives the verdict on what should stay flat', () => {
@@ -224,6 +224,6 @@ describe('the page', () => {
 
   test('warns of a quick run', () => {
     expect(page).not.toContain('A quick run')
-    expect(renderPage([result('v20.20.2', true)])).toContain('> A quick run')
+    expect(renderPage([result('v20.20.2', true)], [])).toContain('> A quick run')
   })
 })
