@@ -4,9 +4,9 @@ import type { Route, RoutedInit } from '../../client/transport.ts'
 import { ROUTE } from '../../http/route.ts'
 import { Attempt, Unconnected } from './attempt.ts'
 import { Delivery } from './delivery.ts'
-import type { AnyHandler, Dispatch, DispatchOptions } from './dispatch.ts'
+import type { AnyHandler, Dispatch, DispatchOptions, RequestHeaders } from './dispatch.ts'
 import type { Scope } from '../../primitives/signal.ts'
-import { changed, requestHeaders, type PlainHeaders } from './headers.ts'
+import { changed, lasting, requestHeaders, type PlainHeaders } from './headers.ts'
 import { bodyOf, urlOf } from './request.ts'
 
 interface CallParts {
@@ -22,7 +22,9 @@ class InterceptedCall implements Route {
   readonly owner: CallParts
   readonly #options: DispatchOptions
   readonly #delivery: Delivery
-  /** The headers given, as the pipeline reads them. */
+  /** The headers given. */
+  #given: RequestHeaders | undefined
+  /** The same, as the pipeline reads them. */
   #read: Headers | PlainHeaders | undefined
   #newest: Attempt | undefined
 
@@ -64,7 +66,8 @@ class InterceptedCall implements Route {
     const { method } = options
     const url = urlOf(options, origin)
     const init: RoutedInit = { method, [ROUTE]: this }
-    this.#read = hasHeaders(options) ? requestHeaders(options.headers) : undefined
+    this.#given = lasting(options.headers)
+    this.#read = hasHeaders(options) ? requestHeaders(this.#given) : undefined
     if (this.#read !== undefined) init.headers = this.#read
     const { body, finite } = bodyOf(options, this.#read)
     if (body !== undefined) init.body = body
@@ -78,7 +81,7 @@ class InterceptedCall implements Route {
    * that.
    */
   #attemptOptions({ headers, body }: RequestInit): DispatchOptions {
-    const given = this.#options.headers
+    const given = this.#given
     const options = { ...this.#options }
     const wanted = headers === undefined ? given : changed(given, this.#read, headers)
     if (wanted !== undefined) options.headers = wanted

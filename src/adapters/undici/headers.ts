@@ -3,6 +3,16 @@ import type { HeaderRecord, HeaderValue, RawHeaders, RequestHeaders } from './di
 
 type Pair = readonly [name: string, value: HeaderValue]
 
+/**
+ * What can be gone through only once, as a generator, made into what each attempt can go through: a set, since undici
+ * takes an array for names and values in turn.
+ */
+export function lasting(headers: RequestHeaders | undefined): RequestHeaders | undefined {
+  const isOnce =
+    typeof headers === 'object' && headers !== null && Symbol.iterator in headers && 'next' in headers
+  return isOnce ? new Set(headers as Iterable<Pair>) : headers
+}
+
 /** The headers of a request in the order in which they were given. */
 function pairsOf(headers: RequestHeaders | undefined): Pair[] {
   if (headers === undefined || headers === null) return []
@@ -55,11 +65,14 @@ export function requestHeaders(headers: RequestHeaders | undefined): Headers | P
   return plainOf(pairs) ?? readable(pairs)
 }
 
-/** `undefined` where a name has several values, or none. */
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+
+/** `undefined` where a name has several values, or none, and where undici is to say that something is malformed. */
 function plainOf(pairs: readonly Pair[]): PlainHeaders | undefined {
   const record: Record<string, string> = {}
   for (const [name, value] of pairs) {
-    if (typeof value !== 'string') return undefined
+    if (typeof value !== 'string' || !NAME.test(name) || !VALUE.test(value)) return undefined
     record[name] = value
   }
   return sizeOf(record) === pairs.length ? record : undefined
@@ -101,17 +114,21 @@ function withChanges(
   before: Headers,
   wanted: Headers,
 ): RequestHeaders | undefined {
-  const isSame = (name: string): boolean => before.get(name) === wanted.get(name)
+  const isSame = (name: string): boolean => !NAME.test(name) || before.get(name) === wanted.get(name)
   const added = [...wanted.keys()].filter((name) => !isSame(name))
   if (added.length === 0 && [...before.keys()].every(isSame)) return given
-  const record: Record<string, HeaderValue> = {}
-  for (const [name, value] of pairsOf(given)) {
-    if (!isSame(name)) continue
-    const known = valuesOf(record[name])
-    record[name] = known.length === 0 ? value : [...known, ...valuesOf(value)]
+  const kept = pairsOf(given).filter(([name]) => isSame(name))
+  return grouped([...kept, ...added.map((name): Pair => [name, wanted.get(name) ?? undefined])])
+}
+
+/** By a map first: an object has members of its own, and a header may be called `constructor`. */
+function grouped(pairs: readonly Pair[]): HeaderRecord {
+  const values = new Map<string, HeaderValue>()
+  for (const [name, value] of pairs) {
+    const known = valuesOf(values.get(name))
+    values.set(name, known.length === 0 ? value : [...known, ...valuesOf(value)])
   }
-  for (const name of added) record[name] = wanted.get(name) ?? undefined
-  return record
+  return Object.fromEntries(values)
 }
 
 const refuse = (): never => {
@@ -167,13 +184,7 @@ const joined = (values: readonly string[]): string | undefined =>
 /** As undici 7 and 8 hand them to a handler: names in lower case, several values as an array. */
 export function recordOf(raw: HeaderRecord | readonly unknown[]): HeaderRecord {
   if (!isInTurn(raw)) return raw
-  const record: Record<string, HeaderValue> = {}
-  for (const [name, value] of inTurn(raw)) {
-    const key = name.toLowerCase()
-    const values = [...valuesOf(record[key]), ...valuesOf(value)]
-    record[key] = values.length === 1 ? values[0] : values
-  }
-  return record
+  return grouped(inTurn(raw).map(([name, value]): Pair => [name.toLowerCase(), value]))
 }
 
 /** The same of a response that was made on this side. */

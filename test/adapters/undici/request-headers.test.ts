@@ -31,12 +31,16 @@ async function sent(
   return attempts
 }
 
+/** Names and values as they stand in any of the forms. */
+function listed(headers: RequestHeaders | undefined): (readonly [string, unknown])[] {
+  if (headers instanceof Set) return [...(headers as Set<readonly [string, unknown]>)]
+  if (!Array.isArray(headers)) return Object.entries(headers ?? {})
+  return headers.flatMap((each, at) => (at % 2 === 0 ? [[String(each), headers[at + 1]] as const] : []))
+}
+
 /** As `[name, value]` pairs in small letters, in the order of names, whatever the form. */
 function pairs(headers: DispatchOptions['headers']): [string, string][] {
-  const list = Array.isArray(headers)
-    ? headers.flatMap((each, at) => (at % 2 === 0 ? [[each, headers[at + 1]] as [string, unknown]] : []))
-    : Object.entries(headers ?? {})
-  return list
+  return listed(headers)
     .flatMap(([name, value]) =>
       [value].flat().map((one): [string, string] => [name.toLowerCase(), String(one)]),
     )
@@ -136,4 +140,32 @@ describe('the headers of a request', () => {
       { 'X-Two': 'b', 'x-one': '2' },
     ])
   })
+
+  const change: InterceptorOptions['beforeAttempt'] = ({ headers }) => headers.set('x-new', 'c')
+  test.each([
+    ['nothing is added', {}, []],
+    ['a hook adds one', { beforeAttempt: change }, [['x-new', 'c']]],
+  ])('that can be gone through only once go with each attempt where %s', async (_, options, added) => {
+    const once = new Map([['X-One', 'a']]).entries()
+    const all = [...added, ['x-one', 'a']]
+    expect((await sent(once, 'GET', options)).map(pairs)).toEqual([all, all])
+  })
+
+  test.each(['constructor', '__proto__'])('may be called %s', async (name) => {
+    for (const each of await sent([name, 'a'], 'GET', { beforeAttempt: change }))
+      expect(Object.entries(each ?? {})).toEqual([
+        [name, 'a'],
+        ['x-new', 'c'],
+      ])
+  })
+
+  test.each([{ 'x one': 'a' }, { 'x-one': 'a€' }])(
+    'that are malformed are left for undici to refuse: %j',
+    async (headers) => {
+      for (const each of await sent(headers, 'GET')) expect(each).toBe(headers)
+      const [name, value] = Object.entries(headers)[0] ?? []
+      for (const each of await sent(headers, 'GET', { beforeAttempt: change }))
+        expect(each).toEqual({ [String(name)]: value, 'x-new': 'c' })
+    },
+  )
 })
