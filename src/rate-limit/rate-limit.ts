@@ -1,6 +1,7 @@
 import { BoundedMap } from '../structures/bounded-map.ts'
 import { systemClock, type Clock } from '../primitives/clock.ts'
 import { ordered } from '../core/composition.ts'
+import { delay } from '../primitives/delay.ts'
 import { emit } from '../core/emit.ts'
 import { RateLimitedError } from '../primitives/refusals.ts'
 import { withDefaults, type Complete } from '../primitives/options.ts'
@@ -105,6 +106,8 @@ async function pace(
     if (!told) emit(onEvent, { type: 'pace', key, delayMs }, context)
     told = true
     await waiting.wait(context.scope, delayMs)
+    // A process that was stopped meanwhile may wake too late: the timer that ends the call is due, and goes off first.
+    if (clock.now() >= context.deadline) await delay(clock, 1, context.scope)
   }
   return quotas.take()
 }

@@ -2,6 +2,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createFetch, outcomeOf, type FetchOptions, type HoldfastEvent } from '../../src/index.ts'
 import { rateLimit, type RateLimitOptions } from '../../src/rate-limit/index.ts'
 import { faultServer, status, type FaultServer } from '../../src/testing/index.ts'
+import { watch } from '../support/operations.ts'
+import { stoppedClock } from '../support/stopped-clock.ts'
 import { testClock, type TestClock } from './support/clock.ts'
 import { failureOf, finish } from './support/wait.ts'
 
@@ -165,6 +167,25 @@ describe('pacing by RateLimit', () => {
     await finish(clock, Promise.all([1, 2, 3].map(() => fetch('http://x.test'))))
     // The first answer, the reset, the one that finds out, and the others beside each other.
     expect(clock.now()).toBe(100 + 10_000 + 100 + 100)
+  })
+
+  test('a process that was stopped in the wait wakes too late to send: no quota is taken', async () => {
+    const clock = stoppedClock()
+    const sentAtMs: number[] = []
+    const transport = async (): Promise<Response> => {
+      sentAtMs.push(clock.now())
+      return new Response(null, { headers: { ratelimit: '"x";r=0;t=10' } })
+    }
+    const policies = [rateLimit({ clock, random: () => 0 })]
+    const fetch = createFetch({ clock, fetch: transport, policies, timeout: { totalMs: 11_000 } })
+    await fetch('http://x.test')
+    const late = watch(fetch('http://x.test'))
+    await clock.advance(0)
+    await clock.stop(20_000)
+    await clock.advance(1)
+    expect(late.error).toMatchObject({ code: 'ERR_TOTAL_TIMEOUT' })
+    await fetch('http://x.test')
+    expect(sentAtMs).toEqual([0, 20_001])
   })
 
   test.each<[object, string]>([
