@@ -79,6 +79,7 @@ class CachedStore implements NearCache {
   readonly #kept: LruMap<Kept>
   /** What is under way. */
   readonly #taken = new LruMap<Taken>({ maxEntries: MOST_UNDER_WAY, maxBytes: Infinity })
+  #clears = 0
 
   constructor(store: IdempotencyStore, maxBytes: number, clock: Clock) {
     this.#store = store
@@ -120,6 +121,7 @@ class CachedStore implements NearCache {
   }
 
   clear(): void {
+    this.#clears++
     this.#kept.clear()
   }
 
@@ -175,8 +177,11 @@ class CachedStore implements NearCache {
     complete: () => Promise<'completed' | 'stale'>,
   ): Promise<'completed' | 'stale'> {
     const kept = taken && { ...taken, response: new Uint8Array(response) }
+    const clears = this.#clears
     const result = await complete()
-    if (result === 'completed' && kept !== undefined && this.#isInTime(kept))
+    // What was put on record before a clear may have been deleted with the others.
+    const isOnRecord = result === 'completed' && clears === this.#clears
+    if (isOnRecord && kept !== undefined && this.#isInTime(kept))
       this.#kept.set(recordOf(lease), kept, { bytes: response.length + OVERHEAD_BYTES })
     return result
   }

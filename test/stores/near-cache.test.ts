@@ -356,6 +356,25 @@ describe('its limits', () => {
     expect(asked).toEqual(['acquire'])
   })
 
+  test('nor is kept what was on record before a clear, and whose answer came after it', async () => {
+    const { near, counted, shared, clock } = bench()
+    const answered = deferred()
+    counted.complete = async (lease, response) => {
+      const result = await shared.complete(lease, response)
+      await answered.promise
+      return result
+    }
+    const request = ask()
+    await near.acquire(request)
+    const completing = near.complete(request, bytes('response'))
+    const emptied = memoryStore({ clock })
+    counted.acquire = (asked) => emptied.acquire(asked)
+    near.clear()
+    answered.resolve()
+    expect(await completing).toBe('completed')
+    expect(await near.acquire(ask())).toMatchObject({ type: 'acquired' })
+  })
+
   test('it closes its store', async () => {
     const { counted } = bench()
     let closed = 0
