@@ -66,7 +66,7 @@ interface Kept extends Taken {
   readonly response: Uint8Array
 }
 
-/** What a record takes besides its response: its key, and the objects that hold it. */
+/** What a record takes besides its response, scope and key: the objects that hold them. */
 const OVERHEAD_BYTES = 500
 
 /** More than any process has under way. What is forgotten of them is not kept when it completes. */
@@ -181,9 +181,12 @@ class CachedStore implements NearCache {
     const result = await complete()
     // What was put on record before a clear may have been deleted with the others.
     const isOnRecord = result === 'completed' && clears === this.#clears
-    if (isOnRecord && kept !== undefined && this.#isInTime(kept))
-      this.#kept.set(recordOf(lease), kept, { bytes: response.length + OVERHEAD_BYTES })
+    if (isOnRecord && kept !== undefined && this.#isInTime(kept)) this.#keep(recordOf(lease), kept)
     return result
+  }
+
+  #keep(id: string, kept: Kept): void {
+    this.#kept.set(id, kept, { bytes: id.length + kept.response.length + OVERHEAD_BYTES })
   }
 
   #find(lease: Lease): Kept | undefined {

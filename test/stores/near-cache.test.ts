@@ -320,6 +320,14 @@ describe('its limits', () => {
     expect(await isKept('large')).toBe(false)
   })
 
+  test('a scope counts, as it may be a whole token', async () => {
+    const { near, asked } = bench({ maxBytes: 10_000 })
+    for (const key of ['1', '2', '3']) await complete(near, ask({ scope: 'x'.repeat(4000), key }))
+    asked.length = 0
+    for (const key of ['3', '2', '1']) await near.read(ask({ scope: 'x'.repeat(4000), key }))
+    expect(asked).toEqual(['read'])
+  })
+
   test('what was given back takes no room from what is under way', async () => {
     const { near, asked } = bench()
     const slow = ask({ leaseMs: 10_000 })
