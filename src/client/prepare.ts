@@ -77,7 +77,7 @@ function takeBody(call: FetchCall, factory: CallOptions['body']): void {
     if (call.body === undefined) call.bodySource = () => snapshot
   } else if (request !== undefined && request.body !== null) {
     if (retry !== undefined && canRepeat(retry, method, call.keyed))
-      call.bodySource = readBody.bind(undefined, request, retry.maxBufferBytes, new Headers(init.headers))
+      call.bodySource = readBody.bind(undefined, request, retry.maxBufferBytes, init.headers)
   }
 }
 

@@ -1,6 +1,6 @@
 import { builtin } from '../primitives/builtin.ts'
 import { isNoStream } from './discard.ts'
-import type { BodyLike } from './fetch-types.ts'
+import type { BodyLike, HeadersLike } from './fetch-types.ts'
 
 /** A request body, attempt after attempt. */
 export interface RequestBody {
@@ -112,13 +112,15 @@ async function freezeForm(given: FormData): Promise<RequestBody> {
 /**
  * Reads the body of a `Request` up to `maxBytes`; a longer one is streamed on, once.
  *
- * @param headers those that it is sent with
+ * @param given the headers that it is sent with
+ * @throws {TypeError} where these are malformed
  */
 export async function readBody(
   request: Request,
   maxBytes: number,
-  headers: Headers,
+  given: HeadersLike | undefined,
 ): Promise<RequestBody | undefined> {
+  const headers = new Headers(given)
   const stream = request.body as ReadableStream<Uint8Array<ArrayBuffer>> | null | undefined
   if (stream === null) return undefined
   // Firefox has no `Request.body`, and node-fetch's is a stream of Node's: there a request can only be read whole, and

@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { httpCache } from '../../src/cache/index.ts'
 import {
   createFetch,
+  outcomeOf,
   isHoldfastError,
   type ErrorCode,
   type FetchOptions,
@@ -135,6 +136,19 @@ describe('the events of a call', () => {
       { type: 'give-up', reason: 'final', error: bug, attempt: 1 },
       { type: 'call-end', attempts: 0, error: bug },
     ])
+  })
+
+  test('malformed headers: the call ends with what the platform says, also where a body has to be read', async () => {
+    const { fetch, server, events } = await bench([])
+    const request = new Request(server.url, { method: 'POST', body: 'text' })
+    const error = await failureOf(fetch(request, { headers: { 'no name': '1' } }))
+    expect(error).toMatchObject({ name: 'TypeError', message: expect.stringContaining('no name') })
+    expect(events).toMatchObject([
+      { type: 'call-start' },
+      { type: 'give-up', reason: 'final', error },
+      { type: 'call-end', attempts: 0, error },
+    ])
+    expect(outcomeOf(error)).toMatchObject({ attempts: 0, uncertain: false })
   })
 
   test('a write that was lost is uncertain at its end', async () => {
