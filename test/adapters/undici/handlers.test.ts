@@ -3,6 +3,7 @@ import { constants, createServer as createHttp2Server, type ServerHttp2Stream } 
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Server } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { AnyHandler } from '../../../src/adapters/undici/dispatch.ts'
 import { interceptor, transport, type InterceptorOptions } from '../../../src/adapters/undici/index.ts'
 import type { Transport } from '../../../src/index.ts'
 import { noBackoff, status } from '../../../src/testing/index.ts'
@@ -126,6 +127,27 @@ const overHttp2 = (port: number): ConstructorParameters<UndiciModule['Agent']>[0
     const socket = Object.assign(connect(port, '127.0.0.1'), { alpnProtocol: 'h2' })
     socket.once('connect', () => callback(null, socket))
   },
+})
+
+test('a header of a response may be called as what an object has of its own', async () => {
+  const raw = ['constructor', 'a', '__proto__', 'b', 'X-One', 'c', 'x-one', 'd'].map((text) =>
+    Buffer.from(text),
+  )
+  const dispatch = interceptor()((_: Options, handler: AnyHandler) => {
+    handler.onConnect?.(() => {})
+    handler.onHeaders?.(200, raw, () => {}, 'OK')
+    handler.onComplete?.([])
+    return true
+  })
+  const headers = await new Promise((resolve) => {
+    const onResponseStart: Handler['onResponseStart'] = (_controller, _status, given) => resolve(given)
+    dispatch({ origin: 'http://api.test', path: '/', method: 'GET' }, { onResponseStart })
+  })
+  expect(Object.entries(headers as object)).toEqual([
+    ['constructor', 'a'],
+    ['__proto__', 'b'],
+    ['x-one', ['c', 'd']],
+  ])
 })
 
 describe.each(versions)('$name', ({ name, undici }) => {
