@@ -148,15 +148,15 @@ test.each(having('timeout', policies).filter(([, subject]) => !waits(subject)))(
   },
 )
 
-test.each(
-  having(
-    'refuses',
-    peers.flatMap(({ refusals = [] }) => refusals),
-  ),
-)('an open circuit stays open, and calls nothing: %s', async (_, subject) => {
-  const ready = vi.fn<Ready>(async () => 'ready')
-  const { run } = await subject.setup(ready)
-  await vi.advanceTimersByTimeAsync(FOREVER_MS / 2)
-  expect(String(await run())).toMatch(/open/i)
-  expect(ready).not.toHaveBeenCalled()
-})
+const refusals = [...peers.flatMap(({ refusals: some = [] }) => some), openBreaker, openPipeline]
+
+test.each(having('refuses', refusals))(
+  'an open circuit stays open, and calls nothing: %s',
+  async (_, subject) => {
+    const ready = vi.fn<Ready>(async () => 'ready')
+    const { run } = await subject.setup(ready)
+    await vi.advanceTimersByTimeAsync(FOREVER_MS / 2)
+    expect(String(await run())).toMatch(/open/i)
+    expect(ready).not.toHaveBeenCalled()
+  },
+)
