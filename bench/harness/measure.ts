@@ -36,13 +36,21 @@ export async function sampleOf(run: Run, { sampleMs, warmMs }: Lengths): Promise
   return { ns, bytes: await bytesOf(run, weighed) }
 }
 
+/**
+ * V8 compiles by how often code runs, not by how long: a call that takes 60 us in the end takes 500 at first, and is
+ * not compiled before some six thousand of them.
+ */
+export const WARM_CALLS = 10_000
+
 async function timesFor(run: Run, warmMs: number, sampleMs: number): Promise<number> {
   let times = 1
   let spentMs = 0
+  let made = 0
   for (;;) {
     const tookMs = await repeat(run, times)
     spentMs += tookMs
-    if (spentMs >= warmMs && tookMs >= sampleMs / 4)
+    made += times
+    if (spentMs >= warmMs && made >= WARM_CALLS && tookMs >= sampleMs / 4)
       return Math.max(1, Math.round((times * sampleMs) / tookMs))
     if (tookMs < sampleMs) times *= 2
     await settle()
