@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serverSubjects } from './servers/all.ts'
 import type { Told } from './servers/process.ts'
+import { executionsSoFar } from './servers/subject.ts'
 import { countRoundTrips } from './servers/round-trips.ts'
 
 const subject = serverSubjects[Number(process.argv[2])]
@@ -19,7 +20,7 @@ server.once('listening', () => tell({ port: (server.address() as AddressInfo).po
 process.on('message', (asked) => {
   if (asked === 'costs') {
     const { user, system } = process.cpuUsage()
-    tell({ cpuUs: user + system, roundTrips: roundTrips() })
+    tell({ cpuUs: user + system, roundTrips: roundTrips(), executions: executionsSoFar() })
     return
   }
   server.closeAllConnections()

@@ -13,7 +13,7 @@ const COUNTED = 50
 const WARM_BATCH = 1000
 /** A server that never gets steady, as one that takes longer for each key that it has, is measured all the same. */
 const MOST_WARM_MS = 5000
-const QUICK_WARM_MS = 500
+const QUICK_WARM_MS = 1500
 
 /** One server with one kind of keys: what a request took, a sample for each round. */
 interface Case {

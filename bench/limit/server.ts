@@ -28,6 +28,7 @@ const byHandInMap: ServerSubject = {
   library: 'none',
   name: 'by hand, in a Map',
   has: [],
+  replays: true,
   async start() {
     const kept = new Map<string, Kept>()
     const shelf: Shelf = { claim: (place) => kept.get(place), keep: (place, one) => kept.set(place, one) }
@@ -43,6 +44,7 @@ const byHandInRedis: ServerSubject = {
   library: 'none',
   name: 'by hand, in Redis',
   has: [],
+  replays: true,
   storePort: REDIS_PORT,
   async start() {
     const { client, prefix, close } = await redisForKeys()

@@ -5,6 +5,7 @@ export const bareNode: ServerSubject = {
   library: 'none',
   name: 'bare node:http',
   has: [],
+  replays: false,
   start: async () => started(handler),
 }
 
@@ -12,5 +13,6 @@ export const bareExpress: ServerSubject = {
   library: 'none',
   name: 'bare express',
   has: [],
+  replays: false,
   start: async () => started(expressApp()),
 }

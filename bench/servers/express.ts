@@ -1,5 +1,5 @@
 import express, { type RequestHandler } from 'express'
-import type { Started } from './subject.ts'
+import { orderOf, type Asked, type Started } from './subject.ts'
 
 /** The same order in Express, behind a body parser that comes after the layer, or before it. */
 export function expressApp(...layers: readonly RequestHandler[]): Started['listener'] {
@@ -9,8 +9,7 @@ export function expressApp(...layers: readonly RequestHandler[]): Started['liste
   app.use(express.json({ verify: (request, _, body) => void Object.assign(request, { rawBody: body }) }))
   for (const layer of layers) app.use(layer)
   app.post('/orders', (request, response) => {
-    const { sku } = request.body as { sku: string }
-    response.status(201).json({ id: 7, sku, state: 'confirmed' })
+    response.status(201).json(orderOf(request.body as Asked))
   })
   return app
 }

@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
+/** What every server answers with, whether it makes the order or has kept it. */
+const ANSWER = '{"id":7,"sku":"anchor","state":"confirmed"}'
+
 /** `new`: another key for each request; `known`: keys whose response is recorded. */
 export type Keys = 'new' | 'known'
 
@@ -74,7 +77,8 @@ function converse(socket: Socket, next: () => string | undefined): Promise<void>
       text += bytes.toString('latin1')
       if (!isWhole(text)) return
       // A server that refuses is quick, and its figures would be worth nothing.
-      if (!text.startsWith('HTTP/1.1 201 ')) return end(new Error(`the server refused a request: ${text}`))
+      if (!text.startsWith('HTTP/1.1 201 ') || !text.endsWith(ANSWER))
+        return end(new Error(`the server refused a request: ${text}`))
       text = ''
       ask()
     }

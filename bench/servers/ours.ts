@@ -95,6 +95,7 @@ function subjects(wrap: Wrap, where: Ability, chosen: readonly StoreKind[]): Ser
     library: 'holdfast',
     name: `${where}, ${name}`,
     has: ['idempotent', where, ...has],
+    replays: true,
     ...(port === undefined ? {} : { storePort: port }),
     async start() {
       const { store, close } = await open()

@@ -1,4 +1,5 @@
 import { Child } from '../harness/child.ts'
+import { expectOrders } from './orders.ts'
 import { serverSubjects } from './all.ts'
 import { Load, type Keys } from './load.ts'
 import type { ServerSubject } from './subject.ts'
@@ -7,6 +8,8 @@ import type { ServerSubject } from './subject.ts'
 export interface Costs {
   readonly cpuUs: number
   readonly roundTrips: number
+  /** How many orders it has made. */
+  readonly executions: number
 }
 
 /** What the process of a server says. */
@@ -53,6 +56,7 @@ export class ServerProcess implements AsyncDisposable {
     const before = await this.#costs()
     const tookMs = await this.#load.send(keys, requests)
     const after = await this.#costs()
+    expectOrders(this.subject, keys, requests, after.executions - before.executions)
     return {
       us: (tookMs * 1000) / requests,
       cpuUs: (after.cpuUs - before.cpuUs) / requests,

@@ -169,6 +169,7 @@ export const publishedServers: readonly ServerSubject[] = published.map(
     library,
     name: `express, ${store}`,
     has: ['idempotent', 'express', store],
+    replays: true,
     ...(storePort === undefined ? {} : { storePort }),
     async start() {
       const { layers, close } = await open()

@@ -7,6 +7,8 @@ export interface ServerSubject {
   readonly library: string
   readonly name: string
   readonly has: readonly Ability[]
+  /** Whether it answers a known key by what it has kept. */
+  readonly replays: boolean
   /** @param port the port of the store's server that round trips are counted to */
   readonly storePort?: number
   start(): Promise<Started>
@@ -38,7 +40,18 @@ async function order(request: IncomingMessage, response: ServerResponse): Promis
   response.end(body)
 }
 
-export function answerTo(json: string): string {
-  const { sku } = JSON.parse(json) as { sku: string }
-  return JSON.stringify({ id: 7, sku, state: 'confirmed' })
+let executions = 0
+
+/** How often an order was made in this process: for a replay none is. */
+export const executionsSoFar = (): number => executions
+
+export interface Asked {
+  readonly sku: string
 }
+
+export function orderOf({ sku }: Asked): object {
+  executions++
+  return { id: 7, sku, state: 'confirmed' }
+}
+
+export const answerTo = (json: string): string => JSON.stringify(orderOf(JSON.parse(json) as Asked))
