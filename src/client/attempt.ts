@@ -19,7 +19,7 @@ import {
   type SentAttempt,
 } from './call.ts'
 import type { BeforeAttemptInput } from './options.ts'
-import { initOf, lacks } from './request.ts'
+import { initOf, lacks, STREAMED } from './request.ts'
 import { routeOf, type RoutedInit } from './transport.ts'
 
 /**
@@ -174,15 +174,11 @@ function attemptInit(call: FetchCall, context: Context): RequestInit {
 }
 
 /** The body comes last: a stream that is made for an attempt must not be left open where that is not sent. */
-function withBody(
-  init: RequestInit & { duplex?: string },
-  { body }: FetchCall,
-  { scope }: Context,
-): RequestInit {
+function withBody(init: RequestInit, { body }: FetchCall, { scope }: Context): RequestInit {
   if (body === undefined || scope.aborted) return init
   const bytes = nextBody(body)
-  // A stream of ours needs what the platform asks of a caller who passes one.
-  if (bytes !== init.body && isStream(bytes)) init.duplex ??= 'half'
+  // A stream of ours, where the caller passed none.
+  if (bytes !== init.body && isStream(bytes)) Object.assign(init, STREAMED)
   init.body = telling(bytes)
   return init
 }

@@ -167,10 +167,13 @@ export function initOf(request: Request): RequestInit {
   return init
 }
 
+/** What the platform asks of who passes a stream. What is to outlive its page has to be no stream, so it does not. */
+export const STREAMED = { duplex: 'half', keepalive: false } as const
+
 /** The same with signal and body; the body is streamed, so it can be sent once. */
 export function wholeInitOf(request: Request): RequestInit {
   const { signal, body } = request
-  return { ...initOf(request), signal, ...(body && { body, duplex: 'half' }) }
+  return { ...initOf(request), signal, ...(body && { body, ...STREAMED }) }
 }
 
 /** 'navigate' and 'about:client' are states of a request that no init can ask for. */

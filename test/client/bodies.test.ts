@@ -317,6 +317,20 @@ describe('the body of a Request', () => {
   })
 })
 
+/** What is to outlive its page has to be no stream, to the platform's fetch. */
+describe('a Request with keepalive is sent where its body has to be streamed', () => {
+  const own: Transport = (input, init) => globalThis.fetch(input, init)
+  test.each<[string, Parameters<typeof createFetch>[0]]>([
+    ['since it is longer than maxBufferBytes', { retry: { maxBufferBytes: 3 } }],
+    ['since it is not kept, by a transport of the user’s', { retry: false, fetch: own }],
+  ])('%s', async (_, options) => {
+    await using server = await faultServer({ recordBodies: true })
+    const request = new Request(server.url, { method: 'POST', body: 'data', keepalive: true })
+    const response = await createFetch(options)(request)
+    expect([response.status, ...sent(server)]).toEqual([200, 'data'])
+  })
+})
+
 describe('a stream', () => {
   const POST = { method: 'POST', duplex: 'half' } as const
 

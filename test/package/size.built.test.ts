@@ -10,7 +10,7 @@ import { root } from './run.ts'
 
 /** Where it shall go, and what it may not pass meanwhile. */
 const targetBytes = 7 * 1024
-const limitBytes = 19.8 * 1024
+const limitBytes = 19.85 * 1024
 
 interface Bundle {
   /** What is loaded at once. */
