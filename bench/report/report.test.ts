@@ -143,6 +143,43 @@ describe('a picture', () => {
       expect(svg).toContain(text)
   })
 
+  test('shows ratios where rows ran beside baselines of their own', () => {
+    const svg = chartOf(
+      table(measured('none', 'fetch', [10], []), { ...measured('ky', 'retry', [300]), beside: [50] }),
+    )
+    for (const text of ['times what fetch takes', '>6<']) expect(svg).toContain(text)
+    expect(svg).not.toContain('>300<')
+  })
+
+  test('tells rows apart that differ in the end of a long name', () => {
+    const together = '@node-idempotency/core + @node-idempotency/storage-adapter-'
+    const svg = chartOf(
+      table(
+        measured('none', 'bare', [10]),
+        measured(`${together}memory`, 'express, memory store', [20]),
+        measured(`${together}redis`, 'express, Redis store', [30]),
+        measured('axios + axios-retry', 'retry + timeout', [30]),
+      ),
+    )
+    for (const text of ['core + …: express, memory store', 'core + …: express, Redis store'])
+      expect(svg).toContain(text)
+    expect(svg).toContain('axios + axios-retry: retry + timeout')
+  })
+
+  test('has a colour for each line of a course', () => {
+    const lines = Array.from({ length: 13 }, (_, line) => ({
+      library: 'ky',
+      name: `at ${line}`,
+      points: [[0, line] as const, [1, line] as const],
+    }))
+    const svgOf = (many: typeof lines): string =>
+      chartOf({ ...outage, course: { x: 'seconds', y: 'requests', lines: many } })
+    // As its mark in the legend has.
+    const colours = svgOf(lines).match(/(?<=stroke=")#\w{6}(?=" stroke-width="2")/g)
+    expect(new Set(colours).size).toBe(13)
+    expect(() => svgOf([...lines, ...lines])).toThrow('more lines than there are colours')
+  })
+
   test('shows a course as a line for each', () => {
     const svg = chartOf(outage)
     for (const text of ['holdfast: createFetch()', 'seconds', 'An outage: requests'])
