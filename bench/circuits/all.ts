@@ -27,6 +27,7 @@ function inMap<Made>(
       if (made === undefined) map.set(key, (made = make()))
       return call(made)
     },
+    size: () => map.size,
     close() {
       if (close !== undefined) for (const made of map.values()) close(made)
     },
@@ -78,8 +79,9 @@ export const circuitSubjects: readonly CircuitSubject[] = [
     library: 'holdfast',
     name: 'circuitBreaker()',
     make(count) {
-      const policies = pipeline(circuitBreaker({ maxCircuits: count }))
-      return { call: (key) => policies.execute(ready, { key }) }
+      const breaker = circuitBreaker({ maxCircuits: count })
+      const policies = pipeline(breaker)
+      return { call: (key) => policies.execute(ready, { key }), size: () => breaker.circuits.size }
     },
   },
   cockatiels('consecutive breaker', () => new ConsecutiveBreaker(5)),
@@ -107,6 +109,7 @@ export const circuitSubjects: readonly CircuitSubject[] = [
             },
           }),
         (made) => made.execute(),
+        (made) => made.dispose(),
       ),
   },
 ]

@@ -4,6 +4,8 @@ import type { Measured } from '../harness/result.ts'
 export interface CircuitMap {
   /** A call through the circuit of `key`, which is made where there is none. */
   call(key: string): Promise<unknown>
+  /** How many there are. */
+  size(): number
   /** What its documentation asks for before it is dropped. */
   close?(): void
 }
