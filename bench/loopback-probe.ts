@@ -1,22 +1,25 @@
 /** Run in a process of its own: the server of the loopback benchmark, or one of its clients. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { put, type Load } from './loopback/load.ts'
+import { ANSWER, put, type Load } from './loopback/load.ts'
 import { loopbackSubjects } from './loopback/subjects.ts'
 import type { Prepared } from './harness/subject.ts'
 
 const tell = (told: object): void => void process.send?.(told)
 
-/** 1 KB of JSON. */
-const answer = JSON.stringify({ sku: 'anchor', note: 'x'.repeat(994) })
+const answer = JSON.stringify(ANSWER)
 
 function serve(): void {
   const headers = { 'content-type': 'application/json', 'content-length': answer.length }
-  const server = createServer((_request, response) => response.writeHead(200, headers).end(answer))
+  let requests = 0
+  const server = createServer((_request, response) => {
+    requests++
+    response.writeHead(200, headers).end(answer)
+  })
   // Clients wait for their turn, and come back to their connections.
   server.keepAliveTimeout = 600_000
   server.listen(0, '127.0.0.1', () => tell({ port: (server.address() as AddressInfo).port }))
-  process.on('message', () => process.exit())
+  process.on('message', (message) => (message === 'end' ? process.exit() : tell({ requests })))
 }
 
 function ask(subject: (typeof loopbackSubjects)[number]): void {

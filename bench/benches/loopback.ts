@@ -4,6 +4,7 @@ import { Child } from '../harness/child.ts'
 import { shuffled } from '../harness/order.ts'
 import { partOf, type Progress } from '../harness/progress.ts'
 import { comparison, idOf, type Comparison, type Facts, type Section } from '../harness/result.ts'
+import { expectRequests } from '../loopback/requests.ts'
 import type { Load, Sample } from '../loopback/load.ts'
 import { additions, baseline, groups, loopbackSubjects, type LoopbackSubject } from '../loopback/subjects.ts'
 
@@ -29,6 +30,9 @@ interface Client {
   /** The baseline's beside it, round by round. */
   readonly beside: readonly Sample[]
 }
+
+/** It says its port, and then, whenever it is asked, how many requests it has had. */
+type Server = Child<{ readonly port: number; readonly requests: number }>
 
 interface Running extends Client {
   readonly child: Child<Sample>
@@ -58,7 +62,7 @@ async function runGroup(
   settings: Settings,
   progress: Progress,
 ): Promise<Client[]> {
-  const server = new Child<{ readonly port: number }>('the server', 'loopback-probe.js', ['server'])
+  const server: Server = new Child('the server', 'loopback-probe.js', ['server'])
   const beside: Sample[] = []
   const clients = [baseline, ...subjects].map((subject): Running => {
     const place = String(loopbackSubjects.indexOf(subject))
@@ -67,7 +71,8 @@ async function runGroup(
   })
   try {
     const { port } = await server.told()
-    await measure(clients, { url: `http://127.0.0.1:${port}/orders`, concurrency }, settings, progress)
+    const load = { url: `http://127.0.0.1:${port}/orders`, concurrency }
+    await measure(clients, server, load, settings, progress)
   } finally {
     await Promise.all([server, ...clients.map(({ child }) => child)].map((one) => one[Symbol.asyncDispose]()))
   }
@@ -76,6 +81,7 @@ async function runGroup(
 
 async function measure(
   clients: readonly Running[],
+  server: Server,
   load: Omit<Load, 'durationMs'>,
   { rounds, quick, random }: Settings,
   progress: Progress,
@@ -94,7 +100,11 @@ async function measure(
         `round ${round} of ${rounds}: ${idOf(subject)}, ${load.concurrency} at once`,
       )
       await child.ask({ ...load, durationMs: back })
-      samples.push(await child.ask({ ...load, durationMs: sample }))
+      const before = await server.ask('how many')
+      const took = await child.ask({ ...load, durationMs: sample })
+      const after = await server.ask('how many')
+      expectRequests(subject, took.requests, after.requests - before.requests)
+      samples.push(took)
     }
 }
 
@@ -122,7 +132,11 @@ function sectionsOf(concurrency: number, all: readonly Client[]): Section[] {
     table('Time a request', 'All of the time, divided by all requests.', ({ us }) => us),
     table('CPU of the client a request', 'User and system time of its process.', ({ cpuUs }) => cpuUs),
     added(`What is added, ${at}`, clients),
-    facts(`Requests and latencies, ${at}`, `${note} Medians of the rounds.`, clients),
+    facts(
+      `Requests and latencies, ${at}`,
+      `${note} Medians of the rounds. "RSS" is of the whole process, which has loaded every client.`,
+      clients,
+    ),
   ]
 }
 

@@ -48,7 +48,7 @@ const axios: LoopbackSubject = subjectsOf<string>('axios + axios-retry')(
   ['retry', 'timeout'],
   (url) => {
     const instance = axiosWithRetries({ timeout: TIMEOUT_MS })
-    return () => instance.get(url)
+    return async () => (await instance.get<unknown>(url)).data
   },
 )
 
