@@ -5,17 +5,40 @@ import { minify } from 'rolldown/experimental'
 import { root } from '../harness/machine.ts'
 import type { Facts } from '../harness/result.ts'
 
+interface Part {
+  readonly name: string
+  /** How the paths of its modules begin. */
+  readonly begins: readonly string[]
+}
+
 /** Which modules make a part: the first that fits counts. */
-const PARTS: readonly (readonly [name: string, modules: RegExp])[] = [
-  ['circuit breaker', /^policies\/circuit-breaker\/|^sliding-counts/],
-  ['retry, backoff and budget', /^policies\/(?:retry|backoff)|^delay/],
-  ['timeouts, aborts, the clock', /^policies\/timeout|^clock|^ending-scope|^signal/],
-  ['fallback', /^policies\/fallback/],
-  ['checked options and errors', /^client\/settings\/|^validate|^options|^errors|^refusals|^describe/],
-  ['HTTP: statuses, Retry-After, network errors, bodies that are sent again', /^http\//],
-  ['a call: the request, its key, attempts, events, the outcome', /^client\//],
-  ['what policies stand on', /^/],
+const PARTS: readonly Part[] = [
+  part('circuit breaker', 'policies/circuit-breaker/', 'structures/sliding-counts'),
+  part('retry, backoff and budget', 'policies/retry', 'policies/backoff', 'primitives/delay'),
+  part(
+    'timeouts, aborts, the clock',
+    'policies/timeout',
+    'primitives/clock',
+    'primitives/signal',
+    'core/ending-scope',
+  ),
+  part('fallback', 'policies/fallback'),
+  part(
+    'checked options and errors',
+    'client/settings/',
+    'primitives/validate',
+    'primitives/options',
+    'primitives/errors',
+    'core/describe',
+  ),
+  part('HTTP: statuses, Retry-After, network errors, bodies that are sent again', 'http/'),
+  part('a call: the request, its key, attempts, events, the outcome', 'client/'),
+  part('what policies stand on', ''),
 ]
+
+function part(name: string, ...begins: readonly string[]): Part {
+  return { name, begins }
+}
 
 interface Module {
   readonly name: string
@@ -57,16 +80,31 @@ async function bytesOf(all: readonly Module[]): Promise<number> {
   return gzipSync(code, { level: 9 }).length
 }
 
-const partOf = ({ name }: Module): string | undefined => PARTS.find(([, fits]) => fits.test(name))?.[0]
+/** @throws where nothing is left of what a part was said to be: its figure would be of something else. */
+function partsOf(all: readonly Module[]): Map<Module, Part> {
+  const unmet = PARTS.flatMap(({ begins }) => begins).filter(
+    (begin) => !all.some(({ name }) => name.startsWith(begin)),
+  )
+  if (unmet.length > 0) throw new Error(`no module of createFetch begins with ${unmet.join(', ')}`)
+  const fits = ({ name }: Module, { begins }: Part): boolean => begins.some((begin) => name.startsWith(begin))
+  return new Map(
+    all.flatMap((module) =>
+      PARTS.filter((one) => fits(module, one))
+        .slice(0, 1)
+        .map((one) => [module, one]),
+    ),
+  )
+}
 
 /** Where the bytes of `createFetch` are: by how much less it is without a part. */
 export async function sizeOfParts(): Promise<Facts> {
   const all = await modules()
+  const parts = partsOf(all)
   const whole = await bytesOf(all)
   const rows = await Promise.all(
-    PARTS.map(async ([part]) => {
-      const others = all.filter((module) => partOf(module) !== part)
-      return { library: 'holdfast', name: part, values: [whole - (await bytesOf(others))] }
+    PARTS.map(async (one) => {
+      const others = all.filter((module) => parts.get(module) !== one)
+      return { library: 'holdfast', name: one.name, values: [whole - (await bytesOf(others))] }
     }),
   )
   return {
