@@ -52,7 +52,7 @@ async function measure(
   for (const one of cases) {
     tell(one, 'warming up')
     await one.server.connect(1)
-    one.roundTrips = (await one.server.sample(one.keys, COUNTED)).roundTrips
+    one.roundTrips = await one.server.roundTrips(one.keys, COUNTED)
     await one.server.connect(CONNECTIONS)
     await warmUp(one, quick ? QUICK_WARM_MS : MOST_WARM_MS)
   }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { Child } from '../harness/child.ts'
 import { expectOrders } from './orders.ts'
 import { serverSubjects } from './all.ts'
@@ -20,8 +21,10 @@ export interface Sample {
   /** Of the wall: all of the time, divided by all requests. */
   readonly us: number
   readonly cpuUs: number
-  readonly roundTrips: number
 }
+
+/** A database beside it answers within this. */
+const AFTERMATH_MS = 3
 
 /** A server of the benchmark, in a process of its own. */
 export class ServerProcess implements AsyncDisposable {
@@ -52,15 +55,35 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async sample(keys: Keys, requests: number): Promise<Sample> {
+    let tookMs = 0
+    const costs = await this.#costsOf(keys, requests, async (load) => {
+      tookMs = await load.send(keys, requests)
+    })
+    return { us: (tookMs * 1000) / requests, cpuUs: costs.cpuUs / requests }
+  }
+
+  /** How often a request asks the store: one after the other, each with time for what is asked after the answer. */
+  async roundTrips(keys: Keys, requests: number): Promise<number> {
+    const costs = await this.#costsOf(keys, requests, async (load) => {
+      for (let sent = 0; sent < requests; sent++) {
+        await load.send(keys, 1)
+        await setTimeout(AFTERMATH_MS)
+      }
+    })
+    return costs.roundTrips / requests
+  }
+
+  async #costsOf(keys: Keys, requests: number, send: (load: Load) => Promise<void>): Promise<Costs> {
     if (this.#load === undefined) throw new Error('a server is connected to before it is measured')
     const before = await this.#costs()
-    const tookMs = await this.#load.send(keys, requests)
+    await send(this.#load)
     const after = await this.#costs()
-    expectOrders(this.subject, keys, requests, after.executions - before.executions)
+    const executions = after.executions - before.executions
+    expectOrders(this.subject, keys, requests, executions)
     return {
-      us: (tookMs * 1000) / requests,
-      cpuUs: (after.cpuUs - before.cpuUs) / requests,
-      roundTrips: (after.roundTrips - before.roundTrips) / requests,
+      executions,
+      cpuUs: after.cpuUs - before.cpuUs,
+      roundTrips: after.roundTrips - before.roundTrips,
     }
   }
 
