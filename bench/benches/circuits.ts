@@ -13,9 +13,9 @@ import { idOf, type Facts } from '../harness/result.ts'
 const COUNTS = [100_000, 1_000_000]
 const QUICK_COUNTS = [10_000]
 const columns: Facts['columns'] = [
-  { head: 'each', unit: 'B' },
-  { head: 'first call', unit: 'ns' },
-  { head: 'later call', unit: 'ns' },
+  { head: 'each', unit: 'B', best: 'least' },
+  { head: 'first call', unit: 'ns', best: 'least' },
+  { head: 'later call', unit: 'ns', best: 'least' },
   { head: 'first call when full', unit: 'ns' },
   { head: 'idle CPU', unit: '%' },
   { head: 'left of each', unit: 'B' },

@@ -52,7 +52,7 @@ async function failingNowAndThen({ quick, random }: Settings, progress: Progress
     title: `${FAILING_SHARE * 100} % of the answers are 503`,
     note: `${PER_SECOND} calls a second for ${forMs / 1000} s, after ${WARM_CALLS} that succeeded. Five attempts of every call would succeed in 99.8 % with 1.42 requests a call, however long the service is in such a state; the retry budget of Holdfast bounds the retries unless it is switched off.`,
     columns: [
-      { head: 'succeeded', unit: '%' },
+      { head: 'succeeded', unit: '%', best: 'most' },
       { head: 'requests a call', unit: 'x' },
     ],
     rows: stories.map(({ subject: { library, name }, calls, arrivals }) => ({
@@ -73,10 +73,10 @@ async function downForAWhile({ quick }: Settings, progress: Progress): Promise<F
     title: 'A service that is down for a while',
     note: `${PER_SECOND} calls a second: ${downMs / 1000} s of 200, ${(upMs - downMs) / 1000} s of 503, ${(endMs - upMs) / 1000} s of 200. "Load" is how many requests reached it in the outage for each call that began in it.`,
     columns: [
-      { head: 'load', unit: 'x' },
-      { head: 'first success after it', unit: 'ms' },
-      { head: 'succeeded of those begun in it', unit: '%' },
-      { head: 'after it', unit: '%' },
+      { head: 'load', unit: 'x', best: 'least' },
+      { head: 'first success after it', unit: 'ms', best: 'least' },
+      { head: 'succeeded of those begun in it', unit: '%', best: 'most' },
+      { head: 'after it', unit: '%', best: 'most' },
     ],
     rows: stories.map(({ subject: { library, name }, calls, arrivals }) => {
       const during = calls.filter(({ startedMs }) => isDown(startedMs))

@@ -24,10 +24,17 @@ export interface Facts {
   readonly kind: 'facts'
   readonly title: string
   readonly note: string
-  readonly columns: readonly { readonly head: string; readonly unit: Unit }[]
+  readonly columns: readonly FactColumn[]
   readonly rows: readonly Fact[]
   /** How it went over time, to be drawn. */
   readonly course?: Course
+}
+
+export interface FactColumn {
+  readonly head: string
+  readonly unit: Unit
+  /** What is to be wished for. Default: neither. */
+  readonly best?: 'least' | 'most'
 }
 
 export interface Fact extends Pick<Measured, 'library' | 'name'> {

@@ -1,5 +1,6 @@
+import { figure } from './figures.ts'
 import { pairedRatios, spreadOf, type Spread } from '../harness/arithmetic.ts'
-import { idOf, type Comparison, type Row } from '../harness/result.ts'
+import { idOf, type Comparison, type Fact, type FactColumn, type Facts, type Row } from '../harness/result.ts'
 
 /** A peer that needs less than we do. */
 export interface Loss {
@@ -48,6 +49,38 @@ export const relative = ({ samples, beside }: Row): readonly number[] =>
 /** Whether a peer does something, and nothing that ours does not. */
 export const doesPartOf = (peer: Row, own: Row): boolean =>
   peer.has.length > 0 && peer.has.every((ability) => own.has.includes(ability))
+
+/** Facts have no rounds to compare: less than this may be chance. */
+const CHANCE = 0.05
+
+/** Where a peer has a better figure than one of ours, by column: one sentence for each, with the best of the peers. */
+export function factLossesOf({ columns, rows }: Facts): string[] {
+  const ours = rows.filter(({ library }) => library === OURS)
+  const peers = rows.filter(({ library }) => library !== OURS && library !== 'none')
+  return ours.flatMap((own) =>
+    columns.flatMap((column, place) => {
+      const best = bestOf(peers, column, place)
+      const [value, peerValue] = [own.values[place] ?? null, best?.values[place] ?? null]
+      if (best === undefined || value === null || peerValue === null || !isWorse(value, peerValue, column))
+        return []
+      const [mine, theirs] = [value, peerValue].map((one) => `${figure(one, column.unit)} ${column.unit}`)
+      return [`${own.name} has ${column.head} ${mine}, ${idOf(best)} ${theirs}`]
+    }),
+  )
+}
+
+function bestOf(peers: readonly Fact[], { best }: FactColumn, place: number): Fact | undefined {
+  const valueOf = ({ values }: Fact): number => values[place] ?? NaN
+  const inOrder = peers
+    .filter((peer) => !Number.isNaN(valueOf(peer)))
+    .toSorted((a, b) => valueOf(a) - valueOf(b))
+  return best === 'most' ? inOrder.at(-1) : inOrder[0]
+}
+
+function isWorse(value: number, peer: number, { best }: FactColumn): boolean {
+  if (best === undefined) return false
+  return best === 'least' ? value > peer * (1 + CHANCE) : value < peer * (1 - CHANCE)
+}
 
 /** One sentence. */
 export function describeLoss({ ours, peer, ratio, missing }: Loss): string {

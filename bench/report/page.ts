@@ -2,7 +2,7 @@ import type { Comparison, Facts, Growth, Result, Section } from '../harness/resu
 import { comparisonGrid, factsGrid, growthGrid, TEXT_COLUMNS, verdict, type Grid } from './columns.ts'
 import { lineOf } from './figures.ts'
 import type { Aim } from './aims.ts'
-import { describeLoss, lossesOf } from './losses.ts'
+import { describeLoss, factLossesOf, lossesOf } from './losses.ts'
 import { isDrawn, pictureName } from './pictures.ts'
 import { renderAims } from './reached.ts'
 
@@ -50,15 +50,23 @@ export function renderPage(results: readonly Result[], aims: readonly Aim[]): st
 }
 
 function renderLosses(results: readonly Result[], line: number): string[] {
-  const losses = results
-    .flatMap(({ sections }) => sections)
+  const sections = results.flatMap((result) => result.sections)
+  const losses = sections
     .filter((section): section is Comparison => section.kind === 'comparison')
     .flatMap((section) => lossesOf(section).map((loss) => `- ${section.title}: ${describeLoss(loss)}.`))
+  const factLosses = sections
+    .filter((section): section is Facts => section.kind === 'facts')
+    .flatMap((section) => factLossesOf(section).map((loss) => `- ${section.title}: ${loss}.`))
   return [
     `### Where we lose on Node ${line}`,
     losses.length === 0
       ? 'Nowhere: no peer that does the same, or a part of it, needs less.'
       : `Peers that do the same, or a part of it, and need less in three quarters of the rounds or more:\n\n${losses.join('\n')}`,
+    ...(factLosses.length === 0
+      ? []
+      : [
+          `And where of several figures one of ours is worse than the best of the peers':\n\n${factLosses.join('\n')}`,
+        ]),
   ]
 }
 

@@ -3,7 +3,7 @@ import { growth } from '../harness/growth.ts'
 import { comparison, type Comparison, type Facts, type Measured, type Result } from '../harness/result.ts'
 import { chartOf } from './chart.ts'
 import { comparisonGrid, factsGrid } from './columns.ts'
-import { describeLoss, lossesOf } from './losses.ts'
+import { describeLoss, factLossesOf, lossesOf } from './losses.ts'
 import { renderPage } from './page.ts'
 import { isDrawn, pictureName } from './pictures.ts'
 
@@ -117,6 +117,48 @@ const outage: Facts = {
     ],
   },
 }
+
+describe('a loss in facts', () => {
+  const facts = (best?: 'least' | 'most'): Facts => ({
+    kind: 'facts',
+    title: 'An outage',
+    note: '',
+    columns: [{ head: 'load', unit: 'x', ...(best && { best }) }],
+    rows: [
+      { library: 'holdfast', name: 'createFetch()', values: [0.5] },
+      { library: 'holdfast', name: 'all off', values: [null] },
+      { library: 'none', name: 'bare', values: [0.1] },
+      { library: 'ky', name: 'retry', values: [0.4] },
+      { library: 'got', name: 'retry', values: [0.51] },
+      { library: 'opossum', name: 'breaker', values: [null] },
+    ],
+  })
+
+  test('is the best figure of a peer, where there is a better and a worse', () => {
+    expect(factLossesOf(facts('least'))).toEqual(['createFetch() has load 0.50 x, ky retry 0.40 x'])
+    expect(factLossesOf(facts())).toEqual([])
+  })
+
+  test('is not what may be chance', () => {
+    expect(factLossesOf(facts('most'))).toEqual([])
+  })
+
+  test('stands on the page', () => {
+    const result = { bench: 'outages', what: '', date: '', quick: false, seed: 1 }
+    const machine = {
+      node: 'v20.1.0',
+      platform: '',
+      cpu: '',
+      cores: 2,
+      memoryGiB: 8,
+      commit: '',
+      versions: {},
+    }
+    expect(renderPage([{ ...result, machine, sections: [facts('least')] }], [])).toContain(
+      '- An outage: createFetch() has load 0.50 x, ky retry 0.40 x.',
+    )
+  })
+})
 
 describe('facts', () => {
   test('have a column for each figure, with its unit, and a gap where there is none', () => {
