@@ -59,6 +59,7 @@ export const wholePipeline: Subject<Ready> = through(
 export const smallerPipelines: readonly Subject<Ready>[] = [
   through('breaker + timeout', ['breaker', 'timeout'], () => [circuitBreaker(), timeout({ attemptMs })]),
   through('retry + breaker', ['retry', 'breaker'], () => [retry(), circuitBreaker()]),
+  through('retry + timeout', ['retry', 'timeout'], () => [retry(), timeout({ attemptMs })]),
   through('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], () => [
     retry(),
     circuitBreaker(),

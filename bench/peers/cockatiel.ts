@@ -3,6 +3,7 @@ import {
   circuitBreaker,
   ConsecutiveBreaker,
   ExponentialBackoff,
+  fallback,
   handleAll,
   retry,
   SamplingBreaker,
@@ -10,6 +11,7 @@ import {
   TimeoutStrategy,
   wrap,
   type CircuitBreakerPolicy,
+  type IDefaultPolicyContext,
   type IPolicy,
   type Policy,
   type RetryPolicy,
@@ -52,7 +54,11 @@ const cooperative = (): TimeoutPolicy => timeout(TIMEOUT_MS, TimeoutStrategy.Coo
 const aggressive = (): TimeoutPolicy => timeout(TIMEOUT_MS, TimeoutStrategy.Aggressive)
 
 const subject = subjectsOf<Ready>('cockatiel')
-const policy = (name: string, has: readonly Ability[], make: () => IPolicy): Subject<Ready> =>
+const policy = (
+  name: string,
+  has: readonly Ability[],
+  make: () => Pick<IPolicy<IDefaultPolicyContext, unknown>, 'execute'>,
+): Subject<Ready> =>
   subject(name, has, (ready) => {
     const made = make()
     return () => made.execute(ready)
@@ -79,6 +85,7 @@ export const cockatiel: Peer = {
     policy('timeout, cooperative', ['timeout'], cooperative),
     policy('timeout, aggressive', ['timeout'], aggressive),
     policy('bulkhead', ['bulkhead'], () => bulkhead(settings.MAX_CONCURRENT, settings.MAX_QUEUED)),
+    policy('fallback', ['fallback'], () => fallback(handleAll, undefined)),
     policy('retry + breaker', ['retry', 'breaker'], () => wrap(retrying(handleAll), sampling(handleAll))),
     policy('retry + breaker + timeout', ['retry', 'breaker', 'timeout'], () =>
       wrap(retrying(handleAll), sampling(handleAll), cooperative()),

@@ -148,6 +148,13 @@ test.each(having('timeout', policies).filter(([, subject]) => !waits(subject)))(
   },
 )
 
+test.each(having('fallback', policies))('a fallback is what it stands for: %s', async (_, subject) => {
+  const { run } = await subject.setup(failing().ready)
+  await expect(run().then(() => 'no error', String)).resolves.toBe(
+    subject.library === 'holdfast' ? 'Error: down' : 'no error',
+  )
+})
+
 const refusals = [...peers.flatMap(({ refusals: some = [] }) => some), openBreaker, openPipeline]
 
 test.each(having('refuses', refusals))(
