@@ -19,8 +19,8 @@ export const benches: readonly Bench[] = [
   {
     name: 'loopback',
     what: 'What clients cost over real HTTP: throughput, latency, CPU and memory, each in a process of its own.',
-    takes: 'about ten minutes',
-    rounds: { full: 7, quick: 1 },
+    takes: 'about a quarter of an hour',
+    rounds: { full: 6, quick: 1 },
     load: () => import('./benches/loopback.ts'),
   },
   {
